@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Feature flags for teams who keep them in their own database.
+
+`FeatureFlagClient` asks and writes; a store keeps the flags; `Condition` and the
+bucketers of `flipper.bucketing` decide whom a flag is on for. A name is loaded when it
+is first used, so `import flipper` costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import decorators
+    from .client import FeatureFlagClient
+    from .conditions import Condition
+    from .contrib import (
+        CachedFeatureFlagStore,
+        ConsulFeatureFlagStore,
+        MemoryFeatureFlagStore,
+        PostgreSQLFeatureFlagStore,
+        RedisFeatureFlagStore,
+        ReplicatedFeatureFlagStore,
+        S3FeatureFlagStore,
+        ThriftRPCFeatureFlagStore,
+    )
+    from .exceptions import FlagDoesNotExistError
+
+__version__ = "2.0.0"
+
+__all__ = [
+    "CachedFeatureFlagStore",
+    "Condition",
+    "ConsulFeatureFlagStore",
+    "FeatureFlagClient",
+    "FlagDoesNotExistError",
+    "MemoryFeatureFlagStore",
+    "PostgreSQLFeatureFlagStore",
+    "RedisFeatureFlagStore",
+    "ReplicatedFeatureFlagStore",
+    "S3FeatureFlagStore",
+    "ThriftRPCFeatureFlagStore",
+    "decorators",
+]
+
+_MODULES = {
+    "Condition": "conditions",
+    "FeatureFlagClient": "client",
+    "FlagDoesNotExistError": "exceptions",
+}
+
+
+# Drop-in: after `import flipper` alone these are there, as attributes.
+_SUBMODULES = frozenset(
+    "bucketing client conditions contrib decorators events exceptions flag".split()
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return import_module(f".{name}", __name__)
+    if name not in __all__:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    module = import_module(f".{_MODULES.get(name, 'contrib')}", __name__)
+    value = globals()[name] = getattr(module, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a client refuses before anything is announced or written.
+
+Each function names the flag, the value and the remedy in its `InvalidArgumentError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from operator import index
+from typing import Any
+
+from .bucketing.percentage_bucketer import PercentageBucketer
+from .exceptions import InvalidArgumentError
+
+LONGEST_NAME = 1000
+"""The longest name of a flag, in bytes of UTF-8; a backend may bear less."""
+
+
+def check_feature_name(feature_name: Any) -> None:
+    """Refuse what cannot name a flag in every store: the one rule for all of them."""
+    problem = _problem_of_name(feature_name)
+    if problem:
+        raise InvalidArgumentError(
+            f"The feature name {_shortened(feature_name)} {problem}; use a text of 1 to "
+            f"{LONGEST_NAME} bytes in UTF-8, without NUL characters",
+            feature_name=feature_name,
+            value=feature_name,
+        )
+
+
+def _problem_of_name(feature_name: Any) -> str | None:
+    if not isinstance(feature_name, str):
+        return f"is no text but {type(feature_name).__name__}"
+    if not feature_name:
+        return "is empty"
+    if "\0" in feature_name:
+        return "contains a NUL character"
+    try:
+        length = len(feature_name.encode())
+    except UnicodeEncodeError:
+        return "cannot be encoded as UTF-8"
+    return f"is {length} bytes long" if length > LONGEST_NAME else None
+
+
+def _shortened(feature_name: Any) -> str:
+    shown = repr(feature_name)
+    return shown if len(shown) < 120 else f"{shown[:100]}..."  # noqa: PLR2004
+
+
+def check_page(limit: Any, offset: Any) -> None:
+    """Refuse a `limit` or an `offset` that does not count flags."""
+    for name, value in (("limit", limit), ("offset", offset)):
+        if value is None and name == "limit":
+            continue
+        try:
+            valid = index(value) >= 0
+        except TypeError:
+            valid = False
+        if not valid:
+            raise InvalidArgumentError(
+                f"{name}={value!r} does not count flags; use 0 or a larger integer"
+                f"{', or None for all' if name == 'limit' else ''}",
+                value=value,
+            )
+
+
+def check_client_data(feature_name: str, client_data: Any) -> None:
+    """Refuse client data that is no mapping."""
+    if client_data is not None and not isinstance(client_data, Mapping):
+        raise InvalidArgumentError(
+            f"The client data of feature {feature_name!r} is no dict but "
+            f"{type(client_data).__name__}; use a dict of names and values",
+            feature_name=feature_name,
+            value=client_data,
+        )
+
+
+def check_condition(feature_name: str, condition: Any) -> None:
+    """Refuse what does not behave as a `Condition`."""
+    if not _has_methods(condition, "check", "to_dict"):
+        raise InvalidArgumentError(
+            f"{condition!r} is no condition for feature {feature_name!r}; use "
+            f"flipper.Condition, as in Condition(is_admin=True)",
+            feature_name=feature_name,
+            value=condition,
+        )
+
+
+def check_bucketer(feature_name: str, bucketer: Any) -> None:
+    """Refuse what does not behave as a bucketer, and shares that are no fraction."""
+    if bucketer is None:
+        return
+    if not _has_methods(bucketer, "check", "get_type", "to_dict"):
+        raise InvalidArgumentError(
+            f"{bucketer!r} is no bucketer for feature {feature_name!r}; use a class of "
+            f"flipper.bucketing, as in PercentageBucketer(Percentage(0.5))",
+            feature_name=feature_name,
+            value=bucketer,
+        )
+    if isinstance(bucketer, PercentageBucketer):
+        invalid = bucketer.invalid_percentage()
+        if invalid is not None:
+            name, value = invalid
+            raise InvalidArgumentError(
+                f"The {name} {value!r} of the bucketer for feature {feature_name!r} is "
+                f"no fraction; use a number from 0 to 1, as in Percentage(0.5) for 50 %",
+                feature_name=feature_name,
+                value=value,
+            )
+
+
+def _has_methods(candidate: Any, *names: str) -> bool:
+    if isinstance(candidate, type):
+        return False
+    return all(callable(getattr(candidate, name, None)) for name in names)

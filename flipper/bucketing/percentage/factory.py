@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes percentages of plain data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .linear_ramp_percentage import LinearRampPercentage
+from .percentage import Percentage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .base import AbstractPercentage
+
+P = TypeVar("P", bound="type[AbstractPercentage]")
+
+
+class PercentageFactory:
+    """Finds the class of a percentage by its `type`."""
+
+    PERCENTAGE_MAP: dict[str, type[AbstractPercentage]] = {  # noqa: RUF012  (public, writable)
+        Percentage.get_type(): Percentage,
+        LinearRampPercentage.get_type(): LinearRampPercentage,
+    }
+
+    class InvalidPercentageTypeError(Exception):
+        """No percentage class is known under this type; `register` adds one."""
+
+    @classmethod
+    def register(cls, percentage: P) -> P:
+        """Make a percentage class readable from stores; usable as a decorator."""
+        cls.PERCENTAGE_MAP[percentage.get_type()] = percentage
+        return percentage
+
+    @classmethod
+    def create(cls, fields: Mapping[str, Any]) -> AbstractPercentage:
+        """Make the percentage that some `to_dict` gave.
+
+        Raises:
+            PercentageFactory.InvalidPercentageTypeError: the type is missing or unknown.
+        """
+        kind = fields.get("type")
+        try:
+            percentage = cls.PERCENTAGE_MAP[kind]  # type: ignore[index]  # None is absent
+        except (KeyError, TypeError):
+            message = f"Percentage type not supported: {kind}"
+            raise cls.InvalidPercentageTypeError(message) from None
+        return percentage.from_dict(fields)

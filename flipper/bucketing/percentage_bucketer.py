@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bucketer that draws anew for every call."""
+
+from __future__ import annotations
+
+from numbers import Number
+from random import random
+from typing import TYPE_CHECKING, Any
+
+from .base import AbstractBucketer
+from .percentage.base import AbstractPercentage
+from .percentage.factory import PercentageFactory
+from .percentage.percentage import Percentage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class PercentageBucketer(AbstractBucketer):
+    """Lets a share of the calls in, at random for each call.
+
+    Args:
+        percentage: the share, a `Percentage`, a ramp, or a number from 0 to 1; `None`
+            is everybody.
+    """
+
+    def __init__(self, percentage: Any = None) -> None:
+        if percentage is None:
+            percentage = Percentage()
+        elif not isinstance(percentage, AbstractPercentage) and _is_number(percentage):
+            percentage = Percentage(percentage)
+        self._percentage: AbstractPercentage = percentage
+
+    @property
+    def percentage(self) -> Any:
+        """The share at this moment, a fraction."""
+        return self._percentage.value
+
+    def invalid_percentage(self) -> tuple[str, Any] | None:
+        """Return name and value of what is no fraction from 0 to 1, if anything is."""
+        percentage = self._percentage
+        if not isinstance(percentage, AbstractPercentage):
+            # One of another family, a test double for instance, counts if it has a value.
+            return None if hasattr(percentage, "value") else ("percentage", percentage)
+        for name, value in percentage.parts().items():
+            if not (_is_number(value) and 0 <= value <= 1):  # NaN is neither
+                return name, value
+        return None
+
+    def check(self, /, randomizer: Any = random, **kwargs: Any) -> bool:
+        """Draw, and tell whether the call is in.
+
+        Args:
+            randomizer: gives the draw, a fraction; called without arguments. What is
+                not callable is an argument like all others.
+            **kwargs: the arguments of `is_enabled`; they do not matter.
+        """
+        return self._draw(randomizer)[0]
+
+    def assign(self, context: Mapping[str, Any]) -> tuple[bool, float | None, Any]:
+        """Decide as `check` does; return the answer, the draw, and the percentage.
+
+        The draw is `None` where the percentage is 0, and nothing was drawn.
+        """
+        return self._draw(context.get("randomizer"))
+
+    def _draw(self, randomizer: Any) -> tuple[bool, float | None, Any]:
+        percentage = self._percentage.value
+        if percentage == 0:
+            return False, None, percentage
+        draw = randomizer() if callable(randomizer) else random()
+        return draw <= percentage, draw, percentage
+
+    @classmethod
+    def get_type(cls) -> str:
+        """Return the name under which `BucketerFactory` knows this class."""
+        return cls.__name__
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the bucketer as plain data."""
+        return {**super().to_dict(), "percentage": self._percentage.to_dict()}
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> PercentageBucketer:
+        """Make the bucketer that `to_dict` gave; without a percentage it is 1."""
+        return cls(percentage=cls._percentage_from(fields))
+
+    @staticmethod
+    def _percentage_from(fields: Mapping[str, Any]) -> AbstractPercentage | None:
+        percentage = fields.get("percentage")
+        return None if percentage is None else PercentageFactory.create(percentage)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Number) and not isinstance(value, complex)

@@ -1,0 +1,441 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The face of the library: asks one store, writes to it, and announces each write."""
+
+from __future__ import annotations
+
+import logging
+from functools import wraps
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+from .arguments import (
+    check_bucketer,
+    check_client_data,
+    check_condition,
+    check_feature_name,
+    check_page,
+)
+from .contrib.atomic import update, write_lock
+from .contrib.last_known import LastKnownFlags, Rest, SupportsLastKnown
+from .contrib.storage.item import FeatureFlagStoreItem
+from .contrib.util.containers import copy_containers
+from .evaluation import Evaluation, Reason
+from .events.emitter import FlipperEventEmitter
+from .events.types import EventType
+from .exceptions import (
+    FlagDoesNotExistError,
+    InvalidArgumentError,
+    InvalidFlagDataError,
+)
+from .flag import FeatureFlag
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from .conditions.condition import Condition
+    from .contrib.interface import AbstractFeatureFlagStore
+    from .events.emitter import IEventEmitter
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+logger = logging.getLogger(__name__)
+
+_NOT_GIVEN: Final[Any] = object()
+_WARNINGS_APART: Final = 60.0  # seconds, per flag and kind of error
+_WARNINGS_REMEMBERED: Final = 1000
+
+
+def flag_must_exist(method: F) -> F:
+    """Make a method of a client raise `FlagDoesNotExistError` for a missing flag.
+
+    The method takes the feature name first.
+    """
+
+    @wraps(method)
+    def checked(
+        self: FeatureFlagClient, feature_name: str, *args: Any, **kwargs: Any
+    ) -> Any:
+        if not self.exists(feature_name):
+            raise FlagDoesNotExistError.for_flag(feature_name)
+        return method(self, feature_name, *args, **kwargs)
+
+    return cast("F", checked)
+
+
+class FeatureFlagClient:
+    """Asks about the flags of one store, and changes them. Safe for threads.
+
+    Asking by `is_enabled` or `explain` never raises: what cannot be evaluated answers
+    the caller's default, what cannot be read answers by the last known state of the
+    flag, else the default. A warning is logged, one per flag and kind of error in a
+    minute. All other methods raise what the store raises.
+
+    Args:
+        store: an `AbstractFeatureFlagStore`, or any object with its six methods.
+        on_error: "default" as above, or "raise" to let every error out of `is_enabled`
+            and `explain` too, as flipper-client did.
+
+    Raises:
+        InvalidArgumentError: `on_error` is something else.
+    """
+
+    def __init__(
+        self, store: AbstractFeatureFlagStore, *, on_error: str = "default"
+    ) -> None:
+        if on_error not in {"default", "raise"}:
+            raise InvalidArgumentError(
+                f"on_error={on_error!r} is unknown; use 'default' or 'raise'",
+                value=on_error,
+            )
+        self._store = store
+        self._source: Any = (
+            store
+            if issubclass(type(store), SupportsLastKnown)
+            else LastKnownFlags(store)
+        )
+        self._raises = on_error == "raise"
+        self._warned: dict[tuple[Any, type[Exception]], float] = {}
+        self._events: IEventEmitter = FlipperEventEmitter()
+
+    @property
+    def events(self) -> IEventEmitter:
+        """Who is told about writes; may be replaced by an emitter of one's own."""
+        return self._events
+
+    @events.setter
+    def events(self, event_emitter: IEventEmitter) -> None:
+        self._events = event_emitter
+
+    def get_events(self) -> IEventEmitter:
+        """Return `events`."""
+        return self.events
+
+    def set_events(self, event_emitter: IEventEmitter) -> None:
+        """Replace `events`."""
+        self.events = event_emitter
+
+    # -- asking ------------------------------------------------------------------------
+
+    def is_enabled(
+        self,
+        feature_name: str = _NOT_GIVEN,
+        /,
+        default: Any = False,
+        **conditions: Any,
+    ) -> Any:
+        """Tell whether a flag is on for these arguments; never raise.
+
+        Args:
+            feature_name: the flag; may also be given by keyword.
+            default: what a missing flag answers, and one that cannot be evaluated.
+            **conditions: what conditions and bucketers look at, by any names.
+        """
+        if feature_name is _NOT_GIVEN:
+            feature_name = _name_among(conditions)
+        try:
+            item = self._source.get(feature_name)
+        except Exception as error:  # noqa: BLE001  (asking never raises)
+            item = self._after_failed_read(feature_name, error)
+        if item is None:
+            return default
+        try:
+            if type(item) is FeatureFlagStoreItem:
+                return item.decide(conditions)[0]
+            return item.is_enabled(**conditions)
+        except Exception as error:  # noqa: BLE001  (asking never raises)
+            self._warn_or_raise(feature_name, error)
+            return default
+
+    def explain(
+        self,
+        feature_name: str = _NOT_GIVEN,
+        /,
+        default: Any = False,
+        **conditions: Any,
+    ) -> Evaluation:
+        """Decide as `is_enabled` does, and return the answer with its reason.
+
+        `print` makes a sentence of it. A random bucketer draws for it, as it does for
+        every question.
+        """
+        if feature_name is _NOT_GIVEN:
+            feature_name = _name_among(conditions)
+        failure: Exception | None = None
+        try:
+            item = self._source.get(feature_name)
+        except Exception as error:  # noqa: BLE001  (asking never raises)
+            failure = error
+            item = self._after_failed_read(feature_name, error)
+        if item is None:
+            reason = Reason.MISSING if failure is None else Reason.ERROR
+            return Evaluation(feature_name, default, reason, error=failure)
+        try:
+            if type(item) is not FeatureFlagStoreItem:
+                answer = item.is_enabled(**conditions)
+                return Evaluation(feature_name, answer, Reason.OWN_ITEM, error=failure)
+            return Evaluation.of(feature_name, item.decide(conditions), failure)
+        except Exception as error:  # noqa: BLE001  (asking never raises)
+            self._warn_or_raise(feature_name, error)
+            return Evaluation(feature_name, default, Reason.ERROR, error=error)
+
+    def exists(self, feature_name: str) -> bool:
+        """Tell whether the store has a flag of this name."""
+        return self._read(feature_name) is not None
+
+    def get(self, feature_name: str) -> FeatureFlag:
+        """Return a handle of a flag, without asking whether there is one."""
+        return FeatureFlag(feature_name, self)
+
+    def list(self, limit: int | None = None, offset: int = 0) -> Iterator[FeatureFlag]:
+        """Return a generator of the flags: `offset` are skipped, `limit` given.
+
+        The store is asked when the first flag is; the order is the store's.
+
+        Raises:
+            InvalidArgumentError: `limit` or `offset` is negative.
+        """
+        check_page(limit, offset)
+        return self._list(limit, offset)
+
+    def _list(self, limit: int | None, offset: int) -> Iterator[FeatureFlag]:
+        for item in self._store.list(limit=limit, offset=offset):
+            if item is not None:  # a store of one's own, and a flag deleted meanwhile
+                yield self.get(item.feature_name)
+
+    def get_client_data(self, feature_name: str) -> dict[str, Any]:
+        """Return the client data of a flag, a copy.
+
+        Raises:
+            FlagDoesNotExistError: there is no such flag.
+            InvalidFlagDataError: what is stored is no flag.
+        """
+        data: dict[str, Any] = self.get_meta(feature_name)["client_data"]
+        return data
+
+    def get_meta(self, feature_name: str) -> dict[str, Any]:
+        """Return all metadata of a flag as plain data, a copy.
+
+        Its keys are `client_data`, `created_date` (seconds since the epoch),
+        `conditions` and `bucketer`.
+
+        Raises:
+            FlagDoesNotExistError: there is no such flag.
+            InvalidFlagDataError: what is stored is no flag.
+        """
+        meta: dict[str, Any] = self._existing(feature_name).meta
+        return meta
+
+    # -- writing -----------------------------------------------------------------------
+
+    def create(
+        self,
+        feature_name: str,
+        is_enabled: bool = False,
+        client_data: dict[str, Any] | None = None,
+    ) -> FeatureFlag:
+        """Write a new flag, over the whole of what was there, and return its handle.
+
+        Args:
+            feature_name: its name, unique.
+            is_enabled: its state.
+            client_data: data of the application's own to be kept with it; JSON has to
+                be able to express it for all stores but those in memory.
+
+        Raises:
+            InvalidArgumentError: the name cannot be one, or the data cannot be stored.
+        """
+        check_feature_name(feature_name)
+        check_client_data(feature_name, client_data or None)
+        announced = {"is_enabled": is_enabled, "client_data": client_data}
+        self._events.emit(EventType.PRE_CREATE, feature_name, **announced)
+        with write_lock(self._store, feature_name):
+            self._store.create(
+                feature_name, is_enabled=is_enabled, client_data=client_data
+            )
+        self._events.emit(EventType.POST_CREATE, feature_name, **announced)
+        return self.get(feature_name)
+
+    @flag_must_exist
+    def enable(self, feature_name: str) -> None:
+        """Switch a flag on.
+
+        Raises:
+            FlagDoesNotExistError: there is no such flag.
+        """
+        self._events.emit(EventType.PRE_ENABLE, feature_name)
+        with write_lock(self._store, feature_name):
+            self._store.set(feature_name, True)  # noqa: FBT003  (Drop-in: by position)
+        self._events.emit(EventType.POST_ENABLE, feature_name)
+
+    @flag_must_exist
+    def disable(self, feature_name: str) -> None:
+        """Switch a flag off.
+
+        Raises:
+            FlagDoesNotExistError: there is no such flag.
+        """
+        self._events.emit(EventType.PRE_DISABLE, feature_name)
+        with write_lock(self._store, feature_name):
+            self._store.set(feature_name, False)  # noqa: FBT003  (Drop-in: by position)
+        self._events.emit(EventType.POST_DISABLE, feature_name)
+
+    @flag_must_exist
+    def destroy(self, feature_name: str) -> None:
+        """Remove a flag.
+
+        Raises:
+            FlagDoesNotExistError: there is no such flag.
+        """
+        self._events.emit(EventType.PRE_DESTROY, feature_name)
+        with write_lock(self._store, feature_name):
+            self._store.delete(feature_name)
+        self._events.emit(EventType.POST_DESTROY, feature_name)
+
+    def set_client_data(
+        self, feature_name: str, client_data: dict[str, Any] | None
+    ) -> None:
+        """Merge data of the application's own into what is kept with a flag.
+
+        Args:
+            feature_name: the flag.
+            client_data: replaces values of the same names; `None` changes nothing.
+
+        Raises:
+            FlagDoesNotExistError: there is no such flag.
+            InvalidArgumentError: the data is no dict, or cannot be stored.
+        """
+        before = self._existing(feature_name)
+        check_client_data(feature_name, client_data)
+        merged = {**before.meta["client_data"], **copy_containers(client_data or {})}
+        self._events.emit(EventType.PRE_SET_CLIENT_DATA, feature_name, merged)
+        after = self._update_meta(feature_name, client_data=client_data)
+        stored = after.meta["client_data"]
+        self._events.emit(EventType.POST_SET_CLIENT_DATA, feature_name, stored)
+
+    @flag_must_exist
+    def add_condition(self, feature_name: str, condition: Condition) -> None:
+        """Limit a flag further: all its conditions have to hold.
+
+        Raises:
+            FlagDoesNotExistError: there is no such flag.
+            InvalidArgumentError: it is no condition, or cannot be stored.
+        """
+        check_condition(feature_name, condition)
+        self._events.emit(EventType.PRE_ADD_CONDITION, feature_name, condition)
+
+        def added(item: FeatureFlagStoreItem) -> FeatureFlagStoreItem:
+            meta = item.raw_meta
+            meta.conditions.append(condition)
+            return item.replace(meta=meta)
+
+        update(self._store, feature_name, added)
+        self._events.emit(EventType.POST_ADD_CONDITION, feature_name, condition)
+
+    @flag_must_exist
+    def set_conditions(
+        self, feature_name: str, conditions: Iterable[Condition]
+    ) -> None:
+        """Replace all conditions of a flag.
+
+        Raises:
+            FlagDoesNotExistError: there is no such flag.
+            InvalidArgumentError: one is no condition, or they cannot be stored.
+        """
+        try:
+            new = list_(conditions)
+        except TypeError:
+            check_condition(feature_name, conditions)
+            raise
+        for condition in new:
+            check_condition(feature_name, condition)
+        # Listeners get what the caller gave, except what is used up by now.
+        announced = new if iter(conditions) is conditions else conditions
+        self._events.emit(EventType.PRE_SET_CONDITIONS, feature_name, announced)
+        self._update_meta(feature_name, conditions=new)
+        self._events.emit(EventType.POST_SET_CONDITIONS, feature_name, announced)
+
+    @flag_must_exist
+    def set_bucketer(self, feature_name: str, bucketer: Any) -> None:
+        """Let a bucketer decide for calls that no condition looks at.
+
+        Args:
+            feature_name: the flag.
+            bucketer: replaces the one there is. `None` changes nothing; to remove a
+                bucketer, set a `NoOpBucketer()`.
+
+        Raises:
+            FlagDoesNotExistError: there is no such flag.
+            InvalidArgumentError: it is no bucketer, its percentage is no fraction from
+                0 to 1, or it cannot be stored.
+        """
+        check_bucketer(feature_name, bucketer)
+        self._events.emit(EventType.PRE_SET_BUCKETER, feature_name, bucketer)
+        self._update_meta(feature_name, bucketer=bucketer)
+        self._events.emit(EventType.POST_SET_BUCKETER, feature_name, bucketer)
+
+    # -- inside ------------------------------------------------------------------------
+
+    def _read(self, feature_name: str) -> Any:
+        try:
+            return self._store.get(feature_name)
+        except InvalidFlagDataError as error:
+            error.feature_name = feature_name
+            raise
+
+    def _existing(self, feature_name: str) -> Any:
+        item = self._read(feature_name)
+        if item is None:
+            raise FlagDoesNotExistError.for_flag(feature_name)
+        return item
+
+    def _update_meta(self, feature_name: str, **changes: Any) -> FeatureFlagStoreItem:
+        def changed(item: FeatureFlagStoreItem) -> FeatureFlagStoreItem:
+            meta = item.raw_meta
+            meta.update(**changes)
+            return item.replace(meta=meta)
+
+        return update(self._store, feature_name, changed)
+
+    def _after_failed_read(self, feature_name: Any, error: Exception) -> Any:
+        """Return the last known state of a flag whose store has failed."""
+        self._warn_or_raise(feature_name, error)
+        if isinstance(error, InvalidFlagDataError):
+            return None  # read all right, but no flag
+        source = self._source
+        if isinstance(error, source.away_errors):
+            self._source = Rest(source, error, lambda: setattr(self, "_source", source))
+        try:
+            return source.last_known(feature_name)
+        except Exception:  # noqa: BLE001  (a name that is not even hashable)
+            return None
+
+    def _warn_or_raise(self, feature_name: Any, error: Exception) -> None:
+        if self._raises:
+            raise error
+        kind = (repr(feature_name), type(error))
+        now = monotonic()
+        if now - self._warned.get(kind, -_WARNINGS_APART) < _WARNINGS_APART:
+            return
+        if len(self._warned) >= _WARNINGS_REMEMBERED:
+            self._warned.clear()
+        self._warned[kind] = now
+        logger.warning(
+            "Feature %r could not be read or evaluated (%s); the last known state or "
+            "the default answers",
+            feature_name,
+            type(error).__name__,
+            exc_info=error,
+            extra={"feature_name": feature_name},
+        )
+
+
+list_ = list  # inside the class, `list` is the method
+
+
+def _name_among(conditions: Mapping[str, Any]) -> Any:
+    """Take the feature name that was given by keyword."""
+    try:
+        return conditions.pop("feature_name")  # type: ignore[attr-defined]
+    except KeyError:
+        message = "is_enabled() missing 1 required argument: 'feature_name'"
+        raise TypeError(message) from None

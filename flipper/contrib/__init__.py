@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stores, one module each. The name is the original's; none is second class.
+
+A store is loaded when it is asked for: nobody needs the packages of all backends.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .cached import CachedFeatureFlagStore
+    from .consul import ConsulFeatureFlagStore
+    from .memory import MemoryFeatureFlagStore
+    from .postgresql import PostgreSQLFeatureFlagStore
+    from .redis import RedisFeatureFlagStore
+    from .replicated import ReplicatedFeatureFlagStore
+    from .s3 import S3FeatureFlagStore
+    from .thrift import ThriftRPCFeatureFlagStore
+
+_MODULES = {
+    "CachedFeatureFlagStore": "cached",
+    "ConsulFeatureFlagStore": "consul",
+    "MemoryFeatureFlagStore": "memory",
+    "PostgreSQLFeatureFlagStore": "postgresql",
+    "RedisFeatureFlagStore": "redis",
+    "ReplicatedFeatureFlagStore": "replicated",
+    "S3FeatureFlagStore": "s3",
+    "ThriftRPCFeatureFlagStore": "thrift",
+}
+
+__all__ = [
+    "CachedFeatureFlagStore",
+    "ConsulFeatureFlagStore",
+    "MemoryFeatureFlagStore",
+    "PostgreSQLFeatureFlagStore",
+    "RedisFeatureFlagStore",
+    "ReplicatedFeatureFlagStore",
+    "S3FeatureFlagStore",
+    "ThriftRPCFeatureFlagStore",
+]
+
+
+# Drop-in: after `import flipper` alone these are there, as attributes.
+_SUBMODULES = frozenset({*_MODULES.values(), "interface", "storage", "util"})
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return import_module(f".{name}", __name__)
+    try:
+        module = _MODULES[name]
+    except KeyError:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message) from None
+    store = getattr(import_module(f".{module}", __name__), name)
+    globals()[name] = store
+    return store
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes that never undo each other: the rule, written once for all stores.
+
+A write reads a flag, changes it, and puts it back only if nobody else wrote meanwhile;
+otherwise it begins again. A store brings four hooks, one of them that compare-and-swap,
+and gets the six methods and `update` from `AtomicFeatureFlagStore`. The client writes
+by the function `update`, which takes the six methods of any other store instead.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from abc import abstractmethod
+from contextlib import nullcontext
+from itertools import islice
+from random import uniform
+from time import sleep
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from ..exceptions import ConcurrentUpdateError, FlagDoesNotExistError
+from .interface import AbstractFeatureFlagStore
+from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    Change = Callable[[FeatureFlagStoreItem], FeatureFlagStoreItem]
+
+
+class _Expectation:
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return self._name
+
+
+ANY: Final = _Expectation("ANY")
+"""What `_swap` may find: anything, or nothing."""
+ABSENT: Final = _Expectation("ABSENT")
+"""What `_swap` has to find: no such flag."""
+
+# What a caller may override, and `update` would then go round.
+_CALLS = ("get", "set", "set_meta")
+
+
+class SupportsUpdate:
+    """A store that can change a flag in one atomic step.
+
+    To be derived from, not to be imitated: a test double seems to have any method.
+    """
+
+    _own_calls: ClassVar[tuple[Any, ...]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Remember which methods belong to this way of updating."""
+        super().__init_subclass__(**kwargs)
+        if "update" in vars(cls) or "_swap" in vars(cls):
+            cls._own_calls = tuple(getattr(cls, name, None) for name in _CALLS)
+
+    def update(self, feature_name: str, change: Change) -> FeatureFlagStoreItem:
+        """Replace a flag by what `change` makes of it, and return that.
+
+        Args:
+            feature_name: the flag.
+            change: takes the stored flag and returns the one to be stored. It may run
+                several times for one write, so it does nothing else: no I/O, no events.
+
+        Raises:
+            FlagDoesNotExistError: there is no such flag.
+            ConcurrentUpdateError: other writers were faster, too many times in a row.
+        """
+        raise NotImplementedError
+
+
+class AtomicFeatureFlagStore(SupportsUpdate, AbstractFeatureFlagStore):
+    """A store made of four hooks: `_load`, `_swap`, `_remove` and `_scan`.
+
+    It has no constructor, so there is none to call. A `_now` that returns seconds since
+    the epoch dates new flags.
+    """
+
+    max_attempts: ClassVar[int] = 200
+    """How often a write is tried before it raises `ConcurrentUpdateError`."""
+    longest_pause: ClassVar[float] = 0.02
+    """The longest wait between two tries, in seconds; waits are random up to that."""
+
+    @abstractmethod
+    def _load(self, feature_name: str) -> tuple[FeatureFlagStoreItem, Any] | None:
+        """Read a flag, and a token that tells this version of it from all others."""
+
+    @abstractmethod
+    def _swap(self, item: FeatureFlagStoreItem, expected: Any) -> bool:
+        """Write `item` if the store holds what is expected, and tell whether it did.
+
+        Args:
+            item: the flag to be stored.
+            expected: the token of the version to be replaced, `ABSENT` or `ANY`.
+        """
+
+    @abstractmethod
+    def _remove(self, feature_name: str) -> None:
+        """Remove a flag, if it is there."""
+
+    @abstractmethod
+    def _scan(self) -> Iterator[FeatureFlagStoreItem]:
+        """Give every flag, each once; documents that are no flags are left out."""
+
+    @abstractmethod
+    def _now(self) -> int:
+        """Return the creation date of a new flag, seconds since the epoch."""
+
+    def create(
+        self,
+        feature_name: str,
+        is_enabled: bool = False,
+        client_data: dict[str, Any] | None = None,
+    ) -> FeatureFlagStoreItem:
+        """Write a new flag over whatever was there, and return it."""
+        item = self._new(feature_name, is_enabled, client_data)
+        self._swap(item, ANY)
+        return item
+
+    def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Return the flag, or `None` if there is none."""
+        loaded = self._load(feature_name)
+        return None if loaded is None else loaded[0]
+
+    def set(self, feature_name: str, is_enabled: bool) -> None:
+        """Change the state and keep the metadata; create the flag if it is missing."""
+
+        def change(item: FeatureFlagStoreItem | None) -> FeatureFlagStoreItem:
+            if item is None:
+                return self._new(feature_name, is_enabled)
+            return item.replace(is_enabled=is_enabled)
+
+        self._write(feature_name, change)
+
+    def delete(self, feature_name: str) -> None:
+        """Remove the flag, if it is there."""
+        self._remove(feature_name)
+
+    def list(
+        self, limit: int | None = None, offset: int = 0
+    ) -> Iterator[FeatureFlagStoreItem]:
+        """Return an iterator of the flags: `offset` are skipped, `limit` given."""
+        stop = None if limit is None else offset + limit
+        return islice(self._scan(), offset, stop)
+
+    def set_meta(self, feature_name: str, meta: FeatureFlagStoreMeta) -> None:
+        """Replace the metadata and keep the state.
+
+        Raises:
+            FlagDoesNotExistError: there is no such flag.
+        """
+        self.update(feature_name, lambda item: item.replace(meta=meta))
+
+    def update(self, feature_name: str, change: Change) -> FeatureFlagStoreItem:
+        """Replace a flag by what `change` makes of it, and return that."""
+
+        def change_existing(item: FeatureFlagStoreItem | None) -> FeatureFlagStoreItem:
+            if item is None:
+                raise FlagDoesNotExistError.for_flag(feature_name)
+            return change(item)
+
+        return self._write(feature_name, change_existing)
+
+    def _new(
+        self,
+        feature_name: str,
+        is_enabled: Any,
+        client_data: dict[str, Any] | None = None,
+    ) -> FeatureFlagStoreItem:
+        meta = FeatureFlagStoreMeta(self._now(), client_data=client_data)
+        return FeatureFlagStoreItem(feature_name, is_enabled, meta)
+
+    def _write(
+        self,
+        feature_name: str,
+        change: Callable[[FeatureFlagStoreItem | None], FeatureFlagStoreItem],
+    ) -> FeatureFlagStoreItem:
+        for attempt in range(self.max_attempts):
+            loaded = self._load(feature_name)
+            before, token = (None, ABSENT) if loaded is None else loaded
+            after = change(before)
+            # Race: between `_load` and here others may write; `_swap` notices.
+            if self._swap(after, token):
+                return after
+            sleep(uniform(0, min(self.longest_pause, 0.0005 * 2**attempt)))  # noqa: S311
+        raise ConcurrentUpdateError(
+            f"Feature {feature_name!r} was not written: other writers were faster "
+            f"{self.max_attempts} times in a row; try again, or write it less often",
+            feature_name=feature_name,
+            attempts=self.max_attempts,
+        )
+
+
+def update(store: Any, feature_name: str, change: Change) -> FeatureFlagStoreItem:
+    """Change a flag in any store: atomically where the store can.
+
+    Otherwise, and where a subclass, an instance or a test has replaced `get`, `set` or
+    `set_meta`, by these three calls, one write at a time in this process.
+
+    Raises:
+        FlagDoesNotExistError: there is no such flag.
+        ConcurrentUpdateError: other writers were faster, too many times in a row.
+    """
+    if updates_atomically(store):
+        return store.update(feature_name, change)  # type: ignore[no-any-return]
+    with write_lock(store, feature_name):
+        found = store.get(feature_name)
+        if found is None:
+            raise FlagDoesNotExistError.for_flag(feature_name)
+        before = FeatureFlagStoreItem.of(found)
+        after = change(before)
+        if after.raw_is_enabled is not before.raw_is_enabled:
+            store.set(feature_name, after.raw_is_enabled)
+        if not after.shares_meta_with(before):
+            store.set_meta(feature_name, after.raw_meta)
+        return after
+
+
+def updates_atomically(store: Any) -> bool:
+    """Tell whether `store` has an `update` that nobody's override would miss."""
+    kind = type(store)  # and not isinstance, which believes a test double with a spec
+    if not issubclass(kind, SupportsUpdate):
+        return False
+    if tuple(getattr(kind, name) for name in _CALLS) != kind._own_calls:  # noqa: SLF001
+        return False
+    replaced = getattr(store, "__dict__", ())
+    return not any(name in replaced for name in _CALLS)
+
+
+# One for each flag of a store that cannot update by itself, or nearly so: flags that
+# share a lock only wait for each other. Reentrant, since such a store may well be made
+# of others.
+_LOCKS = [threading.RLock() for _ in range(64)]
+
+
+def write_lock(store: Any, feature_name: str) -> AbstractContextManager[Any]:
+    """Return what keeps other writers of this process from a flag, where needed."""
+    if updates_atomically(store):
+        return nullcontext()
+    return _LOCKS[hash((id(store), feature_name)) % len(_LOCKS)]
+
+
+def _forget_locks() -> None:
+    # Race: a thread that held a lock while the process forked is not in the child.
+    _LOCKS[:] = [threading.RLock() for _ in _LOCKS]
+
+
+os.register_at_fork(after_in_child=_forget_locks)

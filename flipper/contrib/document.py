@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What stores have in common that keep flags as JSON documents on a server."""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from ..exceptions import InvalidFlagDataError
+from .atomic import AtomicFeatureFlagStore
+from .last_known import SupportsLastKnown, make_room
+from .storage import FeatureFlagStoreItem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+logger = logging.getLogger(__name__)
+
+
+class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
+    """A store made of four hooks that deal in bytes.
+
+    These are `_read`, `_replace`, `_remove` and `_documents`. A document is decoded
+    once, as long as its bytes stay the same; that also tells the last known state of a
+    flag while the server is away. A constructor calls `super().__init__()`.
+    """
+
+    def __init__(self) -> None:
+        # A document just written is decoded when somebody asks: None until then.
+        self._decoded: dict[str, tuple[bytes, FeatureFlagStoreItem | None]] = {}
+
+    @abstractmethod
+    def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
+        """Read a document, and a token that tells this version of it from others."""
+
+    @abstractmethod
+    def _replace(self, feature_name: str, document: bytes, expected: Any) -> bool:
+        """Write a document if the store holds what is expected; tell whether it did.
+
+        Args:
+            feature_name: the flag.
+            document: its bytes.
+            expected: the token of the version to be replaced, `ABSENT` or `ANY`.
+        """
+
+    @abstractmethod
+    def _documents(self) -> Iterator[tuple[str, bytes]]:
+        """Give every name with its document, each once, whatever the document is."""
+
+    def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Return the flag as last read or written, or `None`, without I/O."""
+        known = self._decoded.get(feature_name)
+        return None if known is None else self._decode(feature_name, known[0])
+
+    def delete(self, feature_name: str) -> None:
+        """Remove the flag, if it is there."""
+        self._remove(feature_name)
+        self._decoded.pop(feature_name, None)
+
+    def _load(self, feature_name: str) -> tuple[FeatureFlagStoreItem, Any] | None:
+        found = self._read(feature_name)
+        if found is None:
+            self._decoded.pop(feature_name, None)
+            return None
+        document, token = found
+        return self._decode(feature_name, document), token
+
+    def _swap(self, item: FeatureFlagStoreItem, expected: Any) -> bool:
+        feature_name, document = item.feature_name, item.serialize()
+        if not self._replace(feature_name, document, expected):
+            return False
+        self._remember(feature_name, document, None)
+        return True
+
+    def _scan(self) -> Iterator[FeatureFlagStoreItem]:
+        for feature_name, document in self._documents():
+            try:
+                item = self._decode(feature_name, document)
+            except InvalidFlagDataError:
+                logger.warning(
+                    "%s holds a document under %r that is no flag; it is left out",
+                    type(self).__name__,
+                    feature_name,
+                    extra={"feature_name": feature_name},
+                )
+                continue
+            if item.feature_name == feature_name:
+                yield item
+
+    def _decode(self, feature_name: str, document: bytes) -> FeatureFlagStoreItem:
+        known = self._decoded.get(feature_name)
+        if known is not None and known[1] is not None and known[0] == document:
+            return known[1]
+        try:
+            item = FeatureFlagStoreItem.deserialize(document)
+        except InvalidFlagDataError as error:
+            error.feature_name = feature_name
+            self._decoded.pop(feature_name, None)
+            raise
+        self._remember(feature_name, document, item)
+        return item
+
+    def _remember(
+        self, feature_name: str, document: bytes, item: FeatureFlagStoreItem | None
+    ) -> None:
+        if feature_name not in self._decoded:
+            make_room(self._decoded)
+        self._decoded[feature_name] = document, item

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a flag was when its store could last be read, for while its server is away."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .storage import FeatureFlagStoreItem
+
+REMEMBERED: Final = 10_000
+"""How many flags are remembered at most."""
+_REST: Final = 0.5  # seconds
+
+
+class SupportsLastKnown:
+    """A store that can tell, without I/O, what its `get` gave last.
+
+    To be derived from, not to be imitated: a test double seems to have any method.
+    """
+
+    @property
+    def away_errors(self) -> tuple[type[Exception], ...]:
+        """The errors of `get` that mean: the server is away, asking again is no use."""
+        return ()
+
+    def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Return the flag as last read or written, or `None`, without I/O."""
+        raise NotImplementedError
+
+
+class LastKnownFlags(SupportsLastKnown):
+    """Reads flags of a store that does not remember, and remembers them.
+
+    Safe for threads, without a lock: what they do to the dict are single steps.
+    """
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self._items: dict[str, FeatureFlagStoreItem] = {}
+
+    def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Ask the store, and remember what it gave."""
+        item: FeatureFlagStoreItem | None = self._store.get(feature_name)
+        items = self._items
+        if item is None:
+            items.pop(feature_name, None)
+        elif items.get(feature_name) is not item:
+            if feature_name not in items:
+                make_room(items)
+            items[feature_name] = item
+        return item
+
+    def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Return what the store gave last for this name."""
+        return self._items.get(feature_name)
+
+
+class Rest:
+    """Stands in for a store whose server is away, and asks it only now and then.
+
+    `get` raises the store's last error at once, but for one call in half a second,
+    which asks. Safe for threads.
+
+    Args:
+        source: the store.
+        error: why it is thought to be away.
+        end: called when the store has answered again.
+    """
+
+    def __init__(self, source: Any, error: Exception, end: Callable[[], None]) -> None:
+        self._source = source
+        self._error = error
+        self._end = end
+        self._until = monotonic() + _REST
+
+    def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Raise without asking, or ask."""
+        if monotonic() < self._until:
+            raise self._error
+        # Race: the others go on resting while one thread asks, which may take long.
+        self._until = float("inf")
+        try:
+            item: FeatureFlagStoreItem | None = self._source.get(feature_name)
+        except self._source.away_errors as error:
+            self._error = error
+            raise
+        except Exception:
+            self._end()  # an answer after all
+            raise
+        else:
+            self._end()
+        finally:
+            self._until = monotonic() + _REST
+        return item
+
+    @property
+    def away_errors(self) -> tuple[type[Exception], ...]:
+        """None: this is the rest already."""
+        return ()
+
+    def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Return what the store knows."""
+        return self._source.last_known(feature_name)  # type: ignore[no-any-return]
+
+
+def make_room(items: dict[Any, Any]) -> None:
+    """Forget the oldest entry of a full table."""
+    if len(items) >= REMEMBERED:
+        # Race: another thread may change the dict in between; one entry more or less
+        # does not matter.
+        with suppress(StopIteration, RuntimeError):
+            items.pop(next(iter(items)), None)

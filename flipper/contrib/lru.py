@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of the cached store: least recently used entries go first."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+try:
+    from lru import LRU
+except ImportError:
+    LRU = None
+
+
+class PlainLRU:
+    """A table of bounded size in plain Python, where lru-dict has no wheel.
+
+    Safe for threads.
+
+    Args:
+        size: how many entries it keeps; with 0 or less it keeps none.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._entries: dict[Any, Any] = {}
+        self._lock = threading.Lock()
+
+    def __getitem__(self, key: Any) -> Any:
+        with self._lock:
+            entry = self._entries.pop(key)
+            self._entries[key] = entry  # a dict keeps the order of insertion
+            return entry
+
+    def __setitem__(self, key: Any, entry: Any) -> None:
+        with self._lock:
+            self._entries.pop(key, None)
+            self._entries[key] = entry
+            while len(self._entries) > self._size:
+                del self._entries[next(iter(self._entries))]
+
+    def __contains__(self, key: Any) -> bool:
+        return key in self._entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def pop(self, key: Any, default: Any = None) -> Any:
+        """Remove an entry and return it, or return `default`."""
+        with self._lock:
+            return self._entries.pop(key, default)
+
+
+def make_lru(size: int) -> Any:
+    """Make a table for `size` entries; lru-dict's where it is there."""
+    if LRU is None or size < 1:  # lru-dict cannot be empty for good
+        return PlainLRU(size)
+    return LRU(size)

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Flags in the memory of this process."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+from .atomic import ABSENT, ANY, AtomicFeatureFlagStore
+from .interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
+from .interface import FlagDoesNotExistError as FlagDoesNotExistError
+from .last_known import SupportsLastKnown
+from .storage import FeatureFlagStoreItem
+from .storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
+from .util.date import now
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# One for all memory stores: it is held for a comparison and an assignment, and stores
+# stay free of what cannot be copied or pickled.
+_lock = threading.Lock()
+os.register_at_fork(
+    before=_lock.acquire,
+    after_in_parent=_lock.release,
+    after_in_child=_lock.release,
+)
+
+
+class MemoryFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
+    """Keeps flags in a dict: for tests, development, and as part of other stores.
+
+    Nothing is serialised, so client data may hold any object. Safe for threads; reading
+    takes no lock.
+    """
+
+    def __init__(self) -> None:
+        self._items: dict[str, FeatureFlagStoreItem] = {}
+
+    def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Return the flag, or `None` if there is none."""
+        return self._items.get(feature_name)
+
+    def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Return the flag: memory is never away."""
+        return self._items.get(feature_name)
+
+    def _load(self, feature_name: str) -> tuple[FeatureFlagStoreItem, Any] | None:
+        item = self._items.get(feature_name)
+        return None if item is None else (item, item)
+
+    def _swap(self, item: FeatureFlagStoreItem, expected: Any) -> bool:
+        # Race: comparing and assigning are one step for all writers.
+        with _lock:
+            if expected is not ANY:
+                found = self._items.get(item.feature_name, ABSENT)
+                if found is not expected:
+                    return False
+            self._items[item.feature_name] = item
+            return True
+
+    def _remove(self, feature_name: str) -> None:
+        with _lock:
+            self._items.pop(feature_name, None)
+
+    def _scan(self) -> Iterator[FeatureFlagStoreItem]:
+        items = self._items
+        for feature_name in sorted(items):
+            item = items.get(feature_name)
+            if item is not None:  # deleted since the names were read
+                yield item
+
+    def _now(self) -> int:
+        return now()

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One replica of a replicated store, and the thread that keeps it level."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from weakref import WeakSet
+
+from .storage import FeatureFlagStoreItem
+from .util.fork import renew_after_fork
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, MutableSet
+
+    Call = Callable[[], object]
+
+logger = logging.getLogger(__name__)
+
+_FIRST_PAUSE: Final = 0.05  # seconds between two tries, doubled each time
+_LONGEST_PAUSE: Final = 5.0
+_EXIT_PATIENCE: Final = 2.0  # seconds for all that is pending when the program ends
+
+
+class ReplicaStatus(NamedTuple):
+    """How far a replica is.
+
+    Attributes:
+        replica: the store.
+        pending: the number of flags that it does not have as they are.
+        behind: seconds since the oldest of them was written, 0 if there is none.
+        failures: the number of tries that failed so far.
+        last_error: why the last try failed; `None` once one has succeeded.
+    """
+
+    replica: Any
+    pending: int
+    behind: float
+    failures: int
+    last_error: Exception | None
+
+
+class _Task:
+    def __init__(self, call: Call | None) -> None:
+        self.call = call  # None: copy what the primary has
+        self.since = monotonic()
+        self.tickets: list[threading.Event] = []
+
+
+class Replica:
+    """Repeats writes on a store in their order, and copies flags where it fell behind.
+
+    A write is repeated as it was made if it is the only one pending for its flag.
+    Otherwise, and after a failure, the flag is copied as the primary has it then: that
+    keeps the order, makes one write of many, and repairs. A daemon thread does it,
+    which begins with a write and ends when nothing is pending. Safe for threads.
+
+    Args:
+        store: the replica.
+        primary: the store to copy from.
+    """
+
+    def __init__(self, store: Any, primary: Any) -> None:
+        self.store = store
+        self._primary = primary
+        self.after_fork()
+        renew_after_fork(self)
+        _replicas.add(self)
+
+    def after_fork(self) -> None:
+        """Begin with nothing pending: the parent's thread does what was."""
+        self._changed = threading.Condition()
+        self._pending: dict[str, _Task] = {}
+        self._current: _Task | None = None
+        self._running = False
+        self._persistent = True
+        self._failures = 0
+        self._streak = 0
+        self._last_error: Exception | None = None
+
+    def write(self, feature_name: str, call: Call | None = None) -> threading.Event:
+        """Repeat a write, or copy the flag; return what is set once it is there."""
+        ticket = threading.Event()
+        with self._changed:
+            task = self._pending.get(feature_name)
+            if task is None:
+                task = self._pending[feature_name] = _Task(call)
+            else:
+                task.call = None
+            task.tickets.append(ticket)
+            if self._running:
+                self._changed.notify()
+            else:
+                self._start()
+        return ticket
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has all that was written."""
+        return not self._pending and self._current is None
+
+    def fell_behind(self, feature_name: str) -> None:
+        """Copy the flag instead of repeating its pending write.
+
+        What the write was given may change by the time that it is repeated.
+        """
+        with self._changed:
+            task = self._pending.get(feature_name)
+            if task is not None:
+                task.call = None
+
+    def status(self) -> ReplicaStatus:
+        """Tell how far the replica is."""
+        with self._changed:
+            tasks = [*self._pending.values()]
+            if self._current is not None:
+                tasks.append(self._current)
+            oldest = min((task.since for task in tasks), default=None)
+            behind = 0.0 if oldest is None else monotonic() - oldest
+            return ReplicaStatus(
+                self.store, len(tasks), behind, self._failures, self._last_error
+            )
+
+    def flush(self, timeout: float | None) -> bool:
+        """Wait until nothing is pending, for `timeout` seconds at most; tell if so."""
+        with self._changed:
+            self._changed.notify()
+            return self._changed.wait_for(lambda: self.is_idle, timeout)
+
+    def abandon(self) -> None:
+        """Do what is pending, but stop at the first failure."""
+        with self._changed:
+            self._persistent = False
+            self._changed.notify()
+
+    def _start(self) -> None:
+        thread = threading.Thread(
+            target=self._run, name="flipper-replica", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:
+            # No more threads at the very end of a program, or of the machine's: the
+            # writer does it. The lock is reentrant.
+            self._running = True
+            self._persistent = False
+            self._run()
+        else:
+            self._running = True
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                if not self._pending or (self._streak and not self._persistent):
+                    self._pending.clear()
+                    self._running = False
+                    self._changed.notify_all()
+                    return
+                feature_name = next(iter(self._pending))
+                task = self._current = self._pending.pop(feature_name)
+            try:
+                if task.call is None:
+                    self._copy(feature_name)
+                else:
+                    task.call()
+            except Exception as error:  # noqa: BLE001  (counted, logged, tried again)
+                self._failed(feature_name, task, error)
+            else:
+                self._succeeded(task)
+
+    def _succeeded(self, task: _Task) -> None:
+        with self._changed:
+            self._current = None
+            if self._streak:
+                logger.info("Replica %s answers again", type(self.store).__name__)
+            self._streak = 0
+            self._last_error = None
+            for ticket in task.tickets:
+                ticket.set()
+            self._changed.notify_all()
+
+    def _failed(self, feature_name: str, task: _Task, error: Exception) -> None:
+        with self._changed:
+            self._current = None
+            self._failures += 1
+            self._streak += 1
+            self._last_error = error
+            newer = self._pending.get(feature_name)
+            if newer is not None:
+                task.tickets += newer.tickets
+            task.call = None
+            self._pending.pop(feature_name, None)
+            self._pending[feature_name] = task  # behind the others
+            # The first try again is made at once: copying often helps.
+            if self._streak == 1:
+                return
+            if self._streak == 2:  # noqa: PLR2004
+                logger.warning(
+                    "Replica %s fails (%s); its writes are kept and tried again",
+                    type(self.store).__name__,
+                    type(error).__name__,
+                    exc_info=error,
+                    extra={"feature_name": feature_name},
+                )
+            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(self._streak - 2, 10))
+            if self._persistent:
+                self._changed.wait(pause)
+
+    def _copy(self, feature_name: str) -> None:
+        """Make the flag what it is in the primary, and never more than that."""
+        replica = self.store
+        found = self._primary.get(feature_name)
+        if found is None:
+            replica.delete(feature_name)
+            return
+        item = FeatureFlagStoreItem.of(found)
+        state, meta = item.raw_is_enabled, item.raw_meta
+        # Race: somebody may ask the replica meanwhile. The flag is off while its
+        # conditions are not there yet.
+        if replica.get(feature_name) is None:
+            replica.create(
+                feature_name, is_enabled=False, client_data=meta.client_data
+            )
+        elif not state:
+            replica.set(feature_name, state)
+        replica.set_meta(feature_name, meta)
+        replica.set(feature_name, state)
+
+
+_replicas: MutableSet[Replica] = WeakSet()
+
+
+def _flush_all() -> None:
+    deadline = monotonic() + _EXIT_PATIENCE
+    for replica in list(_replicas):
+        if not replica.is_idle:
+            replica.abandon()
+            replica.flush(max(0.0, deadline - monotonic()))
+
+
+atexit.register(_flush_all)

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One store that counts, and others that are kept like it."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+from weakref import finalize
+
+from .atomic import update
+from .interface import AbstractFeatureFlagStore
+from .replica import Replica
+from .util.fork import renew_after_fork
+from .wrapper import FeatureFlagStoreWrapper
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .atomic import Change
+    from .replica import ReplicaStatus
+    from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
+
+StoreType = AbstractFeatureFlagStore
+
+# Seconds that an asynchronous write waits for replicas that had nothing else to do: one
+# in memory is written on return, one that is slow does not hold the writer up.
+_MOMENT: Final = 0.01
+
+
+class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
+    """Reads and writes a primary store, and repeats each write on the replicas.
+
+    A write that fails on the primary raises, and is not repeated. A replica that fails
+    is logged and counted (`status`), and comes level by itself within seconds once it
+    answers again. Safe for threads; writes of one flag follow each other.
+
+    Writes take `asynch`: `True` returns once the primary is done, `False` once every
+    replica has the write too, or `replication_timeout` has passed.
+
+    Args:
+        primary: the store that counts.
+        *replicas: stores to be kept like it.
+        replication_timeout: seconds that `asynch=False` waits at most for all replicas
+            together; `None` waits for ever.
+    """
+
+    def __init__(
+        self,
+        primary: StoreType,
+        *replicas: StoreType,
+        replication_timeout: float | None = 1,
+    ) -> None:
+        super().__init__(primary)
+        self._replicas = [Replica(replica, primary) for replica in replicas]
+        self._replication_timeout = replication_timeout
+        self.after_fork()
+        renew_after_fork(self)
+        for replica in self._replicas:
+            finalize(self, replica.abandon).atexit = False
+
+    def after_fork(self) -> None:
+        """Make the locks anew: threads that held one are not in this process."""
+        self._locks = [threading.RLock() for _ in range(16)]
+
+    def get(self, *args: Any, **kwargs: Any) -> FeatureFlagStoreItem | None:
+        """Return the flag of the primary, or `None`."""
+        if kwargs or len(args) != 1:
+            return self._store.get(*args, **kwargs)  # type: ignore[no-any-return]
+        return super().get(*args)
+
+    def list(self, *args: Any, **kwargs: Any) -> Iterator[FeatureFlagStoreItem]:
+        """Return an iterator of the flags of the primary."""
+        return self._store.list(*args, **kwargs)  # type: ignore[no-any-return]
+
+    def create(
+        self,
+        feature_name: str,
+        is_enabled: bool = False,
+        client_data: dict[str, Any] | None = None,
+        asynch: bool | None = True,
+    ) -> FeatureFlagStoreItem:
+        """Write a new flag over whatever was there, and return the primary's."""
+
+        def create(store: Any) -> Any:
+            return store.create(
+                feature_name, is_enabled=is_enabled, client_data=client_data
+            )
+
+        return self._repeat(feature_name, create, asynch)  # type: ignore[no-any-return]
+
+    def set(
+        self, feature_name: str, is_enabled: bool, asynch: bool | None = True
+    ) -> None:
+        """Change the state and keep the metadata; create the flag if it is missing."""
+        self._repeat(feature_name, lambda s: s.set(feature_name, is_enabled), asynch)
+
+    def delete(self, feature_name: str, asynch: bool | None = True) -> None:
+        """Remove the flag, if it is there."""
+        self._repeat(feature_name, lambda s: s.delete(feature_name), asynch)
+
+    def set_meta(
+        self,
+        feature_name: str,
+        meta: FeatureFlagStoreMeta,
+        asynch: bool | None = True,
+    ) -> None:
+        """Replace the metadata and keep the state.
+
+        Raises:
+            FlagDoesNotExistError: the primary has no such flag.
+        """
+        self._repeat(feature_name, lambda s: s.set_meta(feature_name, meta), asynch)
+
+    def update(self, feature_name: str, change: Change) -> FeatureFlagStoreItem:
+        """Replace a flag by what `change` makes of it, and return that."""
+        states: list[Any] = []
+
+        def noting(item: FeatureFlagStoreItem) -> FeatureFlagStoreItem:
+            after = change(item)
+            states[:] = [item.raw_is_enabled, after.raw_is_enabled]
+            return after
+
+        with self._lock_of(feature_name):
+            after = update(self._store, feature_name, noting)
+            call = None
+            if states[0] is states[1]:
+                meta = after.raw_meta
+
+                def call(store: Any) -> None:
+                    store.set_meta(feature_name, meta)
+
+            waits = self._hand_on(feature_name, call)
+        self._await(feature_name, waits, asynch=True)
+        return after
+
+    def status(self) -> list[ReplicaStatus]:
+        """Tell how far each replica is, in the order in which they were given."""
+        return [replica.status() for replica in self._replicas]
+
+    def resync(self, timeout: float | None = 60) -> bool:
+        """Copy every flag to every replica, and remove there what the primary has not.
+
+        Args:
+            timeout: seconds to wait for it, `None` for ever; it goes on afterwards.
+
+        Returns:
+            Whether all replicas are level.
+        """
+        deadline = None if timeout is None else monotonic() + timeout
+        names = {item.feature_name for item in self._store.list()}
+        for replica in self._replicas:
+            there = {item.feature_name for item in replica.store.list()}
+            for feature_name in sorted(names | there):
+                replica.write(feature_name)
+        return self._flush(deadline)
+
+    def close(self, timeout: float | None = 2) -> bool:
+        """Do what is pending, for `timeout` seconds at most, and try no more.
+
+        Later writes are repeated as before.
+
+        Returns:
+            Whether all replicas are level.
+        """
+        deadline = None if timeout is None else monotonic() + timeout
+        for replica in self._replicas:
+            replica.abandon()
+        return self._flush(deadline)
+
+    def _flush(self, deadline: float | None) -> bool:
+        remaining = [replica.flush(_left(deadline)) for replica in self._replicas]
+        return all(remaining) and not any(r.status().last_error for r in self._replicas)
+
+    def _repeat(
+        self, feature_name: str, call: Callable[[Any], Any], asynch: bool | None
+    ) -> Any:
+        # Race: replicas get the writes of a flag in the order in which the primary got
+        # them.
+        with self._lock_of(feature_name):
+            result = call(self._store)
+            waits = self._hand_on(feature_name, call)
+        self._await(feature_name, waits, asynch=bool(asynch))
+        return result
+
+    def _hand_on(
+        self, feature_name: str, call: Callable[[Any], Any] | None
+    ) -> list[tuple[Replica, bool, threading.Event]]:
+        waits = []
+        for replica in self._replicas:
+            prompt = replica.is_idle
+            repeated = None if call is None else partial(call, replica.store)
+            waits.append((replica, prompt, replica.write(feature_name, repeated)))
+        return waits
+
+    def _await(
+        self,
+        feature_name: str,
+        waits: list[tuple[Replica, bool, threading.Event]],
+        *,
+        asynch: bool,
+    ) -> None:
+        timeout = _MOMENT if asynch else self._replication_timeout
+        deadline = None if timeout is None else monotonic() + timeout
+        for replica, prompt, ticket in waits:
+            wanted = prompt or not asynch
+            if not (wanted and ticket.wait(_left(deadline))):
+                replica.fell_behind(feature_name)
+
+    def _lock_of(self, feature_name: str) -> threading.RLock:
+        return self._locks[hash(feature_name) % len(self._locks)]
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - monotonic())

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A flag as a store keeps it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from ...bucketing.factory import BucketerFactory
+from ...conditions.operators.operator import Operator
+from ...evaluation import Decision, decide, settled
+from ...exceptions import InvalidArgumentError, InvalidFlagDataError
+from .meta import FeatureFlagStoreMeta
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class FeatureFlagStoreItem:
+    """A flag: name, state and metadata. It never changes; threads may share it.
+
+    Args:
+        feature_name: the name.
+        is_enabled: the state; any true value is on.
+        meta: the metadata, of which a copy is kept.
+    """
+
+    __slots__ = ("_is_enabled", "_meta", "_settled", "feature_name")
+
+    def __init__(
+        self, feature_name: str, is_enabled: Any, meta: FeatureFlagStoreMeta
+    ) -> None:
+        own = meta.copy() if isinstance(meta, FeatureFlagStoreMeta) else meta
+        self._take(feature_name, is_enabled, own)
+
+    def _take(self, feature_name: str, is_enabled: Any, meta: Any) -> None:
+        self.feature_name = feature_name
+        self._is_enabled = is_enabled
+        self._meta = meta
+        # Known at once for most flags: nothing has to be evaluated for them.
+        self._settled: Decision | None = None
+        if isinstance(meta, FeatureFlagStoreMeta):
+            self._settled = settled(is_enabled, meta.conditions, meta.bucketer)
+
+    @property
+    def raw_is_enabled(self) -> Any:
+        """The stored state."""
+        return self._is_enabled
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """The metadata as plain data, a copy."""
+        return self._meta.to_dict()  # type: ignore[no-any-return]
+
+    @property
+    def raw_meta(self) -> FeatureFlagStoreMeta:
+        """The metadata as a record, a copy to be changed and given to `replace`."""
+        return self._meta.copy()  # type: ignore[no-any-return]
+
+    def is_enabled(self, /, **kwargs: Any) -> Any:
+        """Tell whether the flag is on for these arguments.
+
+        Raises:
+            Exception: what an operator or the bucketer raises.
+        """
+        return self.decide(kwargs)[0]
+
+    def decide(self, context: Mapping[str, Any]) -> Decision:
+        """Decide as `is_enabled` does, and return also why."""
+        decision = self._settled
+        if decision is None:
+            meta = self._meta
+            decision = decide(
+                self._is_enabled, meta.conditions, meta.bucketer, context
+            )
+        return decision
+
+    def replace(self, **changes: Any) -> FeatureFlagStoreItem:
+        """Return a flag with another `is_enabled`, another `meta`, or both."""
+        made = FeatureFlagStoreItem.__new__(FeatureFlagStoreItem)
+        meta = changes.get("meta")
+        own = self._meta if meta is None else meta.copy()
+        made._take(self.feature_name, changes.get("is_enabled", self._is_enabled), own)
+        return made
+
+    def shares_meta_with(self, other: FeatureFlagStoreItem) -> bool:
+        """Tell whether `replace` made one of the other without another `meta`."""
+        return self._meta is other._meta
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the flag as plain data."""
+        return {
+            "feature_name": self.feature_name,
+            "is_enabled": self._is_enabled,
+            "meta": self.meta,
+        }
+
+    def serialize(self) -> bytes:
+        """Return the flag as JSON in UTF-8, the form in which stores keep it.
+
+        Raises:
+            InvalidArgumentError: JSON cannot express a value, or the document could not
+                be read again because an operator or a bucketer is not registered.
+        """
+        fields = self.to_dict()
+        try:
+            text = json.dumps(fields)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InvalidArgumentError(
+                f"Feature {self.feature_name!r} cannot be stored: {error}; use values "
+                f"that JSON can express (text, numbers, booleans, None, lists, dicts)",
+                feature_name=self.feature_name,
+                value=_inexpressible(fields),
+            ) from error
+        self._refuse_unregistered(fields["meta"])
+        return text.encode()
+
+    def _refuse_unregistered(self, meta: Mapping[str, Any]) -> None:
+        kind = meta["bucketer"].get("type")
+        if kind not in BucketerFactory.BUCKETER_MAP:
+            self._refuse("bucketer", kind, "BucketerFactory.register")
+        for condition in meta["conditions"]:
+            for checks in condition.values():
+                for check in checks:
+                    if check["operator"] not in Operator.OPERATOR_MAP:
+                        self._refuse("operator", check["operator"], "OPERATOR_MAP")
+
+    def _refuse(self, what: str, value: object, registry: str) -> None:
+        raise InvalidArgumentError(
+            f"Feature {self.feature_name!r} cannot be stored: its {what} {value!r} is "
+            f"unknown, so nobody could read the flag; add it by {registry}",
+            feature_name=self.feature_name,
+            value=value,
+        )
+
+    @classmethod
+    def deserialize(cls, serialized: bytes | str) -> FeatureFlagStoreItem:
+        """Make the flag that `serialize` gave; text is taken as well as bytes.
+
+        Raises:
+            InvalidFlagDataError: the document is no flag. The error is also one of the
+                class that says what is wrong: `json.JSONDecodeError`, `KeyError`,
+                `TypeError`, or the `Invalid...Error` of a factory.
+        """
+        fields: Any = None
+        try:
+            if not isinstance(serialized, str):
+                serialized = bytes(serialized).decode()
+            fields = json.loads(serialized)
+            item = cls.__new__(cls)
+            item._take(
+                fields["feature_name"],
+                fields["is_enabled"],
+                FeatureFlagStoreMeta.from_dict(fields["meta"]),
+            )
+        except Exception as error:
+            name = fields.get("feature_name") if isinstance(fields, dict) else None
+            raise InvalidFlagDataError.of(error, feature_name=name) from error
+        return item
+
+    @classmethod
+    def of(cls, item: Any) -> FeatureFlagStoreItem:
+        """Return `item`, made anew by its public properties if of another class."""
+        if isinstance(item, FeatureFlagStoreItem):
+            return item
+        meta = FeatureFlagStoreMeta.from_dict(item.meta)
+        return cls(item.feature_name, item.raw_is_enabled, meta)
+
+    def __repr__(self) -> str:
+        """Show name and state."""
+        return f"<{type(self).__name__} {self.feature_name!r} {self._is_enabled!r}>"
+
+
+def _inexpressible(value: object) -> object:
+    """Return the innermost value that JSON cannot express."""
+    entries: Any = ()
+    if isinstance(value, dict):
+        entries = value.values()
+    elif isinstance(value, (list, tuple)):
+        entries = value
+    for entry in entries:
+        try:
+            json.dumps(entry)
+        except (TypeError, ValueError, RecursionError):
+            return _inexpressible(entry)
+    return value

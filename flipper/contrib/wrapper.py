@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A store around a store: derive from it, and override what differs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .atomic import SupportsUpdate, update
+from .interface import AbstractFeatureFlagStore
+from .last_known import LastKnownFlags, SupportsLastKnown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .atomic import Change
+    from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
+
+
+class FeatureFlagStoreWrapper(
+    SupportsUpdate, SupportsLastKnown, AbstractFeatureFlagStore
+):
+    """Forwards every call to another store, once and with the same arguments.
+
+    It is able to do what the inner store is: an `update` is atomic if the inner one is.
+
+    Args:
+        store: the inner store, of any kind.
+    """
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self._reader = (
+            store
+            if issubclass(type(store), SupportsLastKnown)
+            else LastKnownFlags(store)
+        )
+
+    def create(
+        self,
+        feature_name: str,
+        is_enabled: bool = False,
+        client_data: dict[str, Any] | None = None,
+    ) -> FeatureFlagStoreItem:
+        """Write a new flag over whatever was there, and return it."""
+        return self._store.create(  # type: ignore[no-any-return]
+            feature_name, is_enabled=is_enabled, client_data=client_data
+        )
+
+    def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Return the flag, or `None` if there is none."""
+        return self._reader.get(feature_name)  # type: ignore[no-any-return]
+
+    def set(self, feature_name: str, is_enabled: bool) -> None:
+        """Change the state and keep the metadata; create the flag if it is missing."""
+        self._store.set(feature_name, is_enabled)
+
+    def delete(self, feature_name: str) -> None:
+        """Remove the flag, if it is there."""
+        self._store.delete(feature_name)
+
+    def list(
+        self, limit: int | None = None, offset: int = 0
+    ) -> Iterator[FeatureFlagStoreItem]:
+        """Return an iterator of the flags: `offset` are skipped, `limit` given."""
+        return self._store.list(limit=limit, offset=offset)  # type: ignore[no-any-return]
+
+    def set_meta(self, feature_name: str, meta: FeatureFlagStoreMeta) -> None:
+        """Replace the metadata and keep the state.
+
+        Raises:
+            FlagDoesNotExistError: there is no such flag.
+        """
+        self._store.set_meta(feature_name, meta)
+
+    def update(self, feature_name: str, change: Change) -> FeatureFlagStoreItem:
+        """Replace a flag by what `change` makes of it, and return that."""
+        return update(self._store, feature_name, change)
+
+    @property
+    def away_errors(self) -> tuple[type[Exception], ...]:
+        """The errors by which the inner store tells that its server is away."""
+        return self._reader.away_errors  # type: ignore[no-any-return]
+
+    def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Return the flag as the inner store gave it last, or `None`."""
+        return self._reader.last_known(feature_name)

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one place where it is decided whether a flag is on, and why."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .bucketing.consistent_hash_percentage_bucketer import (
+    ConsistentHashPercentageBucketer,
+)
+from .bucketing.noop_bucketer import NoOpBucketer
+from .bucketing.percentage_bucketer import PercentageBucketer
+from .conditions.check import Check
+from .conditions.condition import Condition
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+
+class Reason(Enum):
+    """Why a flag is on or off."""
+
+    MISSING = "missing"
+    DISABLED = "disabled"
+    CONDITION_MATCHED = "condition matched"
+    CONDITION_NOT_MATCHED = "condition not matched"
+    BUCKETER = "bucketer"
+    ON = "on"
+    OWN_ITEM = "own item"
+    ERROR = "error"
+
+    __hash__ = object.__hash__
+
+
+# The answer, the reason, and the check or the bucketer behind it with the bucket and the
+# percentage. A plain tuple inside the library, since every question makes one; who asks
+# for an explanation gets it as an `Evaluation`.
+Decision = tuple[Any, Reason, Any, Any, Any]
+
+DISABLED: Decision = (False, Reason.DISABLED, None, None, None)
+MATCHED: Decision = (True, Reason.CONDITION_MATCHED, None, None, None)
+ON: Decision = (True, Reason.ON, None, None, None)
+
+# The bucketers that can tell how they decided, unless somebody replaced their `check`.
+_EXPLAINABLE = frozenset(
+    {PercentageBucketer.check, ConsistentHashPercentageBucketer.check}
+)
+
+
+class Evaluation(NamedTuple):
+    """What `is_enabled` answers for a flag, and why; `str` makes a sentence of it.
+
+    It is true if the answer is.
+
+    Attributes:
+        feature_name: the flag that was asked about.
+        enabled: the answer, exactly what `is_enabled` gives.
+        reason: what decided.
+        check: the check that said no (a condition, if its class has a `check` of its
+            own), for `CONDITION_NOT_MATCHED`.
+        bucketer: the bucketer, for `BUCKETER`.
+        bucket: where the arguments fell, a fraction from 0 to 1; `None` if the
+            bucketer does not tell, or lets nobody in.
+        percentage: the share that is in at this moment, a fraction from 0 to 1.
+        error: what could not be read or evaluated, the cause of `ERROR`; with any other
+            reason, the store could not be read and the last known state decided.
+    """
+
+    feature_name: str
+    enabled: Any
+    reason: Reason
+    check: Check | Condition | None = None
+    bucketer: Any = None
+    bucket: float | None = None
+    percentage: Any = None
+    error: Exception | None = None
+
+    @classmethod
+    def of(
+        cls, feature_name: str, decision: Decision, error: Exception | None = None
+    ) -> Evaluation:
+        """Make the record of a decision about a flag."""
+        enabled, reason, subject, bucket, percentage = decision
+        is_check = reason is Reason.CONDITION_NOT_MATCHED
+        return cls(
+            feature_name,
+            enabled,
+            reason,
+            subject if is_check else None,
+            None if is_check else subject,
+            bucket,
+            percentage,
+            error,
+        )
+
+    def __bool__(self) -> bool:
+        """Tell whether the flag is on."""
+        return bool(self.enabled)
+
+    def __str__(self) -> str:
+        """Say it in a sentence."""
+        state = "on" if self.enabled else "off"
+        stale = ""
+        if self.error is not None and self.reason is not Reason.ERROR:
+            stale = " (last known state: the store could not be read)"
+        return f"Feature {self.feature_name!r} is {state}: {self._because()}{stale}."
+
+    def _because(self) -> str:
+        match self.reason:
+            case Reason.MISSING:
+                return "there is no such flag, so the default counts"
+            case Reason.DISABLED:
+                return "it is disabled"
+            case Reason.CONDITION_MATCHED:
+                return "its conditions look at these arguments, and every check holds"
+            case Reason.CONDITION_NOT_MATCHED:
+                return f"{_told(self.check)} says no"
+            case Reason.BUCKETER:
+                return self._bucketed()
+            case Reason.ON:
+                return "it is enabled, and nothing limits it for these arguments"
+            case Reason.OWN_ITEM:
+                return "the store's own item class decided"
+            case Reason.ERROR:
+                error = self.error
+                return f"{type(error).__name__}: {error}; so the default counts"
+
+    def _bucketed(self) -> str:
+        name = type(self.bucketer).__name__
+        if self.percentage is None:
+            return f"its {name} says {'yes' if self.enabled else 'no'}"
+        if self.bucket is None:
+            return f"its {name} lets in {self.percentage:.4g}"
+        side = "up to" if self.enabled else "beyond"
+        return (
+            f"its {name} drew bucket {self.bucket:.4g}, {side} the percentage "
+            f"{self.percentage:.4g}"
+        )
+
+
+def settled(
+    enabled: object, conditions: Collection[Condition], bucketer: Any
+) -> Decision | None:
+    """Return the decision if no argument can change it, else `None`."""
+    if not enabled:
+        return DISABLED
+    if not conditions and bucketer.get_type() == NoOpBucketer.__name__:
+        return ON
+    return None
+
+
+def decide(
+    enabled: object,
+    conditions: Collection[Condition],
+    bucketer: Any,
+    context: Mapping[str, Any],
+) -> Decision:
+    """Decide whether a flag is on for the keyword arguments in `context`.
+
+    A disabled flag is off. If a condition looks at one of the arguments, it is on if
+    every check on those that are given holds, whatever the bucketer would say. Else the
+    bucketer decides, and without one the flag is on.
+
+    Raises:
+        Exception: what an operator or the bucketer raises, such as `TypeError` for
+            values that Python cannot compare or JSON cannot express.
+    """
+    if not enabled:
+        return DISABLED
+    matched = False
+    for condition in conditions:
+        if type(condition) is Condition:
+            verdict: Any = condition.verdict(context)
+        else:
+            verdict = _own_verdict(condition, context)
+        if verdict is not None:
+            if verdict is not True:
+                return False, Reason.CONDITION_NOT_MATCHED, verdict, None, None
+            matched = True
+    if matched:
+        return MATCHED
+    if bucketer.get_type() == NoOpBucketer.__name__:
+        return ON
+    check = bucketer.check
+    if getattr(check, "__func__", None) in _EXPLAINABLE:
+        answer, bucket, percentage = bucketer.assign(context)
+        return answer, Reason.BUCKETER, bucketer, bucket, percentage
+    return check(**context), Reason.BUCKETER, bucketer, None, None
+
+
+def _own_verdict(condition: Any, context: Mapping[str, Any]) -> Any:
+    """Ask a condition whose class may have a `check` of its own."""
+    if context and not condition.check(**context):
+        return condition
+    variables = condition.checks
+    return True if any(name in variables for name in context) else None
+
+
+def _told(check: Check | Condition | None) -> str:
+    if isinstance(check, Check):
+        key = Check.make_check_key(check.variable, check.operator.SYMBOL)
+        return f"the check {key}={check.value!r}"
+    return f"the condition {check!r}"

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The events there are."""
+
+from enum import Enum
+
+
+class EventType(Enum):
+    """What a client announces, each before (`PRE_`) and after (`POST_`) its write."""
+
+    PRE_CREATE = "pre_create"
+    POST_CREATE = "post_create"
+    PRE_ENABLE = "pre_enable"
+    POST_ENABLE = "post_enable"
+    PRE_DISABLE = "pre_disable"
+    POST_DISABLE = "post_disable"
+    PRE_DESTROY = "pre_destroy"
+    POST_DESTROY = "post_destroy"
+    PRE_ADD_CONDITION = "pre_add_condition"
+    POST_ADD_CONDITION = "post_add_condition"
+    PRE_SET_CONDITIONS = "pre_set_conditions"
+    POST_SET_CONDITIONS = "post_set_conditions"
+    PRE_SET_CLIENT_DATA = "pre_set_client_data"
+    POST_SET_CLIENT_DATA = "post_set_client_data"
+    PRE_SET_BUCKETER = "pre_set_bucketer"
+    POST_SET_BUCKETER = "post_set_bucketer"
+
+    # Members are one object each, so their identity will do; Enum's own hash is a call
+    # into Python for every event.
+    __hash__ = object.__hash__

@@ -51,7 +51,16 @@ _MODULES = {
 
 # Drop-in: after `import flipper` alone these are there, as attributes.
 _SUBMODULES = frozenset(
-    "bucketing client conditions contrib decorators events exceptions flag".split()
+    {
+        "bucketing",
+        "client",
+        "conditions",
+        "contrib",
+        "decorators",
+        "events",
+        "exceptions",
+        "flag",
+    }
 )
 
 

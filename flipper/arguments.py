@@ -22,8 +22,8 @@ def check_feature_name(feature_name: Any) -> None:
     problem = _problem_of_name(feature_name)
     if problem:
         raise InvalidArgumentError(
-            f"The feature name {_shortened(feature_name)} {problem}; use a text of 1 to "
-            f"{LONGEST_NAME} bytes in UTF-8, without NUL characters",
+            f"The feature name {_shortened(feature_name)} {problem}; use a text of 1 "
+            f"to {LONGEST_NAME} bytes in UTF-8, without NUL characters",
             feature_name=feature_name,
             value=feature_name,
         )
@@ -104,7 +104,7 @@ def check_bucketer(feature_name: str, bucketer: Any) -> None:
             name, value = invalid
             raise InvalidArgumentError(
                 f"The {name} {value!r} of the bucketer for feature {feature_name!r} is "
-                f"no fraction; use a number from 0 to 1, as in Percentage(0.5) for 50 %",
+                f"no fraction; use a number from 0 to 1, as Percentage(0.5) for 50 %",
                 feature_name=feature_name,
                 value=value,
             )

@@ -16,7 +16,7 @@ from .arguments import (
     check_page,
 )
 from .contrib.atomic import update, write_lock
-from .contrib.last_known import LastKnownFlags, Rest, SupportsLastKnown
+from .contrib.last_known import Rest, remembering
 from .contrib.storage.item import FeatureFlagStoreItem
 from .contrib.util.containers import copy_containers
 from .evaluation import Evaluation, Reason
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from .conditions.condition import Condition
     from .contrib.interface import AbstractFeatureFlagStore
+    from .contrib.last_known import LastKnownFlags
     from .events.emitter import IEventEmitter
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -88,11 +89,7 @@ class FeatureFlagClient:
                 value=on_error,
             )
         self._store = store
-        self._source: Any = (
-            store
-            if issubclass(type(store), SupportsLastKnown)
-            else LastKnownFlags(store)
-        )
+        self._source: LastKnownFlags | Rest = remembering(store)
         self._raises = on_error == "raise"
         self._warned: dict[tuple[Any, type[Exception]], float] = {}
         self._events: IEventEmitter = FlipperEventEmitter()
@@ -264,7 +261,7 @@ class FeatureFlagClient:
         """
         self._events.emit(EventType.PRE_ENABLE, feature_name)
         with write_lock(self._store, feature_name):
-            self._store.set(feature_name, True)  # noqa: FBT003  (Drop-in: by position)
+            self._store.set(feature_name, True)  # Drop-in: by position
         self._events.emit(EventType.POST_ENABLE, feature_name)
 
     @flag_must_exist
@@ -276,7 +273,7 @@ class FeatureFlagClient:
         """
         self._events.emit(EventType.PRE_DISABLE, feature_name)
         with write_lock(self._store, feature_name):
-            self._store.set(feature_name, False)  # noqa: FBT003  (Drop-in: by position)
+            self._store.set(feature_name, False)  # Drop-in: by position
         self._events.emit(EventType.POST_DISABLE, feature_name)
 
     @flag_must_exist

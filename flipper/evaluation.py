@@ -33,9 +33,9 @@ class Reason(Enum):
     __hash__ = object.__hash__
 
 
-# The answer, the reason, and the check or the bucketer behind it with the bucket and the
-# percentage. A plain tuple inside the library, since every question makes one; who asks
-# for an explanation gets it as an `Evaluation`.
+# The answer, the reason, and the check or the bucketer behind it with the bucket and
+# the percentage. A plain tuple inside the library, since every question makes one; who
+# asks for an explanation gets it as an `Evaluation`.
 Decision = tuple[Any, Reason, Any, Any, Any]
 
 DISABLED: Decision = (False, Reason.DISABLED, None, None, None)
@@ -107,24 +107,14 @@ class Evaluation(NamedTuple):
         return f"Feature {self.feature_name!r} is {state}: {self._because()}{stale}."
 
     def _because(self) -> str:
-        match self.reason:
-            case Reason.MISSING:
-                return "there is no such flag, so the default counts"
-            case Reason.DISABLED:
-                return "it is disabled"
-            case Reason.CONDITION_MATCHED:
-                return "its conditions look at these arguments, and every check holds"
-            case Reason.CONDITION_NOT_MATCHED:
-                return f"{_told(self.check)} says no"
-            case Reason.BUCKETER:
-                return self._bucketed()
-            case Reason.ON:
-                return "it is enabled, and nothing limits it for these arguments"
-            case Reason.OWN_ITEM:
-                return "the store's own item class decided"
-            case Reason.ERROR:
-                error = self.error
-                return f"{type(error).__name__}: {error}; so the default counts"
+        if self.reason is Reason.CONDITION_NOT_MATCHED:
+            return f"{_told(self.check)} says no"
+        if self.reason is Reason.BUCKETER:
+            return self._bucketed()
+        if self.reason is Reason.ERROR:
+            error = self.error
+            return f"{type(error).__name__}: {error}; so the default counts"
+        return _SENTENCES[self.reason]
 
     def _bucketed(self) -> str:
         name = type(self.bucketer).__name__
@@ -137,6 +127,17 @@ class Evaluation(NamedTuple):
             f"its {name} drew bucket {self.bucket:.4g}, {side} the percentage "
             f"{self.percentage:.4g}"
         )
+
+
+_SENTENCES = {
+    Reason.MISSING: "there is no such flag, so the default counts",
+    Reason.DISABLED: "it is disabled",
+    Reason.CONDITION_MATCHED: (
+        "its conditions look at these arguments, and every check holds"
+    ),
+    Reason.ON: "it is enabled, and nothing limits it for these arguments",
+    Reason.OWN_ITEM: "the store's own item class decided",
+}
 
 
 def settled(

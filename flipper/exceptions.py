@@ -14,7 +14,7 @@ Every class accepts a bare text, because stores of one's own raise them so.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,14 +100,15 @@ class InvalidFlagDataError(FlipperError, ValueError):
         if isinstance(error, cls):
             return error
         kind = type(error)
+        result: InvalidFlagDataError
         try:
-            both = type(cls.__name__, (cls, kind), {"__reduce__": _reduce_plain})
-            result: InvalidFlagDataError = both.__new__(both)
+            both: Any = type(cls.__name__, (cls, kind), {"__reduce__": _reduce_plain})
+            result = both.__new__(both)
         except TypeError:  # two classes that cannot be bases of one
             result = cls.__new__(cls)
-        InvalidFlagDataError.__init__(
-            result, f"{kind.__name__}: {error}", feature_name=feature_name
-        )
+        # Not by a constructor: that of `kind` may want arguments of its own.
+        result.args = (f"{kind.__name__}: {error}",)
+        result.feature_name = feature_name
         for name, value in vars(error).items():
             result.__dict__.setdefault(name, value)
         return result

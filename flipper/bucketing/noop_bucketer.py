@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class NoOpBucketer(AbstractBucketer):
     """Says yes to every call, as if there were no bucketer. Set it to remove one."""
 
-    def check(self, /, **kwargs: Any) -> bool:  # noqa: ARG002  (the family's signature)
+    def check(self, /, **kwargs: Any) -> bool:  # noqa: ARG002
         """Return True."""
         return True
 

@@ -40,14 +40,14 @@ class PercentageBucketer(AbstractBucketer):
         """Return name and value of what is no fraction from 0 to 1, if anything is."""
         percentage = self._percentage
         if not isinstance(percentage, AbstractPercentage):
-            # One of another family, a test double for instance, counts if it has a value.
+            # One of another family, such as a test double, counts if it has a value.
             return None if hasattr(percentage, "value") else ("percentage", percentage)
         for name, value in percentage.parts().items():
             if not (_is_number(value) and 0 <= value <= 1):  # NaN is neither
                 return name, value
         return None
 
-    def check(self, /, randomizer: Any = random, **kwargs: Any) -> bool:
+    def check(self, /, randomizer: Any = random, **kwargs: Any) -> bool:  # noqa: ARG002
         """Draw, and tell whether the call is in.
 
         Args:
@@ -68,7 +68,7 @@ class PercentageBucketer(AbstractBucketer):
         percentage = self._percentage.value
         if percentage == 0:
             return False, None, percentage
-        draw = randomizer() if callable(randomizer) else random()
+        draw = randomizer() if callable(randomizer) else random()  # noqa: S311
         return draw <= percentage, draw, percentage
 
     @classmethod

@@ -91,7 +91,7 @@ class Condition:
                 message = f"the checks of a variable are no list: {checks!r}"
                 raise TypeError(message)
             for check in checks:
-                condition._add(Check.from_dict(check))  # noqa: SLF001  (own class)
+                condition._add(Check.from_dict(check))
         return condition
 
     def __repr__(self) -> str:

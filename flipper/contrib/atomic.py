@@ -9,7 +9,6 @@ by the function `update`, which takes the six methods of any other store instead
 
 from __future__ import annotations
 
-import os
 import threading
 from abc import abstractmethod
 from contextlib import nullcontext
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from ..exceptions import ConcurrentUpdateError, FlagDoesNotExistError
 from .interface import AbstractFeatureFlagStore
 from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
+from .util.fork import at_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -251,4 +251,4 @@ def _forget_locks() -> None:
     _LOCKS[:] = [threading.RLock() for _ in _LOCKS]
 
 
-os.register_at_fork(after_in_child=_forget_locks)
+at_fork(after_in_child=_forget_locks)

@@ -76,7 +76,9 @@ class CachedFeatureFlagStore(FeatureFlagStoreWrapper):
         if self._ttl is None:
             return entry  # type: ignore[no-any-return]
         item, expiry = entry
-        return item if monotonic() < expiry else self._fill(feature_name)  # type: ignore[no-any-return]
+        if monotonic() < expiry:
+            return item  # type: ignore[no-any-return]
+        return self._fill(feature_name)
 
     def create(
         self,
@@ -198,7 +200,7 @@ class CachedFeatureFlagStore(FeatureFlagStoreWrapper):
 
     def _reread(self, feature_name: str) -> FeatureFlagStoreItem | None:
         try:
-            return self._reader.get(feature_name)  # type: ignore[no-any-return]
+            return self._reader.get(feature_name)
         except BaseException:
             self._drop(feature_name)  # it was written, so the entry is out of date
             raise

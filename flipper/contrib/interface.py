@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class AbstractFeatureFlagStore(metaclass=ABCMeta):
     """Keeps flags by name.
 
-    Derive from it, or offer the same six methods, to keep flags in a place of one's own.
+    Derive from it, or offer the same six methods, to keep flags in another place.
     Methods are called from several threads at once. `AtomicFeatureFlagStore` asks for
     less and gives more: writes that never undo each other.
     """

@@ -60,6 +60,13 @@ class LastKnownFlags(SupportsLastKnown):
         return self._items.get(feature_name)
 
 
+def remembering(store: Any) -> LastKnownFlags:
+    """Return `store` itself if it remembers what it gave, else a reader that does."""
+    if issubclass(type(store), SupportsLastKnown):
+        return store  # type: ignore[no-any-return]  # has the same two methods
+    return LastKnownFlags(store)
+
+
 class Rest:
     """Stands in for a store whose server is away, and asks it only now and then.
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+LRU: Any
 try:
     from lru import LRU
 except ImportError:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +10,10 @@ from .atomic import ABSENT, ANY, AtomicFeatureFlagStore
 from .interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
 from .interface import FlagDoesNotExistError as FlagDoesNotExistError
 from .last_known import SupportsLastKnown
-from .storage import FeatureFlagStoreItem
+from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem  # noqa: TC001
 from .storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
 from .util.date import now
+from .util.fork import at_fork
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # One for all memory stores: it is held for a comparison and an assignment, and stores
 # stay free of what cannot be copied or pickled.
 _lock = threading.Lock()
-os.register_at_fork(
+at_fork(
     before=_lock.acquire,
     after_in_parent=_lock.release,
     after_in_child=_lock.release,

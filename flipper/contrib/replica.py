@@ -137,9 +137,7 @@ class Replica:
             self._changed.notify()
 
     def _start(self) -> None:
-        thread = threading.Thread(
-            target=self._run, name="flipper-replica", daemon=True
-        )
+        thread = threading.Thread(target=self._run, name="flipper-replica", daemon=True)
         try:
             thread.start()
         except RuntimeError:
@@ -221,9 +219,7 @@ class Replica:
         # Race: somebody may ask the replica meanwhile. The flag is off while its
         # conditions are not there yet.
         if replica.get(feature_name) is None:
-            replica.create(
-                feature_name, is_enabled=False, client_data=meta.client_data
-            )
+            replica.create(feature_name, is_enabled=False, client_data=meta.client_data)
         elif not state:
             replica.set(feature_name, state)
         replica.set_meta(feature_name, meta)

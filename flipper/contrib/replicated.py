@@ -16,11 +16,14 @@ from .util.fork import renew_after_fork
 from .wrapper import FeatureFlagStoreWrapper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from .atomic import Change
     from .replica import ReplicaStatus
     from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
+
+    # A replica, whether it had nothing else to do, and what is set once it is level.
+    _Wait = tuple[Replica, bool, threading.Event]
 
 StoreType = AbstractFeatureFlagStore
 
@@ -135,7 +138,7 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
         self._await(feature_name, waits, asynch=True)
         return after
 
-    def status(self) -> list[ReplicaStatus]:
+    def status(self) -> Sequence[ReplicaStatus]:
         """Tell how far each replica is, in the order in which they were given."""
         return [replica.status() for replica in self._replicas]
 
@@ -186,7 +189,7 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
 
     def _hand_on(
         self, feature_name: str, call: Callable[[Any], Any] | None
-    ) -> list[tuple[Replica, bool, threading.Event]]:
+    ) -> Sequence[_Wait]:
         waits = []
         for replica in self._replicas:
             prompt = replica.is_idle
@@ -197,7 +200,7 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
     def _await(
         self,
         feature_name: str,
-        waits: list[tuple[Replica, bool, threading.Event]],
+        waits: Sequence[_Wait],
         *,
         asynch: bool,
     ) -> None:
@@ -208,7 +211,7 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
             if not (wanted and ticket.wait(_left(deadline))):
                 replica.fell_behind(feature_name)
 
-    def _lock_of(self, feature_name: str) -> threading.RLock:
+    def _lock_of(self, feature_name: str) -> Any:
         return self._locks[hash(feature_name) % len(self._locks)]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .atomic import SupportsUpdate, update
 from .interface import AbstractFeatureFlagStore
-from .last_known import LastKnownFlags, SupportsLastKnown
+from .last_known import SupportsLastKnown, remembering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,11 +29,7 @@ class FeatureFlagStoreWrapper(
 
     def __init__(self, store: Any) -> None:
         self._store = store
-        self._reader = (
-            store
-            if issubclass(type(store), SupportsLastKnown)
-            else LastKnownFlags(store)
-        )
+        self._reader = remembering(store)
 
     def create(
         self,
@@ -48,7 +44,7 @@ class FeatureFlagStoreWrapper(
 
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag, or `None` if there is none."""
-        return self._reader.get(feature_name)  # type: ignore[no-any-return]
+        return self._reader.get(feature_name)
 
     def set(self, feature_name: str, is_enabled: bool) -> None:
         """Change the state and keep the metadata; create the flag if it is missing."""
@@ -79,7 +75,7 @@ class FeatureFlagStoreWrapper(
     @property
     def away_errors(self) -> tuple[type[Exception], ...]:
         """The errors by which the inner store tells that its server is away."""
-        return self._reader.away_errors  # type: ignore[no-any-return]
+        return self._reader.away_errors
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag as the inner store gave it last, or `None`."""

@@ -62,6 +62,10 @@ class FlipperEventEmitter(BaseEventEmitter, IEventEmitter):
             return bool(super().emit(event, *args, **kwargs))
         return False
 
+    def on(self, event: Any, f: Any = None) -> Any:
+        """Listen to `event` by `f`; without `f`, return a decorator that does."""
+        return super().on(event, f)
+
     def remove_listener(self, event: Any, f: Callable[..., Any]) -> None:
         """Stop listening by `f`.
 

@@ -38,7 +38,7 @@ class PercentageFactory:
         """Make the percentage that some `to_dict` gave.
 
         Raises:
-            PercentageFactory.InvalidPercentageTypeError: the type is missing or unknown.
+            PercentageFactory.InvalidPercentageTypeError: the type is unknown.
         """
         kind = fields.get("type")
         try:

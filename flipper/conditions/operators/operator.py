@@ -106,7 +106,7 @@ class Operator:
     }
 
     class InvalidSymbolError(Exception):
-        """No operator has this symbol; `Operator.OPERATOR_MAP` lists those there are."""
+        """No operator has this symbol; `OPERATOR_MAP` lists those there are."""
 
     @classmethod
     def factory(cls, symbol: str | None) -> AbstractOperator:

@@ -70,9 +70,7 @@ class FeatureFlagStoreItem:
         decision = self._settled
         if decision is None:
             meta = self._meta
-            decision = decide(
-                self._is_enabled, meta.conditions, meta.bucketer, context
-            )
+            decision = decide(self._is_enabled, meta.conditions, meta.bucketer, context)
         return decision
 
     def replace(self, **changes: Any) -> FeatureFlagStoreItem:
@@ -80,7 +78,9 @@ class FeatureFlagStoreItem:
         made = FeatureFlagStoreItem.__new__(FeatureFlagStoreItem)
         meta = changes.get("meta")
         own = self._meta if meta is None else meta.copy()
-        made._take(self.feature_name, changes.get("is_enabled", self._is_enabled), own)
+        made._take(  # noqa: SLF001  (own class)
+            self.feature_name, changes.get("is_enabled", self._is_enabled), own
+        )
         return made
 
     def shares_meta_with(self, other: FeatureFlagStoreItem) -> bool:
@@ -148,7 +148,7 @@ class FeatureFlagStoreItem:
                 serialized = bytes(serialized).decode()
             fields = json.loads(serialized)
             item = cls.__new__(cls)
-            item._take(
+            item._take(  # noqa: SLF001  (own class)
                 fields["feature_name"],
                 fields["is_enabled"],
                 FeatureFlagStoreMeta.from_dict(fields["meta"]),

@@ -12,7 +12,7 @@ from ...conditions.condition import Condition
 from ..util.containers import copy_containers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 _NO_BUCKETER = NoOpBucketer()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
 
 if TYPE_CHECKING:
-    from collections.abc import MutableSet
+    from collections.abc import Callable, MutableSet
 
 
 class AfterFork(Protocol):
@@ -31,4 +31,10 @@ def _renew() -> None:
         watched.after_fork()
 
 
-os.register_at_fork(after_in_child=_renew)
+def at_fork(**hooks: Callable[[], object]) -> None:
+    """Call what is given as `before`, `after_in_parent` and `after_in_child`."""
+    if hasattr(os, "register_at_fork"):  # not where processes do not fork
+        os.register_at_fork(**hooks)
+
+
+at_fork(after_in_child=_renew)

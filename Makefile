@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+# The only door to this project: `make` alone says what is behind it.
+
+# The interpreter to use, and the environment made with it.
+PYTHON ?= python3
+VENV ?= .venv
+# More arguments for pytest, as in: make test ARGS='-k redis'
+ARGS ?=
+
+PYTHONS := 3.10 3.11 3.12 3.13
+CORE := not (redis or postgres or consul or s3 or thrift or interop or slow)
+GENERATED := flipper_thrift/python/feature_flag_store
+
+version := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+# An environment carries a mark of what is installed in it, older than what it follows
+# from if that has changed, and of another name if the interpreter is another.
+runtime := $(VENV)/.runtime-$(version)
+development := $(VENV)/.development-$(version)
+pip := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
+pytest := $(VENV)/bin/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help demo install-dev servers test check test-all contract thrift
+
+help: ## Say what the targets are for
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "Settings: PYTHON=python3.12 another interpreter, ARGS='-k redis' more for pytest"
+
+demo: $(runtime) ## Install the library and run examples/quickstart.py
+	@$(VENV)/bin/python examples/quickstart.py
+
+install-dev: $(development) ## Make .venv with the library and all that its tests need
+
+servers: ## Find or install the servers that the tests talk to
+	@sh tests/servers/install.sh
+
+test: $(development) servers ## Run all tests
+	$(pytest) $(COVERAGE) $(ARGS)
+
+check: $(development) ## Check format, lint, types and imports, then run all tests with coverage
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy --strict flipper
+	$(pytest) --quiet tests/architecture
+	@$(MAKE) --no-print-directory test COVERAGE='--cov --cov-report=term'
+
+test-all: ## Run the tests that need no server on each Python from 3.10 to 3.13 found here
+	@found=; \
+	for version in $(PYTHONS); do \
+		for python in python$$version \
+			"$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$version.*/bin/python; do \
+			"$$python" -c 'import venv' 2>/dev/null || continue; \
+			echo "== Python $$version: $$python"; \
+			found="$$found $$version"; \
+			$(MAKE) --no-print-directory test-core PYTHON="$$python" VENV=.venv-$$version || exit; \
+			break; \
+		done; \
+	done; \
+	echo "Tested on Python:$${found:- none of $(PYTHONS) was found}"; \
+	test -n "$$found"
+
+.PHONY: test-core
+test-core: $(development)
+	$(pytest) --quiet -m '$(CORE)' $(ARGS)
+
+contract: $(development) servers ## Run the store contract on one store: make contract STORE=redis
+	@test -n "$(STORE)" || { echo "Which store? As in: make contract STORE=redis"; exit 2; }
+	$(pytest) tests/contract -k '$(STORE)' $(ARGS)
+
+thrift: ## Generate flipper_thrift/ from thrift/feature_flag_store.thrift
+	@set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	thrift --gen py -out "$$folder" thrift/feature_flag_store.thrift; \
+	cd "$$folder"/feature_flag_store; \
+	rm ./*-remote; \
+	sed -i '$(mend-exception)' ttypes.py; \
+	cd "$(CURDIR)"; \
+	rm -rf $(GENERATED); \
+	mv "$$folder"/feature_flag_store $(GENERATED)
+
+# What is raised is hashable, and what Python adds to it (__notes__) is none of its value.
+define mend-exception
+/^class FlipperException/,/^class / { \
+	s/in self\.__dict__\.items()/in (("code", self.code), ("message", self.message))/; \
+	s/self\.__dict__ == other\.__dict__/(self.code, self.message) == (other.code, other.message)/; \
+	s/def __ne__(self, other)/def __hash__(self)/; \
+	s/return not (self == other)/return hash((self.code, self.message))/; \
+}
+endef
+
+$(runtime): pyproject.toml setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "No Python 3.10 or newer is '$(PYTHON)'; as in: make PYTHON=python3.12"; exit 1; }
+	@test -x $(VENV)/bin/python$(version) || $(make-environment)
+	$(pip) install --editable .
+	@touch $@
+
+$(development): $(runtime)
+	$(pip) install --editable '.[dev]'
+	@touch $@
+
+# Some systems' Python cannot put pip into an environment, though it has pip itself.
+define make-environment
+{ rm -rf $(VENV); $(PYTHON) -m venv $(VENV) || { \
+	$(PYTHON) -m venv --clear --without-pip $(VENV) && \
+	$(PYTHON) -m pip --quiet --python $(VENV)/bin/python install pip; }; }
+endef

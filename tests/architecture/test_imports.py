@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may import whom: every module stands on a floor and looks down, never up.
+
+A new module gets a line in `FLOORS` (what lies in a package stands where the package
+does). Imports inside functions and under TYPE_CHECKING count like all others: an arrow
+is an arrow. What is loaded at run time is asked of a bare interpreter at the end.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+
+GROUND, RULES, RECORDS, CONTRACTS, FACE, DRIVERS, EDGE = range(7)
+FLOORS = {
+    "flipper.exceptions": GROUND,
+    "flipper.contrib.util": GROUND,
+    "flipper.contrib.lru": GROUND,
+    "flipper.conditions": RULES,
+    "flipper.bucketing": RULES,
+    "flipper.arguments": RULES,
+    "flipper.contrib.storage": RECORDS,
+    "flipper.evaluation": RECORDS,
+    "flipper.contrib.interface": CONTRACTS,
+    "flipper.contrib.store": CONTRACTS,
+    "flipper.contrib.atomic": CONTRACTS,
+    "flipper.contrib.wrapper": CONTRACTS,
+    "flipper.contrib.watch": CONTRACTS,
+    "flipper.contrib.document": CONTRACTS,
+    "flipper.contrib.last_known": CONTRACTS,
+    "flipper.contrib.replica": CONTRACTS,
+    "flipper.events": CONTRACTS,
+    "flipper.client": FACE,
+    "flipper.flag": FACE,
+    "flipper.decorators": FACE,
+    "flipper.contrib.memory": DRIVERS,
+    "flipper.contrib.redis": DRIVERS,
+    "flipper.contrib.consul": DRIVERS,
+    "flipper.contrib.s3": DRIVERS,
+    "flipper.contrib.postgresql": DRIVERS,
+    "flipper.contrib.thrift": DRIVERS,
+    "flipper.contrib.thrift_server": DRIVERS,
+    "flipper.contrib.cached": DRIVERS,
+    "flipper.contrib.replicated": DRIVERS,
+    "flipper.contrib.synced": DRIVERS,
+    "flipper.contrib.failover": DRIVERS,
+    "flipper.contrib.read_only": DRIVERS,
+    "flipper.integrations": EDGE,
+    "flipper.testing": EDGE,
+    "flipper.cli": EDGE,
+    "flipper.__main__": EDGE,
+}
+# They show everything and hold nothing: tables of names, resolved when asked for.
+FACADES = {"flipper", "flipper.contrib"}
+
+THIRD_PARTY_BELOW_DRIVERS = {("flipper.events", "pyee"), ("flipper.contrib.lru", "lru")}
+THRIFT_USERS = {"flipper.contrib.thrift", "flipper.contrib.thrift_server"}
+
+HEAVY = {
+    *("asyncio", "boto3", "botocore", "consul", "django", "flask", "lru"),
+    *("psycopg", "psycopg_pool", "pytest", "redis", "thrift"),
+}
+
+
+class Arrow(NamedTuple):
+    """One import: who, on which line, of what."""
+
+    importer: str
+    line: int
+    target: str
+
+
+def modules(root: Path, package: str) -> dict[str, Path]:
+    """Name every module of a package that lies in a folder."""
+    found = {}
+    for path in sorted((root / package).rglob("*.py")):
+        parts = path.relative_to(root).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def arrows(name: str, path: Path, known: dict[str, Path]) -> Iterator[Arrow]:
+    """Find every import of a module, wherever it stands in the text."""
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for target in _targets(node, package, known):
+            yield Arrow(name, node.lineno, target)  # type: ignore[attr-defined]
+
+
+def _targets(node: ast.AST, package: str, known: dict[str, Path]) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        base = _absolute("." * node.level + (node.module or ""), package)
+        inside = [f"{base}.{alias.name}" for alias in node.names]
+        return sorted({target if target in known else base for target in inside})
+    if isinstance(node, ast.Call) and node.args:
+        called = getattr(node.func, "attr", getattr(node.func, "id", None))
+        name = getattr(node.args[0], "value", None)
+        if called in {"import_module", "__import__"} and isinstance(name, str):
+            return [_absolute(name, package)]
+    return []
+
+
+def _absolute(target: str, package: str) -> str:
+    level = len(target) - len(target.lstrip("."))
+    if not level:
+        return target
+    base = package.split(".")[: len(package.split(".")) - level + 1]
+    return ".".join([*base, *filter(None, [target[level:]])])
+
+
+def room(module: str) -> str | None:
+    """Give the entry of the table that a module belongs to."""
+    parts = module.split(".")
+    prefixes = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
+    return next((prefix for prefix in prefixes if prefix in FLOORS), None)
+
+
+def objection(arrow: Arrow) -> str | None:
+    """Say why an import must not be, if it must not."""
+    package = arrow.target.partition(".")[0]
+    mine = room(arrow.importer)
+    if arrow.importer.startswith("flipper_thrift"):
+        broken = {"generated code knows nothing of flipper": package == "flipper"}
+    elif mine is None:
+        broken = {}  # a facade, or reported as a module without a floor
+    elif package == "flipper":
+        broken = _inside(arrow, mine)
+    else:
+        broken = _outside(package, mine)
+    return next((reason for reason, is_broken in broken.items() if is_broken), None)
+
+
+def _outside(package: str, mine: str) -> dict[str, bool]:
+    foreign = package not in {*sys.stdlib_module_names, "flipper_thrift"}
+    allowed = FLOORS[mine] >= DRIVERS or (mine, package) in THIRD_PARTY_BELOW_DRIVERS
+    return {
+        "only the Thrift store and its server use it": (
+            package == "flipper_thrift" and mine not in THRIFT_USERS
+        ),
+        "below the drivers there is only the standard library": foreign and not allowed,
+    }
+
+
+def _inside(arrow: Arrow, mine: str) -> dict[str, bool]:
+    here = FLOORS[mine]
+    if arrow.target in FACADES:
+        return {"a facade hides where the arrow goes": here < EDGE}
+    theirs = room(arrow.target)
+    if theirs is None:
+        return {"the imported module has no floor": True}
+    there = FLOORS[theirs]
+    return {
+        f"from floor {here} up to floor {there}": there > here,
+        "a store does not know who asks it": (here, there) == (DRIVERS, FACE),
+        "a driver is handed the stores it needs": (
+            here == there == DRIVERS and mine != theirs
+        ),
+        "a store does not know that anyone listens": (
+            here == DRIVERS and theirs == "flipper.events"
+        ),
+        "an observer that writes is a second client": (
+            mine == "flipper.events" and arrow.target.startswith("flipper.contrib.")
+        ),
+        "integrations can be deleted one by one": (
+            mine == theirs == "flipper.integrations"
+            and _integration(arrow.target) not in {_integration(arrow.importer), None}
+        ),
+    }
+
+
+def _integration(module: str) -> str | None:
+    """Give the name after flipper.integrations, if there is one."""
+    parts = module.split(".")
+    return parts[2] if len(parts) > 2 else None
+
+
+def faults(root: Path) -> list[str]:
+    """List what is wrong with the imports of the two packages in a folder."""
+    known = {**modules(root, "flipper"), **modules(root, "flipper_thrift")}
+    found = [
+        f"{name}: has no floor, give it one in FLOORS"
+        for name in modules(root, "flipper")
+        if name not in FACADES and room(name) is None
+    ]
+    found += [
+        f"{name}:{arrow.line} imports {arrow.target}: {reason}"
+        for name, path in known.items()
+        for arrow in arrows(name, path, known)
+        if (reason := objection(arrow))
+    ]
+    return found
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Ask a bare interpreter which modules a statement loads."""
+    paths = sysconfig.get_paths()
+    code = (
+        "import sys\n"
+        "before = set(sys.modules)\n"
+        f"sys.path[:0] = {[str(ROOT), paths['purelib'], paths['platlib']]!r}\n"
+        f"{statement}\n"
+        "print(*set(sys.modules) - before)\n"
+    )
+    # Isolated, and without the site module: what it loads is not the statement's doing.
+    command = [sys.executable, "-I", "-S", "-c", code]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return set(run.stdout.split())
+
+
+def test_every_import_goes_down() -> None:
+    """Floors keep a change from spreading to what does not need to know of it."""
+    found = faults(ROOT)
+    assert not found, "\n".join(found)
+
+
+def test_every_line_of_the_table_is_sound() -> None:
+    """A table with two floors for one module would let the lower one slip through."""
+    nested = [name for name in FLOORS if room(name.rpartition(".")[0]) is not None]
+    assert not nested
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "reason"),
+    [
+        ("flipper/novelty.py", "", "has no floor"),
+        ("flipper/contrib/novelty.py", "", "has no floor"),
+        ("flipper/flag.py", "from .novelty import x", "no floor"),
+        ("flipper/conditions/check.py", "from ..evaluation import x", "floor 1 up"),
+        ("flipper/conditions/check.py", "from flipper.flag import x", "floor 1 up"),
+        ("flipper/bucketing/__init__.py", "from .. import client", "floor 1 up"),
+        ("flipper/evaluation.py", "def f():\n    import flipper.flag", "floor 2 up"),
+        (
+            "flipper/evaluation.py",
+            "import typing as t\nif t.TYPE_CHECKING:\n    from .client import X",
+            "floor 2 up",
+        ),
+        (
+            "flipper/flag.py",
+            "import importlib\nimportlib.import_module('.contrib.redis', __package__)",
+            "floor 4 up",
+        ),
+        ("flipper/client.py", "from .contrib.memory import x", "floor 4 up"),
+        ("flipper/client.py", "from . import FeatureFlag", "a facade hides"),
+        ("flipper/client.py", "import pyee", "only the standard library"),
+        ("flipper/contrib/storage/item.py", "import redis", "only the standard"),
+        ("flipper/contrib/redis.py", "from ..client import x", "who asks it"),
+        ("flipper/contrib/cached.py", "from .memory import x", "is handed the stores"),
+        ("flipper/contrib/s3.py", "from ..events.types import x", "anyone listens"),
+        ("flipper/events/emitter.py", "from ..contrib.store import x", "second client"),
+        ("flipper/contrib/s3.py", "from ..integrations import x", "floor 5 up"),
+        ("flipper/contrib/redis.py", "import flipper_thrift.python", "only the Thrift"),
+        (
+            "flipper/integrations/flask.py",
+            "from .django.middleware import x",
+            "deleted one by one",
+        ),
+        ("flipper_thrift/python/x.py", "from flipper import y", "knows nothing"),
+    ],
+)
+def test_a_forbidden_arrow_is_found(
+    tmp_path: Path, path: str, text: str, reason: str
+) -> None:
+    """The check itself must be able to say no, however the import is written."""
+    for name in ("client", "flag", "evaluation", "contrib/memory", "contrib/redis"):
+        _write(tmp_path / "flipper" / f"{name}.py", "")
+    _write(tmp_path / path, text)
+    assert reason in "\n".join(faults(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("flipper/__init__.py", "from .contrib.redis import RedisFeatureFlagStore"),
+        ("flipper/client.py", "from .contrib import atomic\nfrom .events import x"),
+        ("flipper/contrib/redis.py", "import redis\nfrom .storage import item"),
+        ("flipper/contrib/thrift.py", "from flipper_thrift.python import x"),
+        ("flipper/events/emitter.py", "import pyee\nfrom .types import EventType"),
+        ("flipper/integrations/django/web.py", "from .models import x\nimport django"),
+        ("flipper/testing/contract.py", "from flipper import FeatureFlagClient"),
+    ],
+)
+def test_a_rightful_arrow_is_left_alone(tmp_path: Path, path: str, text: str) -> None:
+    """A check that says no to everything would be switched off."""
+    _write(tmp_path / "flipper/contrib/atomic.py", "")
+    _write(tmp_path / path, text)
+    assert not faults(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import flipper",
+        "from flipper import FeatureFlagClient, MemoryFeatureFlagStore",
+    ],
+)
+def test_a_bare_interpreter_loads_no_sdk(statement: str) -> None:
+    """A process with one store, or none, does not pay for the drivers of the others."""
+    loaded = loaded_by(statement)
+    assert "flipper" in loaded
+    assert not loaded & HEAVY
+
+
+def test_an_sdk_that_is_loaded_is_noticed() -> None:
+    """Were it not, the test above would pass for every library."""
+    assert "redis" in loaded_by("import redis")
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")

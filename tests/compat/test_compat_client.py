@@ -1,0 +1,989 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the client and its flag objects do, rule by rule."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from types import GeneratorType
+from typing import TYPE_CHECKING, Any
+from unittest.mock import MagicMock
+
+import fakeredis
+import pytest
+from own_stores import SubclassStore
+
+import flipper
+from flipper import (
+    Condition,
+    FeatureFlagClient,
+    FlagDoesNotExistError,
+    MemoryFeatureFlagStore,
+    RedisFeatureFlagStore,
+)
+from flipper.bucketing import (
+    ConsistentHashPercentageBucketer,
+    NoOpBucketer,
+    Percentage,
+    PercentageBucketer,
+)
+from flipper.contrib.storage import FeatureFlagStoreMeta
+from flipper.events import EventType, FlipperEventEmitter
+from flipper.exceptions import FlipperError, InvalidArgumentError, InvalidFlagDataError
+from flipper.flag import FeatureFlag
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Heard = list[tuple[Any, ...]]
+
+
+@pytest.fixture
+def store() -> MemoryFeatureFlagStore:
+    """An empty store."""
+    return MemoryFeatureFlagStore()
+
+
+@pytest.fixture
+def client(store: MemoryFeatureFlagStore) -> FeatureFlagClient:
+    """A client of that store."""
+    return FeatureFlagClient(store)
+
+
+def listen(client: FeatureFlagClient) -> Heard:
+    """Give the list that every event of the client will be put into."""
+    heard: Heard = []
+    for event in EventType:
+
+        def listener(*args: Any, _event: EventType = event, **kwargs: Any) -> None:
+            heard.append((_event.name, args, kwargs))
+
+        client.events.on(event, f=listener)
+    return heard
+
+
+def fail(*_: Any, **__: Any) -> None:
+    """Raise, whatever the arguments."""
+    raise RuntimeError("on purpose")
+
+
+# Asking
+
+
+@pytest.mark.parametrize("default", [True, None, "text", 0, object()])
+def test_a_missing_flag_gives_the_default_as_it_is(
+    client: FeatureFlagClient, default: Any
+) -> None:
+    """Callers use the default to tell "off" from "not there"."""
+    assert client.is_enabled("x", default) is default
+    assert client.is_enabled("x", default=default, user_id=1) is default
+    assert client.get("x").is_enabled(default) is default
+    assert client.get("x").is_enabled(default=default, user_id=1) is default
+
+
+def test_without_a_default_a_missing_flag_is_off(client: FeatureFlagClient) -> None:
+    """Nothing is on before it exists."""
+    assert client.is_enabled("x") is False
+    assert client.get("x").is_enabled() is False
+
+
+@pytest.mark.parametrize("state", [True, False])
+def test_an_existing_flag_never_gives_the_default(
+    client: FeatureFlagClient, state: bool
+) -> None:
+    """Switching a flag off has to win over an optimistic default."""
+    client.create("x", is_enabled=state)
+    assert client.is_enabled("x", default=not state) is state
+    assert client.get("x").is_enabled(default=not state) is state
+
+
+def test_the_answer_of_the_item_comes_back_as_it_is(
+    client: FeatureFlagClient, store: MemoryFeatureFlagStore
+) -> None:
+    """Items of one's own may answer with more than a boolean."""
+    store.get = MagicMock()
+    store.get.return_value.is_enabled.return_value = "variant B"
+    assert client.is_enabled("x", user_id=1) == "variant B"
+    store.get.assert_called_once_with("x")
+    store.get.return_value.is_enabled.assert_called_once_with(user_id=1)
+
+
+def test_every_method_takes_the_name_by_keyword(client: FeatureFlagClient) -> None:
+    """The README writes the parameter's name in every signature."""
+    client.create(feature_name="x")
+    client.enable(feature_name="x")
+    assert client.is_enabled(feature_name="x") is True
+    client.disable(feature_name="x")
+    assert client.is_enabled(feature_name="x", default=True) is False
+    client.set_client_data(feature_name="x", client_data={"a": 1})
+    assert client.get_client_data(feature_name="x") == {"a": 1}
+    client.add_condition(feature_name="x", condition=Condition(a=1))
+    client.set_conditions(feature_name="x", conditions=[])
+    client.set_bucketer(feature_name="x", bucketer=NoOpBucketer())
+    assert client.get_meta(feature_name="x")["client_data"] == {"a": 1}
+    assert client.get(feature_name="x").name == "x"
+    client.destroy(feature_name="x")
+    assert client.exists(feature_name="x") is False
+
+
+@pytest.mark.parametrize("name", ["self", "feature_name", "item", "store", "client"])
+def test_conditions_may_have_any_name(client: FeatureFlagClient, name: str) -> None:
+    """Which names the library uses inside is no concern of its users."""
+    client.create("x", is_enabled=True)
+    client.add_condition("x", Condition(**{name: 1}))
+    flag = client.get("x")
+    assert client.is_enabled("x", **{name: 1}) is True
+    assert client.is_enabled("x", **{name: 2}) is False
+    assert flag.is_enabled(**{name: 1}) is True
+    assert flag.is_enabled(**{name: 2}) is False
+
+
+def test_default_is_never_a_condition(client: FeatureFlagClient) -> None:
+    """Existing callers give their default this way."""
+    client.create("x", is_enabled=True)
+    client.add_condition("x", Condition(default=1))
+    assert client.is_enabled("x", default=2) is True
+    assert client.get("x").is_enabled(default=2) is True
+
+
+# Creating, finding, switching
+
+
+def test_create_gives_a_flag_object(client: FeatureFlagClient) -> None:
+    """The README goes on with what `create` returned."""
+    flag = client.create("x")
+    assert type(flag) is FeatureFlag
+    assert flag.name == "x"
+    assert flag.exists() is True
+    assert flag.is_enabled() is False
+    assert client.create("y", True, {"a": 1}).is_enabled() is True
+    assert client.get_client_data("y") == {"a": 1}
+
+
+def test_create_on_an_existing_name_replaces_the_flag_whole(
+    client: FeatureFlagClient, store: MemoryFeatureFlagStore
+) -> None:
+    """Existing applications start afresh this way."""
+    client.create("x", is_enabled=True, client_data={"a": 1})
+    store.set_meta("x", FeatureFlagStoreMeta(5, {"a": 1}, [Condition(b=1)]))
+    client.set_bucketer("x", PercentageBucketer(Percentage(0.5)))
+    client.create("x")
+    meta = client.get_meta("x")
+    assert client.is_enabled("x") is False
+    assert meta["client_data"] == {}
+    assert meta["conditions"] == []
+    assert meta["bucketer"] == {"type": "NoOpBucketer"}
+    assert meta["created_date"] > 5
+
+
+def test_create_asks_the_store_in_these_words(client: FeatureFlagClient) -> None:
+    """Tests assert the very call, on mocks."""
+    store = MagicMock()
+    FeatureFlagClient(store).create("x", is_enabled=True, client_data={"a": 1})
+    store.create.assert_called_once_with("x", is_enabled=True, client_data={"a": 1})
+    assert client.exists("x") is False
+
+
+def test_exists(client: FeatureFlagClient) -> None:
+    """It is a boolean, for a flag that is off as well."""
+    assert client.exists("x") is False
+    client.create("x")
+    assert client.exists("x") is True
+    assert client.get("x").exists() is True
+
+
+def test_get_never_asks_the_store() -> None:
+    """Handles are made at import time, before the store can answer."""
+    store = MagicMock()
+    store.get.side_effect = RuntimeError
+    flag = FeatureFlagClient(store).get("x")
+    assert flag.name == "x"
+    assert store.mock_calls == []
+
+
+def test_enable_and_disable(client: FeatureFlagClient) -> None:
+    """Subsequent calls to `is_enabled` return what was set."""
+    client.create("x")
+    assert client.enable("x") is None
+    assert client.is_enabled("x") is True
+    assert client.disable("x") is None
+    assert client.is_enabled("x") is False
+
+
+def test_enable_without_a_change_still_announces_and_writes() -> None:
+    """Auditing listeners count calls, not changes."""
+    store = SubclassStore()
+    client = FeatureFlagClient(store)
+    client.create("x", is_enabled=True)
+    heard = listen(client)
+    client.enable("x")
+    assert [name for name, *_ in heard] == ["PRE_ENABLE", "POST_ENABLE"]
+    assert store.calls[1:] == [("set", "x", True)]
+
+
+def test_destroy(client: FeatureFlagClient) -> None:
+    """Subsequent calls to `is_enabled` return false; the handle stays usable."""
+    flag = client.create("x", is_enabled=True)
+    assert flag.destroy() is None
+    assert flag.exists() is False
+    assert flag.is_enabled() is False
+    client.create("x", is_enabled=True)
+    assert flag.is_enabled() is True
+
+
+MUST_EXIST: dict[str, Callable[[FeatureFlagClient], Any]] = {
+    "enable": lambda client: client.enable("x"),
+    "disable": lambda client: client.disable("x"),
+    "destroy": lambda client: client.destroy("x"),
+    "set_client_data": lambda client: client.set_client_data("x", {}),
+    "get_client_data": lambda client: client.get_client_data("x"),
+    "get_meta": lambda client: client.get_meta("x"),
+    "add_condition": lambda client: client.add_condition("x", Condition()),
+    "set_conditions": lambda client: client.set_conditions("x", []),
+    "set_bucketer": lambda client: client.set_bucketer("x", NoOpBucketer()),
+}
+
+
+@pytest.mark.parametrize("method", MUST_EXIST)
+def test_what_must_exist_says_so_before_anything_happens(method: str) -> None:
+    """The error names the flag, and comes before any event and any write."""
+    store = SubclassStore()
+    client = FeatureFlagClient(store)
+    heard = listen(client)
+    with pytest.raises(FlagDoesNotExistError) as caught:
+        MUST_EXIST[method](client)
+    assert str(caught.value) == "Feature x does not exist"
+    assert isinstance(caught.value, FlipperError)
+    assert heard == []
+    assert store.calls == []
+
+
+@pytest.mark.parametrize("method", MUST_EXIST)
+def test_flag_objects_raise_the_same(client: FeatureFlagClient, method: str) -> None:
+    """A handle of a flag that is not there is a handle all the same."""
+    flag = client.get("x")
+    arguments = {
+        "set_client_data": [{}],
+        "add_condition": [Condition()],
+        "set_conditions": [[]],
+        "set_bucketer": [NoOpBucketer()],
+    }
+    with pytest.raises(FlagDoesNotExistError, match=r"^Feature x does not exist$"):
+        getattr(flag, method)(*arguments.get(method, []))
+
+
+def test_the_error_can_be_made_of_a_text() -> None:
+    """Stores of one's own raise it so."""
+    error = FlagDoesNotExistError("Feature x does not exist")
+    assert str(error) == "Feature x does not exist"
+    assert str(FlagDoesNotExistError()) == ""
+
+
+# Listing
+
+
+def test_list_gives_flag_objects(client: FeatureFlagClient) -> None:
+    """Each can be asked and changed; the memory store lists by name."""
+    for name in "bca":
+        client.create(name, is_enabled=name == "b")
+    flags = list(client.list())
+    assert all(type(flag) is FeatureFlag for flag in flags)
+    found = [(flag.name, flag.is_enabled()) for flag in flags]
+    assert found == [("a", False), ("b", True), ("c", False)]
+    assert [flag.name for flag in client.list(limit=2)] == ["a", "b"]
+    assert [flag.name for flag in client.list(limit=1, offset=1)] == ["b"]
+    assert [flag.name for flag in client.list(2, 2)] == ["c"]
+    assert list(client.list(limit=0)) == []
+    assert list(client.list(offset=3)) == []
+
+
+def test_list_asks_the_store_when_the_first_flag_is_wanted() -> None:
+    """A listing that nobody reads costs nothing; the words are by keyword."""
+    store = MagicMock()
+    store.list.return_value = iter([])
+    listing = FeatureFlagClient(store).list(limit=10, offset=25)
+    assert isinstance(listing, GeneratorType)
+    store.list.assert_not_called()
+    assert list(listing) == []
+    store.list.assert_called_once_with(limit=10, offset=25)
+
+
+def test_list_makes_its_flags_with_get(client: FeatureFlagClient) -> None:
+    """A client of one's own overrides `get` to give flags of its own."""
+    client.create("x")
+
+    class MyClient(FeatureFlagClient):
+        def get(self, feature_name: str) -> Any:
+            return f"my {feature_name}"
+
+    assert list(MyClient(client._store).list()) == ["my x"]
+
+
+def test_list_leaves_out_flags_deleted_meanwhile(client: FeatureFlagClient) -> None:
+    """A page that is being shown does not fail since somebody cleans up."""
+    for name in "abc":
+        client.create(name)
+    listing = client.list()
+    assert next(listing).name == "a"
+    client.destroy("b")
+    assert [flag.name for flag in listing] == ["c"]
+
+
+# Client data and metadata
+
+
+def test_set_client_data_merges_one_level_deep(client: FeatureFlagClient) -> None:
+    """New values win; what lies deeper is replaced, not merged."""
+    client.create("x", client_data={"a": 1, "deep": {"b": 2}})
+    assert client.set_client_data("x", {"deep": {"c": 3}, "d": None}) is None
+    expected = {"a": 1, "deep": {"c": 3}, "d": None}
+    assert client.get_client_data("x") == expected
+    assert client.get("x").get_client_data() == expected
+    assert client.get_meta("x")["client_data"] == expected
+
+
+def test_set_client_data_of_none_changes_nothing_but_writes() -> None:
+    """It announces and writes as any other value."""
+    store = SubclassStore()
+    client = FeatureFlagClient(store)
+    client.create("x", client_data={"a": 1})
+    heard = listen(client)
+    client.set_client_data("x", None)
+    assert client.get_client_data("x") == {"a": 1}
+    events = [name for name, *_ in heard]
+    assert events == ["PRE_SET_CLIENT_DATA", "POST_SET_CLIENT_DATA"]
+    assert [call[0] for call in store.calls] == ["create", "set_meta"]
+
+
+def test_get_meta_is_plain_data_in_a_fixed_order(client: FeatureFlagClient) -> None:
+    """Administration pages show it as it is."""
+    client.create("x", client_data={"a": 1})
+    client.add_condition("x", Condition(b__gt=2))
+    client.set_bucketer("x", PercentageBucketer(Percentage(0.5)))
+    meta = client.get_meta("x")
+    assert list(meta) == ["client_data", "created_date", "conditions", "bucketer"]
+    assert type(meta["created_date"]) is int
+    assert meta["client_data"] == {"a": 1}
+    assert meta["conditions"] == [
+        {"b": [{"variable": "b", "value": 2, "operator": "gt"}]}
+    ]
+    assert meta["bucketer"] == {
+        "type": "PercentageBucketer",
+        "percentage": {"type": "Percentage", "value": 0.5},
+    }
+    assert client.get("x").get_meta() == meta
+
+
+def test_client_data_is_not_shared_with_the_caller(client: FeatureFlagClient) -> None:
+    """What an application does to its own dict changes no flag."""
+    data: dict[str, Any] = {"a": 1, "deep": {"b": [2]}}
+    client.create("A", client_data=data)
+    client.create("B", client_data=data)
+    data["a"] = 10
+    data["deep"]["b"].append(3)
+    client.set_client_data("A", {"new": 1})
+    assert data == {"a": 10, "deep": {"b": [2, 3]}}
+    assert client.get_client_data("A") == {"a": 1, "deep": {"b": [2]}, "new": 1}
+    assert client.get_client_data("B") == {"a": 1, "deep": {"b": [2]}}
+    more = {"list": [1]}
+    client.set_client_data("B", more)
+    more["list"].append(2)
+    assert client.get_client_data("B")["list"] == [1]
+
+
+def test_what_was_read_is_not_shared_with_the_flag(client: FeatureFlagClient) -> None:
+    """An application may change what it got, and changes nothing by that."""
+    client.create("x", client_data={"a": {"b": 1}})
+    client.add_condition("x", Condition(c=[1]))
+    for got in (client.get_meta("x"), client.get("x").get_meta()):
+        got["client_data"]["a"]["b"] = 2
+        got["conditions"][0]["c"][0]["value"].append(2)
+        got["conditions"].append("more")
+        got["bucketer"]["type"] = "other"
+    client.get_client_data("x")["a"]["b"] = 2
+    meta = client.get_meta("x")
+    assert meta["client_data"] == {"a": {"b": 1}}
+    assert meta["conditions"] == [
+        {"c": [{"variable": "c", "value": [1], "operator": None}]}
+    ]
+    assert meta["bucketer"] == {"type": "NoOpBucketer"}
+
+
+def test_client_data_survives_a_listener_that_changes_it(
+    client: FeatureFlagClient,
+) -> None:
+    """A listener is told what happens; it does not decide it by accident."""
+    client.create("x", client_data={"a": 1})
+
+    def meddle(_: str, data: dict[str, Any]) -> None:
+        data["meddled"] = True
+
+    client.events.on(EventType.POST_SET_CLIENT_DATA, f=meddle)
+    client.set_client_data("x", {"b": 2})
+    assert client.get_client_data("x") == {"a": 1, "b": 2}
+
+
+# Conditions and bucketers
+
+
+def test_equal_conditions_are_not_merged(client: FeatureFlagClient) -> None:
+    """`add_condition` appends, whatever is there."""
+    client.create("x", is_enabled=True)
+    assert client.add_condition("x", Condition(a=1)) is None
+    client.get("x").add_condition(Condition(a=1))
+    checks = {"a": [{"variable": "a", "value": 1, "operator": None}]}
+    assert client.get_meta("x")["conditions"] == [checks, checks]
+
+
+@pytest.mark.parametrize("kind", [list, tuple, iter])
+def test_set_conditions_replaces_all_by_any_iterable(
+    client: FeatureFlagClient, kind: Callable[[Any], Any]
+) -> None:
+    """Replacing has no regard to what was there."""
+    client.create("x", is_enabled=True)
+    client.add_condition("x", Condition(old=1))
+    conditions = [Condition(a=1), Condition(b=2)]
+    assert client.set_conditions("x", kind(conditions)) is None
+    expected = [condition.to_dict() for condition in conditions]
+    assert client.get_meta("x")["conditions"] == expected
+    client.get("x").set_conditions([])
+    assert client.get_meta("x")["conditions"] == []
+
+
+def test_a_list_of_conditions_is_not_shared(client: FeatureFlagClient) -> None:
+    """Appending to the list afterwards adds no condition to the flag."""
+    client.create("x", is_enabled=True)
+    conditions = [Condition(a=1)]
+    client.set_conditions("x", conditions)
+    conditions.append(Condition(b=2))
+    assert len(client.get_meta("x")["conditions"]) == 1
+    assert client.is_enabled("x", b=3) is True
+
+
+def test_a_bucketer_is_replaced_and_removed_by_a_noop(
+    client: FeatureFlagClient,
+) -> None:
+    """There is no other way to remove one."""
+    client.create("x", is_enabled=True)
+    assert client.set_bucketer("x", PercentageBucketer(Percentage(0))) is None
+    assert client.is_enabled("x") is False
+    client.get("x").set_bucketer(NoOpBucketer())
+    assert client.is_enabled("x") is True
+
+
+def test_a_bucketer_of_none_is_announced_and_leaves_the_bucketer() -> None:
+    """`None` means "no change", here as elsewhere in metadata."""
+    store = SubclassStore()
+    client = FeatureFlagClient(store)
+    client.create("x", is_enabled=True)
+    client.set_bucketer("x", PercentageBucketer(Percentage(0)))
+    heard = listen(client)
+    client.set_bucketer("x", None)
+    assert client.is_enabled("x") is False
+    assert heard == [
+        ("PRE_SET_BUCKETER", ("x", None), {}),
+        ("POST_SET_BUCKETER", ("x", None), {}),
+    ]
+    assert [call[0] for call in store.calls].count("set_meta") == 2
+
+
+def test_the_combined_example_of_the_readme(client: FeatureFlagClient) -> None:
+    """Half the traffic, and all administrators."""
+    flag = client.create("x", is_enabled=True)
+    flag.add_condition(Condition(is_admin=True))
+    flag.set_bucketer(
+        ConsistentHashPercentageBucketer(
+            key_whitelist=["user_id"], percentage=Percentage(0.5)
+        )
+    )
+    assert flag.is_enabled(user_id=2) is False
+    assert flag.is_enabled(user_id=2, is_admin=True) is True
+    assert flag.is_enabled(user_id=1) is True
+    assert flag.is_enabled(user_id=1, is_admin=False) is False
+    assert flag.is_enabled() is True
+
+
+# What the store is asked, and in which order
+
+
+META_WRITES: dict[str, Callable[[FeatureFlagClient], Any]] = {
+    "set_client_data": lambda client: client.set_client_data("x", {"a": 1}),
+    "add_condition": lambda client: client.add_condition("x", Condition(a=1)),
+    "set_conditions": lambda client: client.set_conditions("x", [Condition(a=1)]),
+    "set_bucketer": lambda client: client.set_bucketer("x", NoOpBucketer()),
+}
+WRITES: dict[str, Callable[[FeatureFlagClient], Any]] = {
+    "create": lambda client: client.create("x", True, {"a": 1}),
+    "enable": lambda client: client.enable("x"),
+    "disable": lambda client: client.disable("x"),
+    "destroy": lambda client: client.destroy("x"),
+    **META_WRITES,
+}
+STORE_METHOD = {"create": "create", "destroy": "delete"}
+STORE_METHOD |= dict.fromkeys(["enable", "disable"], "set")
+STORE_METHOD |= dict.fromkeys(META_WRITES, "set_meta")
+
+
+@pytest.mark.parametrize("method", META_WRITES)
+def test_metadata_is_written_by_one_set_meta(method: str) -> None:
+    """It gets two positional arguments, the second a record and no dict."""
+    store = SubclassStore()
+    client = FeatureFlagClient(store)
+    store.create("x")
+    before = len(store.calls)
+    META_WRITES[method](client)
+    (call,) = store.calls[before:]
+    assert call[:2] == ("set_meta", "x")
+    assert isinstance(call[2], FeatureFlagStoreMeta)
+
+
+@pytest.mark.parametrize("method", META_WRITES)
+def test_one_write_needs_few_reads(method: str) -> None:
+    """Each read is a request to a server; the store's own `set_meta` makes one too."""
+    store = SubclassStore()
+    client = FeatureFlagClient(store)
+    store.create("x")
+    META_WRITES[method](client)
+    of_set_meta = 1
+    assert store.reads <= 2 + of_set_meta
+
+
+@pytest.mark.parametrize("method", ["get_meta", "get_client_data"])
+def test_reading_metadata_reads_once(method: str) -> None:
+    """Looking and reading in two steps is how a flag vanishes between them."""
+    store = SubclassStore()
+    store.create("x")
+    getattr(FeatureFlagClient(store), method)("x")
+    assert store.reads == 1
+
+
+@pytest.mark.parametrize("method", META_WRITES)
+def test_a_flag_that_vanishes_is_a_flag_that_does_not_exist(method: str) -> None:
+    """Whoever is second gets the error that says so, not an `AttributeError`."""
+    store = SubclassStore()
+    store.create("x")
+    look = store.get
+
+    def look_once(feature_name: str) -> Any:
+        item = look(feature_name)
+        store.rows.clear()
+        return item
+
+    store.get = look_once
+    with pytest.raises(FlagDoesNotExistError):
+        META_WRITES[method](FeatureFlagClient(store))
+
+
+@pytest.mark.parametrize("method", WRITES)
+def test_events_come_before_and_after_the_one_write(method: str) -> None:
+    """PRE, the write, POST: listeners rely on what is there when they are called."""
+    store = SubclassStore()
+    client = FeatureFlagClient(store)
+    if method != "create":
+        store.create("x")
+        store.calls.clear()
+    order: list[str] = []
+    for time in ("PRE", "POST"):
+        event = EventType[f"{time}_{method.upper()}"]
+        client.events.on(
+            event,
+            f=lambda *_, time=time, **__: order.append(f"{time} {len(store.calls)}"),
+        )
+    WRITES[method](client)
+    assert order == ["PRE 0", "POST 1"]
+    assert store.calls[0][0] == STORE_METHOD[method]
+
+
+@pytest.mark.parametrize("method", WRITES)
+def test_a_pre_listener_that_raises_prevents_the_write(method: str) -> None:
+    """That is what PRE events are for: a listener can refuse."""
+    store = SubclassStore()
+    client = FeatureFlagClient(store)
+    if method != "create":
+        store.create("x")
+    before = dict(store.rows)
+    store.calls.clear()
+    client.events.on(EventType[f"PRE_{method.upper()}"], f=fail)
+    with pytest.raises(RuntimeError, match="on purpose"):
+        WRITES[method](client)
+    assert store.calls == []
+    assert store.rows == before
+
+
+@pytest.mark.parametrize("method", WRITES)
+def test_a_pre_listener_that_raises_leaves_a_memory_store_alone(
+    client: FeatureFlagClient, method: str
+) -> None:
+    """Where objects are kept, changing them early would be the write itself."""
+    client.create("x", client_data={"first": 1})
+    before = client.get_meta("x"), client.is_enabled("x")
+    client.events.on(EventType[f"PRE_{method.upper()}"], f=fail)
+    with pytest.raises(RuntimeError, match="on purpose"):
+        WRITES[method](client)
+    assert (client.get_meta("x"), client.is_enabled("x")) == before
+
+
+@pytest.mark.parametrize("method", WRITES)
+def test_a_store_that_raises_keeps_the_post_event_back(method: str) -> None:
+    """POST says that it happened. The store's exception comes out untouched."""
+    store = SubclassStore()
+    client = FeatureFlagClient(store)
+    store.create("x", client_data={"first": 1})
+    before = dict(store.rows)
+    heard = listen(client)
+    setattr(store, STORE_METHOD[method], fail)
+    with pytest.raises(RuntimeError, match="on purpose"):
+        WRITES[method](client)
+    assert [name for name, *_ in heard] == [f"PRE_{method.upper()}"]
+    assert store.rows == before
+
+
+@pytest.mark.parametrize("method", WRITES)
+def test_a_post_listener_that_raises_comes_after_the_write(method: str) -> None:
+    """Its exception comes out, and nothing is undone."""
+    store = SubclassStore()
+    client = FeatureFlagClient(store)
+    if method != "create":
+        store.create("x")
+    store.calls.clear()
+    client.events.on(EventType[f"POST_{method.upper()}"], f=fail)
+    with pytest.raises(RuntimeError, match="on purpose"):
+        WRITES[method](client)
+    assert [call[0] for call in store.calls] == [STORE_METHOD[method]]
+
+
+def test_threads_adding_conditions_lose_none(client: FeatureFlagClient) -> None:
+    """Two administrators who save at once both get what they saved."""
+    client.create("x", is_enabled=True)
+    start = threading.Barrier(8)
+
+    def add(number: int) -> None:
+        start.wait()
+        for step in range(10):
+            client.add_condition("x", Condition(**{f"v{number}_{step}": 1}))
+
+    threads = [threading.Thread(target=add, args=(each,)) for each in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(client.get_meta("x")["conditions"]) == 80
+
+
+# The emitter
+
+
+def test_events_can_be_read_and_assigned(client: FeatureFlagClient) -> None:
+    """The property and the two methods are the same thing."""
+    assert type(client.events) is FlipperEventEmitter
+    assert client.get_events() is client.events
+    first, second = FlipperEventEmitter(), FlipperEventEmitter()
+    client.events = first
+    assert client.get_events() is first
+    client.set_events(second)
+    assert client.events is second
+
+
+def test_flags_already_handed_out_use_the_new_emitter(
+    client: FeatureFlagClient,
+) -> None:
+    """A flag is a handle of the client, not a copy of its settings."""
+    flag = client.create("x")
+    client.events = FlipperEventEmitter()
+    heard = listen(client)
+    flag.enable()
+    assert [name for name, *_ in heard] == ["PRE_ENABLE", "POST_ENABLE"]
+
+
+def test_clients_do_not_share_an_emitter(store: MemoryFeatureFlagStore) -> None:
+    """A listener hears its own client only."""
+    one, other = FeatureFlagClient(store), FeatureFlagClient(store)
+    heard = listen(one)
+    other.create("x")
+    assert heard == []
+
+
+# Asking never raises
+
+
+def unanswerable(client: FeatureFlagClient) -> None:
+    """Make a flag that cannot be evaluated for `n=None`."""
+    client.create("x", is_enabled=True)
+    client.add_condition("x", Condition(n__gt=5))
+
+
+def test_what_cannot_be_evaluated_gives_the_default(client: FeatureFlagClient) -> None:
+    """A page view must not fail over a value that cannot be compared."""
+    unanswerable(client)
+    other = object()
+    assert client.is_enabled("x", n=None) is False
+    assert client.is_enabled("x", n=None, default=other) is other
+    assert client.get("x").is_enabled(n=None) is False
+    assert client.get("x").is_enabled(n=None, default=True) is True
+    assert client.is_enabled("x", n=6) is True
+
+
+def test_a_bucketer_that_raises_gives_the_default(client: FeatureFlagClient) -> None:
+    """An argument that JSON cannot express has no bucket."""
+    client.create("x", is_enabled=True)
+    half = ConsistentHashPercentageBucketer(percentage=Percentage(0.5))
+    client.set_bucketer("x", half)
+    assert client.is_enabled("x", user=object()) is False
+    assert client.is_enabled("x", user=object(), default=True) is True
+
+
+def test_on_request_the_exceptions_come_out(store: MemoryFeatureFlagStore) -> None:
+    """The original's behaviour, for those who built on it."""
+    client = FeatureFlagClient(store, on_error="raise")
+    unanswerable(client)
+    with pytest.raises(TypeError):
+        client.is_enabled("x", n=None)
+    with pytest.raises(TypeError):
+        client.get("x").is_enabled(n=None)
+    store.get = fail
+    with pytest.raises(RuntimeError, match="on purpose"):
+        client.is_enabled("x")
+
+
+def test_the_choice_is_one_of_two(store: MemoryFeatureFlagStore) -> None:
+    """A misspelt choice must not be taken for the other one."""
+    assert FeatureFlagClient(store, on_error="default").is_enabled("x") is False
+    with pytest.raises((TypeError, ValueError)):
+        FeatureFlagClient(store, on_error="rise")
+    with pytest.raises(TypeError):
+        FeatureFlagClient(store, "raise")
+
+
+def test_below_the_client_exceptions_come_out(
+    client: FeatureFlagClient, store: MemoryFeatureFlagStore
+) -> None:
+    """Items, conditions and checks raise what the comparison raised."""
+    unanswerable(client)
+    item = store.get("x")
+    assert item is not None
+    with pytest.raises(TypeError):
+        item.is_enabled(n=None)
+    with pytest.raises(TypeError):
+        Condition(n__gt=5).check(n=None)
+    with pytest.raises(TypeError):
+        Condition(n__gt=5).checks["n"][0].check(None)
+
+
+def test_a_store_that_is_away_gives_the_default() -> None:
+    """A flag that was never seen has no other answer."""
+    store = MagicMock()
+    store.get.side_effect = ConnectionError
+    client = FeatureFlagClient(store)
+    assert client.is_enabled("x") is False
+    assert client.is_enabled("x", default="unknown") == "unknown"
+
+
+def test_a_store_that_goes_away_leaves_the_last_known_state() -> None:
+    """An outage of the store changes no flag that was known before."""
+    store = SubclassStore()
+    client = FeatureFlagClient(store)
+    client.create("on", is_enabled=True)
+    client.add_condition("on", Condition(a=1))
+    client.create("off")
+    assert client.is_enabled("on", a=1) is True
+    assert client.is_enabled("off") is False
+
+    def away(_: str) -> None:
+        raise ConnectionError
+
+    store.get = away
+    assert client.is_enabled("on", a=1) is True
+    assert client.is_enabled("on", a=2, default=True) is False
+    assert client.is_enabled("off", default=True) is False
+    assert client.is_enabled("never seen", default=True) is True
+
+
+def test_a_failing_flag_warns_once_in_a_while(
+    client: FeatureFlagClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Asked a thousand times a second, one warning is a warning."""
+    unanswerable(client)
+    with caplog.at_level(logging.DEBUG):
+        for _ in range(20):
+            client.is_enabled("x", n=None)
+    warnings = [each for each in caplog.records if each.levelno == logging.WARNING]
+    assert len(warnings) == 1
+    assert warnings[0].name.startswith("flipper.")
+
+
+@pytest.mark.parametrize("method", ["exists", "list", *MUST_EXIST])
+def test_every_other_method_raises_what_the_store_raises(method: str) -> None:
+    """Who changes flags has to know that it did not work."""
+    store = MagicMock()
+    store.get.side_effect = ConnectionError
+    store.list.side_effect = ConnectionError
+    client = FeatureFlagClient(store)
+    calls = {
+        **MUST_EXIST,
+        "exists": lambda client: client.exists("x"),
+        "list": lambda client: list(client.list()),
+    }
+    with pytest.raises(ConnectionError):
+        calls[method](client)
+
+
+META = '"created_date": 1500000000'
+BROKEN_DOCUMENTS = {
+    "not JSON": b"not json",
+    "cut off": b'{"feature_name": "x", "is_enabled": true, "meta": {"created_da',
+    "null": b"null",
+    "a list": b"[]",
+    "a number": b"1",
+    "a text": b'"x"',
+    "not UTF-8": b'{"feature_name": "\xff", "is_enabled": true, "meta": {%s}}'
+    % META.encode(),
+    "nothing in it": b"{}",
+    "no state": b'{"feature_name": "x", "meta": {%s}}' % META.encode(),
+    "no meta": b'{"feature_name": "x", "is_enabled": true}',
+    "meta is null": b'{"feature_name": "x", "is_enabled": true, "meta": null}',
+    "no date": b'{"feature_name": "x", "is_enabled": true, "meta": {}}',
+    **{
+        name: (
+            '{"feature_name": "x", "is_enabled": true, "meta": {%s, %s}}' % (META, more)  # noqa: UP031 (braces)
+        ).encode()
+        for name, more in {
+            "conditions are null": '"conditions": null',
+            "conditions are a text": '"conditions": "x"',
+            "a condition is a number": '"conditions": [1]',
+            "checks are a number": '"conditions": [{"a": 1}]',
+            "a check lacks fields": '"conditions": [{"a": [{"variable": "a"}]}]',
+            "an unknown operator": '"conditions": [{"a": [{"variable": "a", "value":'
+            ' 1, "operator": "nope"}]}]',
+            "an unknown bucketer": '"bucketer": {"type": "Nope"}',
+            "a bucketer without a type": '"bucketer": {"percentage": {}}',
+            "a bucketer that is a list": '"bucketer": [1]',
+            "an unknown percentage": '"bucketer": {"type": "PercentageBucketer",'
+            ' "percentage": {"type": "Nope"}}',
+            "client data is a list": '"client_data": [1]',
+        }.items()
+    },
+}
+
+
+@pytest.mark.parametrize("name", BROKEN_DOCUMENTS)
+def test_a_broken_document_never_reads_as_on(name: str) -> None:
+    """Its state cannot be trusted, so the caller's default answers."""
+    store = SubclassStore()
+    store.rows["x"] = BROKEN_DOCUMENTS[name]
+    client = FeatureFlagClient(store)
+    assert client.is_enabled("x") is False
+    assert client.is_enabled("x", a=1) is False
+    assert client.get("x").is_enabled(a=1) is False
+    assert client.is_enabled("x", default=True) is True
+
+
+@pytest.mark.parametrize("name", BROKEN_DOCUMENTS)
+@pytest.mark.parametrize("method", sorted(set(MUST_EXIST) - {"destroy"}))
+def test_a_broken_document_is_an_error_elsewhere(name: str, method: str) -> None:
+    """Metadata that cannot be read must not be written over in silence."""
+    store = SubclassStore()
+    store.rows["x"] = BROKEN_DOCUMENTS[name]
+    client = FeatureFlagClient(store)
+    with pytest.raises(InvalidFlagDataError) as caught:
+        MUST_EXIST[method](client)
+    assert isinstance(caught.value, ValueError)
+    assert isinstance(caught.value, FlipperError)
+    assert store.rows["x"] == BROKEN_DOCUMENTS[name]
+
+
+@pytest.mark.parametrize("name", BROKEN_DOCUMENTS)
+def test_create_repairs_a_broken_document(name: str) -> None:
+    """There is a way out that needs no access to the database."""
+    store = SubclassStore()
+    store.rows["x"] = BROKEN_DOCUMENTS[name]
+    client = FeatureFlagClient(store)
+    client.create("x", is_enabled=True)
+    assert client.is_enabled("x") is True
+
+
+@pytest.mark.redis
+def test_broken_documents_do_not_hide_the_other_flags() -> None:
+    """One bad key must not take the administration page down."""
+    redis = fakeredis.FakeRedis()
+    client = FeatureFlagClient(RedisFeatureFlagStore(redis))
+    client.create("good", is_enabled=True)
+    for number, document in enumerate(BROKEN_DOCUMENTS.values()):
+        redis.set(f"features/broken{number}", document)
+        assert client.is_enabled(f"broken{number}") is False
+        with pytest.raises(InvalidFlagDataError):
+            client.get_meta(f"broken{number}")
+    assert [flag.name for flag in client.list()] == ["good"]
+
+
+# Bad input
+
+
+@pytest.mark.parametrize("name", ["", None, 5, b"x", ["x"]])
+def test_a_name_has_to_be_a_text(client: FeatureFlagClient, name: Any) -> None:
+    """No backend could find such a flag again."""
+    heard = listen(client)
+    with pytest.raises(InvalidArgumentError) as caught:
+        client.create(name)
+    assert isinstance(caught.value, (FlipperError, TypeError, ValueError))
+    assert isinstance(caught.value, TypeError)
+    assert isinstance(caught.value, ValueError)
+    assert heard == []
+    assert list(client.list()) == []
+    assert client.is_enabled(name) is False
+
+
+@pytest.mark.parametrize("percentage", [50, -0.1, 1.01, float("nan"), "0.5", None])
+def test_a_bucketer_needs_a_fraction(
+    client: FeatureFlagClient, percentage: Any
+) -> None:
+    """`Percentage(50)` lets everybody in, and nobody who writes it means that."""
+    client.create("x", is_enabled=True)
+    heard = listen(client)
+    with pytest.raises((TypeError, ValueError)):
+        client.set_bucketer("x", PercentageBucketer(Percentage(percentage)))
+    assert heard == []
+    assert client.get_meta("x")["bucketer"] == {"type": "NoOpBucketer"}
+
+
+@pytest.mark.parametrize("percentage", [0, 1, 0.0, 1.0, 0.5, True])
+def test_a_fraction_is_accepted(client: FeatureFlagClient, percentage: Any) -> None:
+    """What the original accepted, and what makes sense, goes on working."""
+    client.create("x", is_enabled=True)
+    bucketer = PercentageBucketer(Percentage(percentage))
+    client.set_bucketer("x", bucketer)
+    assert client.get_meta("x")["bucketer"] == bucketer.to_dict()
+
+
+@pytest.mark.parametrize("page", [{"limit": -1}, {"offset": -1}])
+def test_pages_are_not_counted_backwards(
+    client: FeatureFlagClient, page: dict[str, int]
+) -> None:
+    """Every store would make something else of it."""
+    client.create("x")
+    with pytest.raises(InvalidArgumentError):
+        list(client.list(**page))
+
+
+@pytest.mark.redis
+def test_values_that_cannot_be_stored_are_refused_before_the_write() -> None:
+    """A store that serializes cannot keep a set; nothing is written or announced."""
+    redis = fakeredis.FakeRedis()
+    client = FeatureFlagClient(RedisFeatureFlagStore(redis))
+    client.create("x", client_data={"a": 1})
+    before = redis.get("features/x")
+    with pytest.raises(TypeError):
+        client.set_client_data("x", {"b": {1, 2}})
+    with pytest.raises(TypeError):
+        client.add_condition("x", Condition(a__in={1, 2}))
+    with pytest.raises(TypeError):
+        client.create("y", client_data={"b": object()})
+    assert redis.get("features/x") == before
+    assert redis.get("features/y") is None
+
+
+def test_refusals_belong_to_the_library() -> None:
+    """One `except` is enough for all that flipper itself raises."""
+    assert issubclass(InvalidArgumentError, (FlipperError, TypeError, ValueError))
+    assert issubclass(InvalidFlagDataError, FlipperError)
+    assert issubclass(InvalidFlagDataError, ValueError)
+    assert issubclass(flipper.FlagDoesNotExistError, FlipperError)

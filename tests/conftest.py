@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures for all tests: the servers, each started when the first test asks for it."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from servers import ConsulServer, PostgresServer, RedisServer, S3Server, shared
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """Give a Redis that all tests share: use keys of your own, or clear them first."""
+    with shared(RedisServer) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """Give a PostgreSQL that all tests share."""
+    with shared(PostgresServer) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_conninfo(postgres_server: PostgresServer) -> Iterator[str]:
+    """Give the connection string of an empty database, dropped after the test."""
+    with postgres_server.scratch_database() as conninfo:
+        yield conninfo
+
+
+@pytest.fixture(scope="session")
+def consul_server() -> Iterator[ConsulServer]:
+    """Give a Consul that all tests share: use keys of your own."""
+    with shared(ConsulServer) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """Give an S3 server that all tests share."""
+    with shared(S3Server) as server:
+        yield server
+
+
+@pytest.fixture
+def s3_client(s3_server: S3Server) -> Iterator[Any]:
+    """Give a boto3 client of the S3 server, closed after the test."""
+    client = s3_server.client()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def s3_bucket(s3_client: Any) -> Iterator[str]:
+    """Give the name of an empty bucket, removed after the test."""
+    name = f"flipper-{uuid.uuid4().hex}"
+    s3_client.create_bucket(Bucket=name)
+    yield name
+    for page in s3_client.get_paginator("list_objects_v2").paginate(Bucket=name):
+        for found in page.get("Contents", ()):
+            s3_client.delete_object(Bucket=name, Key=found["Key"])
+    s3_client.delete_bucket(Bucket=name)

@@ -1,0 +1,138 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Find or install the servers that the tests talk to: Redis, PostgreSQL, Consul, and
+# the Thrift compiler that `make thrift` runs. Prints one line for each. Quick and
+# without effect when all are there; never fails, since the tests say what is missing
+# (a skip, or a failure with CI=true).
+set -u
+export LC_ALL=C
+
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/flipper-servers
+consul_release=bullseye # the last Debian release with Consul (1.8.7)
+
+program() { # program NAME [PATTERN...]: the path of NAME, on PATH or in a folder
+    name=$1
+    shift
+    command -v "$name" && return
+    for folder in "$@"; do
+        [ -x "$folder/$name" ] && echo "$folder/$name" && return
+    done
+    return 1
+}
+
+find_redis() { program redis-server; }
+# Debian keeps initdb and postgres off the PATH, in a folder for each version.
+find_postgres() { program initdb /usr/lib/postgresql/*/bin; }
+find_compiler() { program thrift; }
+find_consul() { program consul "$cache/consul/usr/bin"; }
+
+has_apt() { command -v apt-get >/dev/null && command -v dpkg >/dev/null; }
+may_install() { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
+
+policy=/usr/sbin/policy-rc.d
+policy_mark='# written by flipper tests/servers/install.sh'
+
+# A policy that is already there is the administrator's: it decides, not we.
+forbid_services() {
+    [ -e "$policy" ] && ! grep -qsx "$policy_mark" "$policy" && return
+    trap allow_services EXIT
+    trap 'exit 1' HUP INT TERM
+    printf '#!/bin/sh\n%s\nexit 101\n' "$policy_mark" | as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+}
+allow_services() {
+    grep -qsx "$policy_mark" "$policy" && as_root rm -f "$policy"
+    trap - EXIT HUP INT TERM
+}
+
+updated=no
+update_lists() {
+    [ $updated = yes ] && return
+    updated=yes
+    as_root apt-get -q update
+}
+
+install_packages() { # install_packages PACKAGE...
+    update_lists
+    forbid_services
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
+        -o DPkg::Lock::Timeout=300 install --no-install-recommends "$@"
+    allow_services
+    # Nor at the next boot: the tests start servers of their own.
+    command -v systemctl >/dev/null && as_root systemctl --quiet disable "$@"
+}
+
+# The Debian mirror that this machine's own apt uses; apt knows it only after an update.
+debian_mirror() {
+    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' \
+        'Origin: Debian' 'Label: Debian' 'Component: main' | head -n 1
+}
+
+install_consul() {
+    keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+    [ -r "$keyring" ] || return
+    mirror=$(debian_mirror)
+    if [ -z "$mirror" ] && may_install; then
+        update_lists
+        mirror=$(debian_mirror)
+    fi
+    [ -n "$mirror" ] || return
+    # Everything of this apt lives in a folder of ours: the machine's stays as it is.
+    apt=$(mktemp -d "$cache/apt.XXXXXX")
+    mkdir -p "$apt/lists/partial" "$apt/archives/partial"
+    echo "deb [signed-by=$keyring] $mirror $consul_release main" >"$apt/sources.list"
+    (
+        cd "$apt" || exit
+        own_apt() {
+            apt-get -q -o APT::Sandbox::User="$(id -un)" -o Dir::Cache="$apt" \
+                -o Dir::Etc::SourceList="$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null \
+                -o Dir::Etc::PreferencesParts=/dev/null -o Dir::State::Lists="$apt/lists" "$@"
+        }
+        own_apt update && own_apt download consul && dpkg -x consul_*.deb unpacked
+        # Race: another run may have put it there meanwhile; either will do.
+        [ -x unpacked/usr/bin/consul ] && [ ! -e "$cache/consul" ] &&
+            mv unpacked "$cache/consul"
+    )
+    rm -rf "$apt"
+}
+
+log=
+install() { # install COMMAND...: run it with its output kept for when it fails
+    mkdir -p "$cache"
+    log=$cache/install.log
+    "$@" >>"$log" 2>&1
+}
+
+report() { # report LABEL FINDER FOUND_BEFORE ADVICE
+    if [ -n "$3" ]; then
+        echo "$1: found $3"
+    elif path=$($2); then
+        echo "$1: installed $path"
+    else
+        echo "$1: missing, install $4${log:+ (what was tried: $log)}"
+    fi
+}
+
+had_redis=$(find_redis)
+had_postgres=$(find_postgres)
+had_compiler=$(find_compiler)
+had_consul=$(find_consul)
+
+if has_apt; then
+    packages=
+    [ -n "$had_redis" ] || packages="$packages redis-server"
+    [ -n "$had_postgres" ] || packages="$packages postgresql"
+    [ -n "$had_compiler" ] || packages="$packages thrift-compiler"
+    # shellcheck disable=SC2086 # a list of words
+    [ -n "$packages" ] && may_install && install install_packages $packages
+    [ -n "$had_consul" ] || install install_consul
+fi
+
+report redis find_redis "$had_redis" "redis-server (Debian package redis-server)"
+report postgresql find_postgres "$had_postgres" \
+    "PostgreSQL 13 or newer (Debian package postgresql)"
+report consul find_consul "$had_consul" "the program consul, 1.8 or newer, on the PATH"
+report thrift-compiler find_compiler "$had_compiler" \
+    "the program thrift, 0.17 or newer (Debian package thrift-compiler)"
+exit 0

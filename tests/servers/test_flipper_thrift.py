@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The generated Thrift package: what the compiler alone would not give."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import pickle
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.thrift
+
+ttypes = pytest.importorskip("flipper_thrift.python.feature_flag_store.ttypes")
+
+
+def test_exception_can_be_raised_through_a_context_manager() -> None:
+    """Python sets attributes on what passes through; an immutable one fails there."""
+
+    @contextlib.contextmanager
+    def block() -> Iterator[None]:
+        yield
+
+    error = ttypes.FlipperException(ttypes.ErrorCode.NOT_FOUND, "x")
+    with pytest.raises(ttypes.FlipperException) as raised, block():
+        raise error from ValueError("cause")
+    assert raised.value is error
+    error.__traceback__ = None
+    error.message = "y"
+    assert error == ttypes.FlipperException(message="y", code=0)
+
+
+def test_notes_are_no_fields_of_an_exception() -> None:
+    """Text and equality are those of the fields, whatever Python adds."""
+    error = ttypes.FlipperException(0, "x")
+    error.__notes__ = ["by the test runner"]
+    assert str(error) == repr(error) == "FlipperException(code=0, message='x')"
+    assert error == ttypes.FlipperException(0, "x")
+
+
+def test_exception_is_hashable_like_its_fields() -> None:
+    """Logging and retry libraries put exceptions into sets."""
+    errors = {
+        ttypes.FlipperException(0, "x"),
+        ttypes.FlipperException(code=0, message="x"),
+        ttypes.FlipperException(0, "y"),
+    }
+    assert len(errors) == 2
+    assert ttypes.FlipperException(0, "x") != ttypes.FlipperException(0, "y")
+    assert ttypes.FlipperException(0, "x") != ttypes.ConditionOperator("x")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ttypes.FlipperException(0, "x"), ttypes.FlipperException(code=0, message="x")],
+    ids=["positional", "keywords"],
+)
+def test_exception_survives_copy_and_pickle(error: Exception) -> None:
+    """It crosses process borders: worker pools pickle what their tasks raise."""
+    assert copy.copy(error) == error
+    assert pickle.loads(pickle.dumps(error)) == error  # noqa: S301 # our own
+
+
+def test_package_loads_no_thrift_before_its_modules_are_asked_for() -> None:
+    """Whoever installs the library without Thrift can still import all of it."""
+    script = "import flipper_thrift, sys; sys.exit('thrift.Thrift' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_generated_code_needs_no_six() -> None:
+    """Newer Thrift runtimes no longer bring six along."""
+    script = (
+        "import sys; sys.modules['six'] = None\n"
+        "from flipper_thrift.python.feature_flag_store import FeatureFlagStore"
+    )
+    if "six" in sys.modules:
+        pytest.skip("this Thrift runtime itself needs six")
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

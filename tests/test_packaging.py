@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is published: the two archives, their metadata, and the library out of them.
+
+All but the first test build and install with pip, from the network, as users do.
+"""
+
+from __future__ import annotations
+
+import email
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from packaging.requirements import Requirement
+
+import flipper
+from test_readme import fences, play, programs
+
+if TYPE_CHECKING:
+    from email.message import Message
+
+ROOT = Path(__file__).parents[1]
+REQUIRED = {"boto3", "lru-dict", "pyee", "python-consul", "redis", "thrift"}
+EXTRAS = {"all", "consul", "dev", "postgres", "redis", "s3", "thrift"}
+IDL = "feature_flag_store.thrift"
+
+
+class Archives(NamedTuple):
+    """What a release consists of."""
+
+    sdist: Path
+    wheel: Path
+
+    @property
+    def sdist_names(self) -> set[str]:
+        """The files of the source archive, as they are called in the checkout."""
+        with tarfile.open(self.sdist) as archive:
+            return {name.partition("/")[2] for name in archive.getnames()}
+
+    @property
+    def metadata(self) -> Message:
+        """What installers read."""
+        with zipfile.ZipFile(self.wheel) as archive:
+            (name,) = (n for n in archive.namelist() if n.endswith("/METADATA"))
+            return email.message_from_bytes(archive.read(name))
+
+    @property
+    def requirements(self) -> list[Requirement]:
+        """All requirements, with those of the extras."""
+        return [Requirement(line) for line in self.metadata.get_all("Requires-Dist")]
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """Run a program, and give what it prints."""
+    # pip and build are not what coverage is to follow: it would double their time.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
+    done = subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def wheel_names(wheel: Path) -> set[str]:
+    """List the files of a wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        return set(archive.namelist())
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy the checkout, without what tools have left in it."""
+    copy = tmp_path_factory.mktemp("checkout") / "flipper"
+    if not (ROOT / ".git").exists():
+        left = ("*.egg-info", ".venv*", "__pycache__", "build", "dist")
+        return shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*left))
+    listing = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    for name in run(*listing, cwd=ROOT).split("\0"):
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def archives(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Archives:
+    """Build the source archive, and the wheel out of that."""
+    folder = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "build", "--outdir", folder, checkout, cwd=folder)
+    (sdist,), (wheel,) = folder.glob("*.tar.gz"), folder.glob("*.whl")
+    return Archives(sdist, wheel)
+
+
+@pytest.fixture(scope="module")
+def installed(archives: Archives, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the wheel into a new environment, and give its interpreter."""
+    folder = tmp_path_factory.mktemp("environment")
+    # Without pip of its own: what is there is the wheel and what it requires.
+    venv.create(folder, with_pip=False, symlinks=True)
+    python = folder / "bin" / "python"
+    pip = (sys.executable, "-m", "pip", "--quiet", "--python", python)
+    run(*pip, "install", archives.wheel, cwd=folder)
+    run(*pip, "check", cwd=folder)
+    return python
+
+
+def test_the_package_knows_its_version() -> None:
+    """The version is written twice, since a build must not import the library."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert re.findall(r'^version = "(.+)"$', text, re.MULTILINE) == [
+        flipper.__version__
+    ]
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_two_packages_and_nothing_else(
+    archives: Archives, checkout: Path
+) -> None:
+    """A package `tests` in it would collide with that of every other project."""
+    names = wheel_names(archives.wheel)
+    kept = {name for name in names if ".dist-info/" not in name}
+    assert kept == {
+        *("flipper/py.typed", f"flipper_thrift/{IDL}"),
+        *(
+            str(path.relative_to(checkout))
+            for package in ("flipper", "flipper_thrift")
+            for path in (checkout / package).rglob("*.py")
+        ),
+    }
+    assert "flipper_client-2.0.0.dist-info/licenses/LICENSE" in names
+
+
+@pytest.mark.slow
+def test_the_wheel_brings_the_idl(archives: Archives, checkout: Path) -> None:
+    """Who writes a server in another language starts from it."""
+    with zipfile.ZipFile(archives.wheel) as archive:
+        shipped = archive.read(f"flipper_thrift/{IDL}")
+    assert shipped == (checkout / "thrift" / IDL).read_bytes()
+
+
+@pytest.mark.slow
+def test_the_source_archive_is_a_whole_checkout(
+    archives: Archives, checkout: Path
+) -> None:
+    """Distributors build and test from it, not from a repository."""
+    there = {
+        str(path.relative_to(checkout))
+        for path in checkout.rglob("*")
+        if path.is_file()
+    }
+    assert there <= archives.sdist_names
+
+
+@pytest.mark.slow
+def test_installers_are_told_what_they_need(archives: Archives) -> None:
+    """The name, the licence, the lowest Python and the extras are a public promise."""
+    metadata = archives.metadata
+    assert metadata["Name"] == "flipper-client"
+    assert metadata["Version"] == flipper.__version__
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["Requires-Python"] == ">=3.10"
+    assert set(metadata.get_all("Provides-Extra")) == EXTRAS
+    hard = {need.name for need in archives.requirements if "extra" not in str(need)}
+    assert hard == REQUIRED
+
+
+@pytest.mark.slow
+def test_requirements_have_lower_bounds_only(archives: Archives) -> None:
+    """An upper bound would keep an application from its security updates."""
+    others = [need for need in archives.requirements if need.name != "flipper-client"]
+    bounds = {
+        str(need): {one.operator for one in need.specifier}
+        for need in others
+        if {one.operator for one in need.specifier} != {">="}
+    }
+    assert not bounds
+
+
+@pytest.mark.slow
+def test_every_extra_names_a_lowest_version_once(archives: Archives) -> None:
+    """Two bounds on one package would contradict each other one day."""
+    bounds: dict[str, set[str]] = {}
+    for need in archives.requirements:
+        bounds.setdefault(need.name, set()).add(str(need.specifier))
+    assert not {name: said for name, said in bounds.items() if len(said) > 1}
+
+
+@pytest.mark.slow
+def test_setup_py_builds_the_same_wheel(
+    archives: Archives, checkout: Path, tmp_path: Path
+) -> None:
+    """Older tools call it, and must not get another package for it."""
+    copy = shutil.copytree(checkout, tmp_path / "flipper")
+    command = (sys.executable, "setup.py", "--quiet", "bdist_wheel", "--dist-dir")
+    run(*command, tmp_path, cwd=copy)
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel_names(wheel) == wheel_names(archives.wheel)
+
+
+@pytest.mark.slow
+def test_the_installed_library_is_not_the_checkout(
+    installed: Path, tmp_path: Path
+) -> None:
+    """Were it, the tests below would show nothing about the wheel."""
+    shown = run(
+        *(installed, "-I", "-c", "import flipper; print(flipper.__file__)"),
+        cwd=tmp_path,
+    )
+    assert Path(shown).is_relative_to(installed.parents[1])
+
+
+@pytest.mark.slow
+def test_the_installed_library_runs_the_example(
+    installed: Path, checkout: Path, tmp_path: Path
+) -> None:
+    """`make demo` shows the checkout; this is what one gets without one."""
+    example = shutil.copy(checkout / "examples" / "quickstart.py", tmp_path)
+    assert run(installed, "-I", example, cwd=tmp_path)
+
+
+@pytest.mark.slow
+def test_the_installed_library_runs_the_quickstart(
+    installed: Path, checkout: Path, tmp_path: Path
+) -> None:
+    """The first thing that anyone tries after installing it."""
+    (quickstart,) = (
+        program
+        for program in programs(fences(checkout / "README.md"))
+        if program.fences[0].heading == "Quickstart"
+    )
+    play(quickstart, tmp_path, {}, (str(installed), "-I"))

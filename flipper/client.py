@@ -137,7 +137,8 @@ class FeatureFlagClient:
             return default
         try:
             if type(item) is FeatureFlagStoreItem:
-                return item.decide(conditions)[0]
+                answer = item.answer
+                return item.decide(conditions)[0] if answer is None else answer
             return item.is_enabled(**conditions)
         except Exception as error:  # noqa: BLE001  (asking never raises)
             self._warn_or_raise(feature_name, error)

@@ -33,19 +33,19 @@ class Reason(Enum):
     __hash__ = object.__hash__
 
 
-# The answer, the reason, and the check or the bucketer behind it with the bucket and
-# the percentage. A plain tuple inside the library, since every question makes one; who
-# asks for an explanation gets it as an `Evaluation`.
-Decision = tuple[Any, Reason, Any, Any, Any]
+# The answer; who gave it: a check, a condition, a bucketer, or else the reason; the
+# bucket and the percentage. A plain tuple inside the library, since every question makes one;
+# who asks for an explanation gets it as an `Evaluation`.
+Decision = tuple[Any, Any, Any, Any]
 
-DISABLED: Decision = (False, Reason.DISABLED, None, None, None)
-MATCHED: Decision = (True, Reason.CONDITION_MATCHED, None, None, None)
-ON: Decision = (True, Reason.ON, None, None, None)
+DISABLED: Decision = (False, Reason.DISABLED, None, None)
+MATCHED: Decision = (True, Reason.CONDITION_MATCHED, None, None)
+ON: Decision = (True, Reason.ON, None, None)
 
-# The bucketers that can tell how they decided, unless somebody replaced their `check`.
-_EXPLAINABLE = frozenset(
-    {PercentageBucketer.check, ConsistentHashPercentageBucketer.check}
-)
+# What `assign` does as well, unless somebody has replaced it.
+_CHECKS = {
+    kind: kind.check for kind in (PercentageBucketer, ConsistentHashPercentageBucketer)
+}
 
 
 class Evaluation(NamedTuple):
@@ -81,18 +81,13 @@ class Evaluation(NamedTuple):
         cls, feature_name: str, decision: Decision, error: Exception | None = None
     ) -> Evaluation:
         """Make the record of a decision about a flag."""
-        enabled, reason, subject, bucket, percentage = decision
-        is_check = reason is Reason.CONDITION_NOT_MATCHED
-        return cls(
-            feature_name,
-            enabled,
-            reason,
-            subject if is_check else None,
-            None if is_check else subject,
-            bucket,
-            percentage,
-            error,
-        )
+        enabled, decider, bucket, percentage = decision
+        if isinstance(decider, Reason):
+            return cls(feature_name, enabled, decider, error=error)
+        made = cls(feature_name, enabled, Reason.BUCKETER, error=error)
+        if isinstance(decider, (Check, Condition)):
+            return made._replace(reason=Reason.CONDITION_NOT_MATCHED, check=decider)
+        return made._replace(bucketer=decider, bucket=bucket, percentage=percentage)
 
     def __bool__(self) -> bool:
         """Tell whether the flag is on."""
@@ -146,9 +141,7 @@ def settled(
     """Return the decision if no argument can change it, else `None`."""
     if not enabled:
         return DISABLED
-    if not conditions and bucketer.get_type() == NoOpBucketer.__name__:
-        return ON
-    return None
+    return ON if not conditions and _lets_all_in(bucketer) else None
 
 
 def decide(
@@ -177,17 +170,23 @@ def decide(
             verdict = _own_verdict(condition, context)
         if verdict is not None:
             if verdict is not True:
-                return False, Reason.CONDITION_NOT_MATCHED, verdict, None, None
+                return False, verdict, None, None
             matched = True
     if matched:
         return MATCHED
-    if bucketer.get_type() == NoOpBucketer.__name__:
+    kind = type(bucketer)
+    check = _CHECKS.get(kind)
+    if check is not None and check is kind.check and "check" not in bucketer.__dict__:
+        return bucketer.assign(context)  # type: ignore[no-any-return]
+    if _lets_all_in(bucketer):
         return ON
-    check = bucketer.check
-    if getattr(check, "__func__", None) in _EXPLAINABLE:
-        answer, bucket, percentage = bucketer.assign(context)
-        return answer, Reason.BUCKETER, bucketer, bucket, percentage
-    return check(**context), Reason.BUCKETER, bucketer, None, None
+    return bucketer.check(**context), bucketer, None, None
+
+
+def _lets_all_in(bucketer: Any) -> bool:
+    return type(bucketer) is NoOpBucketer or (
+        bucketer.get_type() == NoOpBucketer.__name__
+    )
 
 
 def _own_verdict(condition: Any, context: Mapping[str, Any]) -> Any:

@@ -3,19 +3,49 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from functools import lru_cache
+from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Any
 
 from .percentage_bucketer import PercentageBucketer
 
+try:
+    # CPython's own: nothing secret is hashed here, and OpenSSL takes long to load.
+    from _sha1 import sha1  # type: ignore[import-not-found]  # has no stub
+except ImportError:
+    from functools import partial
+    from hashlib import sha1 as _sha1
+
+    sha1 = partial(_sha1, usedforsecurity=False)
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from typing_extensions import Self
+
 _BUCKETS = 100
 _REMEMBERED = 16384
-_ABSENT = object()
+_NAMES_REMEMBERED = 64
+
+
+class _Known(dict[Any, float]):
+    """The buckets of values seen before, of the argument called `name`."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return _known_buckets, (self.name,)  # nothing to be copied or pickled
+
+
+# The assignment depends on nothing but the arguments, so all flags share them.
+_known_by_name: dict[str, _Known] = {}
+
+
+def _known_buckets(name: str) -> _Known:
+    if len(_known_by_name) >= _NAMES_REMEMBERED and name not in _known_by_name:
+        return _Known(name)
+    return _known_by_name.setdefault(name, _Known(name))
 
 
 class ConsistentHashPercentageBucketer(PercentageBucketer):
@@ -42,6 +72,11 @@ class ConsistentHashPercentageBucketer(PercentageBucketer):
         super().__init__(percentage)
         names = [key_whitelist] if isinstance(key_whitelist, str) else key_whitelist
         self._key_whitelist = tuple(dict.fromkeys(names or ()))
+        self._known: _Known | None = None
+        if len(self._key_whitelist) == 1 and "randomizer" not in self._key_whitelist:
+            (self._only_key,) = self._key_whitelist
+            self._opening = f"[[{json.dumps(self._only_key)}, "
+            self._known = _known_buckets(self._only_key)
 
     @property
     def key_whitelist(self) -> list[str]:
@@ -68,28 +103,44 @@ class ConsistentHashPercentageBucketer(PercentageBucketer):
         """
         return self.assign(kwargs)[0]
 
-    def assign(self, context: Mapping[str, Any]) -> tuple[bool, float | None, Any]:
-        """Decide as `check` does; return the answer, the bucket, and the percentage.
+    def assign(
+        self, context: Mapping[str, Any]
+    ) -> tuple[bool, Self, float | None, Any]:
+        """Decide as `check` does; return the answer, itself, bucket and percentage.
 
         The bucket is `None` where the percentage is 0, and nothing was hashed.
         """
         percentage = self._percentage.value
         if percentage == 0:
-            return False, None, percentage
+            return False, self, None, percentage
         bucket = self._bucket(context)
-        return bucket <= percentage, bucket, percentage
+        return bucket <= percentage, self, bucket, percentage
 
     def _bucket(self, context: Mapping[str, Any]) -> float:
+        known = self._known
+        if known is not None:
+            value = context.get(self._only_key)
+            kind = type(value)
+            # Of other types, values that are equal as keys may have different JSON: 1,
+            # 1.0 and True, or -0.0 and 0.0.
+            if kind is str or kind is int:
+                bucket = known.get(value)
+                if bucket is None:
+                    bucket = self._remember(known, value, kind)
+                return bucket
         names = self._key_whitelist
-        if len(names) == 1:
-            value = context.get(names[0], _ABSENT)
-            # Only types whose equal values have equal JSON are looked up: 1, 1.0 and
-            # True are equal as keys, -0.0 and 0.0 even of one type.
-            if type(value) is str or type(value) is int:
-                return _bucket_of_one(names[0], value)
-        chosen = context.keys() if not names else context.keys() & set(names)
+        chosen = context.keys() & set(names) if names else context.keys()
         pairs = [(n, context[n]) for n in sorted(chosen) if n != "randomizer"]
-        return _bucket_of(pairs)
+        return _bucket_of(json.dumps(pairs).encode())
+
+    def _remember(self, known: _Known, value: Any, kind: type) -> float:
+        # The JSON of one pair, written without its encoder.
+        text = encode_basestring_ascii(value) if kind is str else int.__repr__(value)
+        bucket = _bucket_of(f"{self._opening}{text}]]".encode())
+        if len(known) >= _REMEMBERED:
+            known.clear()
+        known[value] = bucket
+        return bucket
 
     def to_dict(self) -> dict[str, Any]:
         """Return the bucketer as plain data."""
@@ -104,12 +155,5 @@ class ConsistentHashPercentageBucketer(PercentageBucketer):
         )
 
 
-def _bucket_of(pairs: list[tuple[str, Any]]) -> float:
-    text = json.dumps(pairs).encode()
-    digest = hashlib.sha1(text, usedforsecurity=False).digest()
-    return int.from_bytes(digest, "big") % _BUCKETS / _BUCKETS
-
-
-@lru_cache(maxsize=_REMEMBERED, typed=True)
-def _bucket_of_one(name: str, value: Any) -> float:
-    return _bucket_of([(name, value)])
+def _bucket_of(text: bytes) -> float:
+    return int.from_bytes(sha1(text).digest(), "big") % _BUCKETS / _BUCKETS

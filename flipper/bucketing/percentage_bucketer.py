@@ -15,6 +15,8 @@ from .percentage.percentage import Percentage
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from typing_extensions import Self
+
 
 class PercentageBucketer(AbstractBucketer):
     """Lets a share of the calls in, at random for each call.
@@ -57,19 +59,21 @@ class PercentageBucketer(AbstractBucketer):
         """
         return self._draw(randomizer)[0]
 
-    def assign(self, context: Mapping[str, Any]) -> tuple[bool, float | None, Any]:
-        """Decide as `check` does; return the answer, the draw, and the percentage.
+    def assign(
+        self, context: Mapping[str, Any]
+    ) -> tuple[bool, Self, float | None, Any]:
+        """Decide as `check` does; return the answer, itself, draw and percentage.
 
         The draw is `None` where the percentage is 0, and nothing was drawn.
         """
         return self._draw(context.get("randomizer"))
 
-    def _draw(self, randomizer: Any) -> tuple[bool, float | None, Any]:
+    def _draw(self, randomizer: Any) -> tuple[bool, Self, float | None, Any]:
         percentage = self._percentage.value
         if percentage == 0:
-            return False, None, percentage
+            return False, self, None, percentage
         draw = randomizer() if callable(randomizer) else random()  # noqa: S311
-        return draw <= percentage, draw, percentage
+        return draw <= percentage, self, draw, percentage
 
     @classmethod
     def get_type(cls) -> str:

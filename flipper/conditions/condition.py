@@ -11,6 +11,8 @@ from .check import Check
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .check import Comparison
+
 
 class Condition:
     """Limits a flag to calls whose keyword arguments pass its checks.
@@ -26,10 +28,12 @@ class Condition:
         Operator.InvalidSymbolError: the suffix is no operator.
     """
 
-    __slots__ = ("_checks",)
+    __slots__ = ("_checks", "_comparisons")
 
     def __init__(self, /, **checks: Any) -> None:
         self._checks: dict[str, list[Check]] = {}
+        # What `verdict` needs of them, made when it is first asked.
+        self._comparisons: dict[str, list[Comparison]] | None = None
         for key, value in checks.items():
             self._add(Check.factory(key, value))
 
@@ -55,13 +59,18 @@ class Condition:
 
         That is `True` if every check holds, or the first check that says no.
         """
+        comparisons_by_variable = self._comparisons
+        if comparisons_by_variable is None:
+            comparisons_by_variable = self._comparisons = {
+                variable: [check.comparison() for check in checks]
+                for variable, checks in self._checks.items()
+            }
         concerned = None
-        checks_by_variable = self._checks
         for name, value in context.items():
-            checks = checks_by_variable.get(name)
-            if checks is not None:
-                for check in checks:
-                    if not check.check(value):
+            comparisons = comparisons_by_variable.get(name)
+            if comparisons is not None:
+                for compare, expected, check in comparisons:
+                    if not compare(value, expected):
                         return check
                 concerned = True
         return concerned

@@ -130,13 +130,11 @@ class AtomicFeatureFlagStore(SupportsUpdate, AbstractFeatureFlagStore):
 
     def set(self, feature_name: str, is_enabled: bool) -> None:
         """Change the state and keep the metadata; create the flag if it is missing."""
-
-        def change(item: FeatureFlagStoreItem | None) -> FeatureFlagStoreItem:
-            if item is None:
-                return self._new(feature_name, is_enabled)
-            return item.replace(is_enabled=is_enabled)
-
-        self._write(feature_name, change)
+        self._write(
+            feature_name,
+            lambda item: item.replace(is_enabled=is_enabled),
+            lambda: self._new(feature_name, is_enabled),
+        )
 
     def delete(self, feature_name: str) -> None:
         """Remove the flag, if it is there."""
@@ -155,17 +153,14 @@ class AtomicFeatureFlagStore(SupportsUpdate, AbstractFeatureFlagStore):
         Raises:
             FlagDoesNotExistError: there is no such flag.
         """
-        self.update(feature_name, lambda item: item.replace(meta=meta))
+        self._write(
+            feature_name,
+            lambda item: FeatureFlagStoreItem(feature_name, item.raw_is_enabled, meta),
+        )
 
     def update(self, feature_name: str, change: Change) -> FeatureFlagStoreItem:
         """Replace a flag by what `change` makes of it, and return that."""
-
-        def change_existing(item: FeatureFlagStoreItem | None) -> FeatureFlagStoreItem:
-            if item is None:
-                raise FlagDoesNotExistError.for_flag(feature_name)
-            return change(item)
-
-        return self._write(feature_name, change_existing)
+        return self._write(feature_name, change)
 
     def _new(
         self,
@@ -179,22 +174,33 @@ class AtomicFeatureFlagStore(SupportsUpdate, AbstractFeatureFlagStore):
     def _write(
         self,
         feature_name: str,
-        change: Callable[[FeatureFlagStoreItem | None], FeatureFlagStoreItem],
+        change: Change,
+        make: Callable[[], FeatureFlagStoreItem] | None = None,
     ) -> FeatureFlagStoreItem:
-        for attempt in range(self.max_attempts):
+        """Put what `change` makes of a flag, or `make` of its absence; return it."""
+        attempts = 0
+        while True:
             loaded = self._load(feature_name)
-            before, token = (None, ABSENT) if loaded is None else loaded
-            after = change(before)
+            if loaded is not None:
+                before, token = loaded
+                after = change(before)
+            elif make is not None:
+                after, token = make(), ABSENT
+            else:
+                raise FlagDoesNotExistError.for_flag(feature_name)
             # Race: between `_load` and here others may write; `_swap` notices.
             if self._swap(after, token):
                 return after
-            sleep(uniform(0, min(self.longest_pause, 0.0005 * 2**attempt)))  # noqa: S311
-        raise ConcurrentUpdateError(
-            f"Feature {feature_name!r} was not written: other writers were faster "
-            f"{self.max_attempts} times in a row; try again, or write it less often",
-            feature_name=feature_name,
-            attempts=self.max_attempts,
-        )
+            attempts += 1
+            if attempts >= self.max_attempts:
+                raise ConcurrentUpdateError(
+                    f"Feature {feature_name!r} was not written: other writers were "
+                    f"faster {attempts} times in a row; try again, or write it less "
+                    f"often",
+                    feature_name=feature_name,
+                    attempts=attempts,
+                )
+            sleep(uniform(0, min(self.longest_pause, 0.0005 * 2**attempts)))  # noqa: S311
 
 
 def update(store: Any, feature_name: str, change: Change) -> FeatureFlagStoreItem:
@@ -224,25 +230,28 @@ def update(store: Any, feature_name: str, change: Change) -> FeatureFlagStoreIte
 
 def updates_atomically(store: Any) -> bool:
     """Tell whether `store` has an `update` that nobody's override would miss."""
-    kind = type(store)  # and not isinstance, which believes a test double with a spec
-    if not issubclass(kind, SupportsUpdate):
+    kind = type(store)  # not isinstance, which believes a test double with a spec
+    own_calls = getattr(kind, "_own_calls", None)
+    if not own_calls:
         return False
-    if tuple(getattr(kind, name) for name in _CALLS) != kind._own_calls:  # noqa: SLF001
+    get, set_, set_meta = own_calls
+    if kind.get is not get or kind.set is not set_ or kind.set_meta is not set_meta:
         return False
     replaced = getattr(store, "__dict__", ())
-    return not any(name in replaced for name in _CALLS)
+    return not ("get" in replaced or "set" in replaced or "set_meta" in replaced)
 
 
 # One for each flag of a store that cannot update by itself, or nearly so: flags that
 # share a lock only wait for each other. Reentrant, since such a store may well be made
 # of others.
+_NO_LOCK = nullcontext()
 _LOCKS = [threading.RLock() for _ in range(64)]
 
 
 def write_lock(store: Any, feature_name: str) -> AbstractContextManager[Any]:
     """Return what keeps other writers of this process from a flag, where needed."""
     if updates_atomically(store):
-        return nullcontext()
+        return _NO_LOCK
     return _LOCKS[hash((id(store), feature_name)) % len(_LOCKS)]
 
 

@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import operator
+from typing import TYPE_CHECKING, Any
 
 from .interface import AbstractOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class EqualityOperator(AbstractOperator):
@@ -88,12 +92,45 @@ class NegatedSetMembershipOperator(AbstractOperator):
         return expected not in actual
 
 
+def _contains(expected: Any, actual: Any) -> bool:
+    return expected in actual
+
+
+def _lacks(expected: Any, actual: Any) -> bool:
+    return expected not in actual
+
+
+# The same without a method call; each good as long as nobody replaces the method.
+_FUNCTIONS: dict[type[AbstractOperator], tuple[Any, Callable[[Any, Any], Any]]] = {
+    kind: (kind.compare, function)
+    for kind, function in (
+        (EqualityOperator, operator.eq),
+        (NegationOperator, operator.ne),
+        (GreaterThanOperator, operator.gt),
+        (GreaterThanOrEqualToOperator, operator.ge),
+        (LessThanOperator, operator.lt),
+        (LessThanOrEqualToOperator, operator.le),
+        (SetMembershipOperator, _contains),
+        (NegatedSetMembershipOperator, _lacks),
+    )
+}
+
+
+def function_of(operator: AbstractOperator) -> Callable[[Any, Any], Any] | None:
+    """Return what compares as `operator` does, if that is one of flipper's own."""
+    kind = type(operator)
+    compare, function = _FUNCTIONS.get(kind, (None, None))
+    if function is None or compare is not kind.compare or "compare" in vars(operator):
+        return None
+    return function
+
+
 class Operator:
     """Finds the operator that belongs to a symbol."""
 
     OPERATOR_MAP: dict[str | None, type[AbstractOperator]] = {  # noqa: RUF012  (public, writable)
-        operator.SYMBOL: operator
-        for operator in (
+        kind.SYMBOL: kind
+        for kind in (
             EqualityOperator,
             NegationOperator,
             GreaterThanOperator,
@@ -116,8 +153,8 @@ class Operator:
             Operator.InvalidSymbolError: the symbol is unknown.
         """
         try:
-            operator = cls.OPERATOR_MAP[symbol]
+            kind = cls.OPERATOR_MAP[symbol]
         except (KeyError, TypeError):
             message = f"Operator not supported: {symbol}"
             raise cls.InvalidSymbolError(message) from None
-        return operator()
+        return kind()

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+_SAME: Any = object()
+
+
 class FeatureFlagStoreItem:
     """A flag: name, state and metadata. It never changes; threads may share it.
 
@@ -25,7 +28,10 @@ class FeatureFlagStoreItem:
         meta: the metadata, of which a copy is kept.
     """
 
-    __slots__ = ("_is_enabled", "_meta", "_settled", "feature_name")
+    __slots__ = ("_is_enabled", "_meta", "answer", "feature_name")
+
+    answer: Any
+    """What `is_enabled` answers whatever the arguments, `None` if they matter."""
 
     def __init__(
         self, feature_name: str, is_enabled: Any, meta: FeatureFlagStoreMeta
@@ -38,9 +44,10 @@ class FeatureFlagStoreItem:
         self._is_enabled = is_enabled
         self._meta = meta
         # Known at once for most flags: nothing has to be evaluated for them.
-        self._settled: Decision | None = None
+        decision = None
         if isinstance(meta, FeatureFlagStoreMeta):
-            self._settled = settled(is_enabled, meta.conditions, meta.bucketer)
+            decision = settled(is_enabled, meta.conditions, meta.bucketer)
+        self.answer = None if decision is None else decision[0]
 
     @property
     def raw_is_enabled(self) -> Any:
@@ -67,19 +74,21 @@ class FeatureFlagStoreItem:
 
     def decide(self, context: Mapping[str, Any]) -> Decision:
         """Decide as `is_enabled` does, and return also why."""
-        decision = self._settled
-        if decision is None:
-            meta = self._meta
-            decision = decide(self._is_enabled, meta.conditions, meta.bucketer, context)
-        return decision
+        meta = self._meta
+        return decide(self._is_enabled, meta.conditions, meta.bucketer, context)
 
-    def replace(self, **changes: Any) -> FeatureFlagStoreItem:
-        """Return a flag with another `is_enabled`, another `meta`, or both."""
+    def replace(
+        self, *, is_enabled: Any = _SAME, meta: FeatureFlagStoreMeta | None = None
+    ) -> FeatureFlagStoreItem:
+        """Return this flag with another state, with other metadata, or both.
+
+        `meta` belongs to the new flag then: change nothing in it any more.
+        """
         made = FeatureFlagStoreItem.__new__(FeatureFlagStoreItem)
-        meta = changes.get("meta")
-        own = self._meta if meta is None else meta.copy()
         made._take(  # noqa: SLF001  (own class)
-            self.feature_name, changes.get("is_enabled", self._is_enabled), own
+            self.feature_name,
+            self._is_enabled if is_enabled is _SAME else is_enabled,
+            self._meta if meta is None else meta,
         )
         return made
 

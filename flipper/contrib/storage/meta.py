@@ -106,9 +106,15 @@ class FeatureFlagStoreMeta:
 
     def copy(self) -> FeatureFlagStoreMeta:
         """Return metadata that shares no list and no dict with this."""
-        made = copy.copy(self)
-        made.client_data = copy_containers(self.client_data)
-        made.conditions = list(self.conditions)
+        if type(self) is FeatureFlagStoreMeta:
+            made = FeatureFlagStoreMeta.__new__(FeatureFlagStoreMeta)
+            made.created_date = self.created_date
+            made.bucketer = self.bucketer
+        else:
+            made = copy.copy(self)
+        data = self.client_data
+        made.client_data = copy_containers(data) if data else {}
+        made.conditions = [*self.conditions]
         return made
 
     def __repr__(self) -> str:

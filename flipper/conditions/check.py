@@ -6,14 +6,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..contrib.util.containers import copy_containers
-from .operators.operator import Operator, function_of
+from .operators.operator import Operator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from .operators.interface import AbstractOperator
-
-    Comparison = tuple[Callable[[Any, Any], Any], Any, "Check"]
 
 OPERATOR_DELIMITER = "__"
 
@@ -60,17 +58,6 @@ class Check:
         """
         return self._operator.compare(value, self._value)
 
-    def comparison(self) -> Comparison:
-        """Return a function, what to give it second, and this check.
-
-        The function takes the argument's value first, and does what `check` does with
-        fewer calls where the operator and the check are flipper's own.
-        """
-        compare = function_of(self._operator)
-        if compare is None or type(self) is not Check:
-            return _ask, self, self
-        return compare, self._value, self
-
     def to_dict(self) -> dict[str, Any]:
         """Return the check as plain data, the form in which stores keep it."""
         return {
@@ -115,10 +102,6 @@ class Check:
         """Show the check as the keyword that makes it, without its value."""
         # Values can be personal data, and a repr ends in logs.
         return f"<Check {self.make_check_key(self._variable, self._operator.SYMBOL)}>"
-
-
-def _ask(value: Any, check: Check) -> Any:
-    return check.check(value)
 
 
 def _split(check_key: str) -> tuple[str, str | None]:

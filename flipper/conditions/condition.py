@@ -7,11 +7,12 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from .check import Check
+from .compiled import compile_checks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .check import Comparison
+    from .compiled import Verdict
 
 
 class Condition:
@@ -28,12 +29,13 @@ class Condition:
         Operator.InvalidSymbolError: the suffix is no operator.
     """
 
-    __slots__ = ("_checks", "_comparisons")
+    __slots__ = ("_bound", "_checks", "_verdict")
 
     def __init__(self, /, **checks: Any) -> None:
         self._checks: dict[str, list[Check]] = {}
-        # What `verdict` needs of them, made when it is first asked.
-        self._comparisons: dict[str, list[Comparison]] | None = None
+        # How `verdict` decides them, made when it is first asked.
+        self._verdict: Verdict | None = None
+        self._bound: tuple[Any, ...] = ()
         for key, value in checks.items():
             self._add(Check.factory(key, value))
 
@@ -59,21 +61,11 @@ class Condition:
 
         That is `True` if every check holds, or the first check that says no.
         """
-        comparisons_by_variable = self._comparisons
-        if comparisons_by_variable is None:
-            comparisons_by_variable = self._comparisons = {
-                variable: [check.comparison() for check in checks]
-                for variable, checks in self._checks.items()
-            }
-        concerned = None
-        for name, value in context.items():
-            comparisons = comparisons_by_variable.get(name)
-            if comparisons is not None:
-                for compare, expected, check in comparisons:
-                    if not compare(value, expected):
-                        return check
-                concerned = True
-        return concerned
+        verdict = self._verdict
+        if verdict is None:
+            verdict, self._bound = compile_checks(self._checks)
+            self._verdict = verdict
+        return verdict(context, self._bound)
 
     def to_dict(self) -> dict[str, list[dict[str, Any]]]:
         """Return the checks as plain data, by variable."""

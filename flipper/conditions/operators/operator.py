@@ -3,13 +3,9 @@
 
 from __future__ import annotations
 
-import operator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .interface import AbstractOperator
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class EqualityOperator(AbstractOperator):
@@ -92,37 +88,29 @@ class NegatedSetMembershipOperator(AbstractOperator):
         return expected not in actual
 
 
-def _contains(expected: Any, actual: Any) -> bool:
-    return expected in actual
-
-
-def _lacks(expected: Any, actual: Any) -> bool:
-    return expected not in actual
-
-
-# The same without a method call; each good as long as nobody replaces the method.
-_FUNCTIONS: dict[type[AbstractOperator], tuple[Any, Callable[[Any, Any], Any]]] = {
-    kind: (kind.compare, function)
-    for kind, function in (
-        (EqualityOperator, operator.eq),
-        (NegationOperator, operator.ne),
-        (GreaterThanOperator, operator.gt),
-        (GreaterThanOrEqualToOperator, operator.ge),
-        (LessThanOperator, operator.lt),
-        (LessThanOrEqualToOperator, operator.le),
-        (SetMembershipOperator, _contains),
-        (NegatedSetMembershipOperator, _lacks),
+# How Python writes them; each good as long as nobody replaces the method.
+_SIGNS: dict[type[AbstractOperator], tuple[Any, str]] = {
+    kind: (kind.compare, sign)
+    for kind, sign in (
+        (EqualityOperator, "=="),
+        (NegationOperator, "!="),
+        (GreaterThanOperator, ">"),
+        (GreaterThanOrEqualToOperator, ">="),
+        (LessThanOperator, "<"),
+        (LessThanOrEqualToOperator, "<="),
+        (SetMembershipOperator, "in"),
+        (NegatedSetMembershipOperator, "not in"),
     )
 }
 
 
-def function_of(operator: AbstractOperator) -> Callable[[Any, Any], Any] | None:
-    """Return what compares as `operator` does, if that is one of flipper's own."""
+def sign_of(operator: AbstractOperator) -> str | None:
+    """Return how Python writes the operator, if it is one of flipper's own."""
     kind = type(operator)
-    compare, function = _FUNCTIONS.get(kind, (None, None))
-    if function is None or compare is not kind.compare or "compare" in vars(operator):
+    compare, sign = _SIGNS.get(kind, (None, None))
+    if sign is None or compare is not kind.compare or "compare" in vars(operator):
         return None
-    return function
+    return sign
 
 
 class Operator:

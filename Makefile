@@ -16,7 +16,7 @@ version := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 # from if that has changed, and of another name if the interpreter is another.
 runtime := $(VENV)/.runtime-$(version)
 development := $(VENV)/.development-$(version)
-pip := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
+pip := $(VENV)/bin/python -m pip -qq --disable-pip-version-check
 pytest := $(VENV)/bin/python -m pytest
 
 .DEFAULT_GOAL := help
@@ -102,5 +102,5 @@ $(development): $(runtime)
 define make-environment
 { rm -rf $(VENV); $(PYTHON) -m venv $(VENV) || { \
 	$(PYTHON) -m venv --clear --without-pip $(VENV) && \
-	$(PYTHON) -m pip --quiet --python $(VENV)/bin/python install pip; }; }
+	$(PYTHON) -m pip -qq --python $(VENV)/bin/python install pip; }; }
 endef

@@ -87,6 +87,23 @@ def check_condition(feature_name: str, condition: Any) -> None:
         )
 
 
+def check_conditions(feature_name: str, conditions: Any) -> list[Any]:
+    """Refuse what does not give conditions, and return a list of those it gives."""
+    try:
+        given = iter(conditions)
+    except TypeError:
+        raise InvalidArgumentError(
+            f"{conditions!r} does not give conditions for feature {feature_name!r}; "
+            f"use a list, as in [Condition(is_admin=True)]",
+            feature_name=feature_name,
+            value=conditions,
+        ) from None
+    found = list(given)
+    for condition in found:
+        check_condition(feature_name, condition)
+    return found
+
+
 def check_bucketer(feature_name: str, bucketer: Any) -> None:
     """Refuse what does not behave as a bucketer, and shares that are no fraction."""
     if bucketer is None:

@@ -12,6 +12,7 @@ from .arguments import (
     check_bucketer,
     check_client_data,
     check_condition,
+    check_conditions,
     check_feature_name,
     check_page,
 )
@@ -339,13 +340,7 @@ class FeatureFlagClient:
             FlagDoesNotExistError: there is no such flag.
             InvalidArgumentError: one is no condition, or they cannot be stored.
         """
-        try:
-            new = list_(conditions)
-        except TypeError:
-            check_condition(feature_name, conditions)
-            raise
-        for condition in new:
-            check_condition(feature_name, condition)
+        new = check_conditions(feature_name, conditions)
         # Listeners get what the caller gave, except what is used up by now.
         announced = new if iter(conditions) is conditions else conditions
         self._events.emit(EventType.PRE_SET_CONDITIONS, feature_name, announced)
@@ -425,9 +420,6 @@ class FeatureFlagClient:
             exc_info=error,
             extra={"feature_name": feature_name},
         )
-
-
-list_ = list  # inside the class, `list` is the method
 
 
 def _name_among(conditions: Mapping[str, Any]) -> Any:

@@ -85,7 +85,7 @@ class Evaluation(NamedTuple):
         if isinstance(decider, Reason):
             return cls(feature_name, enabled, decider, error=error)
         made = cls(feature_name, enabled, Reason.BUCKETER, error=error)
-        if isinstance(decider, (Check, Condition)):
+        if not hasattr(decider, "get_type"):  # no bucketer, so a check or a condition
             return made._replace(reason=Reason.CONDITION_NOT_MATCHED, check=decider)
         return made._replace(bucketer=decider, bucket=bucket, percentage=percentage)
 
@@ -116,11 +116,11 @@ class Evaluation(NamedTuple):
         if self.percentage is None:
             return f"its {name} says {'yes' if self.enabled else 'no'}"
         if self.bucket is None:
-            return f"its {name} lets in {self.percentage:.4g}"
+            return f"its {name} lets nobody in"
         side = "up to" if self.enabled else "beyond"
         return (
-            f"its {name} drew bucket {self.bucket:.4g}, {side} the percentage "
-            f"{self.percentage:.4g}"
+            f"its {name} drew bucket {_short(self.bucket)}, {side} the percentage "
+            f"{_short(self.percentage)}"
         )
 
 
@@ -195,6 +195,10 @@ def _own_verdict(condition: Any, context: Mapping[str, Any]) -> Any:
         return condition
     variables = condition.checks
     return True if any(name in variables for name in context) else None
+
+
+def _short(fraction: Any) -> str:
+    return f"{float(fraction):.4g}"  # a Fraction cannot be formatted before Python 3.12
 
 
 def _told(check: Check | Condition | None) -> str:

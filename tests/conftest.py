@@ -7,6 +7,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from servers import ConsulServer, PostgresServer, RedisServer, S3Server, shared
 
 if TYPE_CHECKING:

@@ -28,6 +28,7 @@ import functools
 import io
 import os
 import re
+import socket
 import subprocess
 import sys
 import tokenize
@@ -37,6 +38,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+
+from servers.process import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,7 +53,7 @@ SHOWN = {"console", "diff", "html", "json", "sql", "text", "thrift", "toml", "ya
 HEADING = re.compile(r"(#+) +(.+)")
 FENCE = re.compile(r"( *)```(.*)")
 MARKER = re.compile(r" *<!-- (fresh|needs|no-run)(?:: (.+))? -->")
-SHOW = b"__import__('sys').displayhook("
+SHOW = b"__import__('sys').displayhook((", b"))"
 ARROW = re.compile(r"# ->(?: (.*))?")
 COMPARISON = (
     doctest.ELLIPSIS
@@ -96,7 +99,7 @@ class Program(NamedTuple):
         return text
 
 
-class Server(NamedTuple):
+class Address(NamedTuple):
     """Where a program finds the server that its text names."""
 
     fixture: str
@@ -104,8 +107,8 @@ class Server(NamedTuple):
     here: Callable[[Any, re.Match[str]], str]  # what is said instead
 
 
-def _listening(fixture: str, usual_port: int) -> Server:
-    return Server(
+def _listening(fixture: str, usual_port: int) -> Address:
+    return Address(
         fixture,
         rf"""(['"])(?:localhost|127\.0\.0\.1)\1, (port=)?{usual_port}\b""",
         lambda server, said: f"{server.host!r}, {said[2] or ''}{server.port}",
@@ -115,12 +118,13 @@ def _listening(fixture: str, usual_port: int) -> Server:
 SERVERS = {
     "redis": _listening("redis_server", 6379),
     "consul": _listening("consul_server", 8500),
-    "postgres": Server(
+    "thrift": _listening("thrift_server", 9090),
+    "postgres": Address(
         "postgres_conninfo",
         r'"postgresql://[^"]*"',
         lambda conninfo, _: repr(conninfo),
     ),
-    "s3": Server(
+    "s3": Address(
         "s3_server",
         r'client\("s3"',
         lambda server, said: (
@@ -217,8 +221,8 @@ def script(text: str) -> tuple[str, str]:
     for node in _expressions(text):
         last = node.end_lineno
         if last in beside or last + 1 in below:
-            _insert(lines, last, node.end_col_offset, b")")
-            _insert(lines, node.lineno, node.col_offset, SHOW)
+            _insert(lines, last, node.end_col_offset, SHOW[1])
+            _insert(lines, node.lineno, node.col_offset, SHOW[0])
     return b"".join(lines).decode(), "".join(f"{arrow}\n" for arrow in arrows.values())
 
 
@@ -271,6 +275,34 @@ def play(
         lines = (text.splitlines() for text in (expected, run.stdout))
         difference = "\n".join(difflib.unified_diff(*lines, "said", "printed"))
         pytest.fail(f"{program.name}\n{difference}", pytrace=False)
+
+
+class ThriftServer(Server):
+    """The server that comes with the library, as README.md starts it."""
+
+    def find_programs(self) -> None:
+        """Find nothing: Python is there."""
+
+    def command(self) -> list[str]:
+        """Keep the flags in memory."""
+        module = (sys.executable, "-m", "flipper.contrib.thrift_server")
+        return [
+            *(*module, "--host", self.host, "--port", str(self.port)),
+            *("--store", "memory"),
+        ]
+
+    def answers(self) -> bool:
+        """Connect."""
+        socket.create_connection((self.host, self.port), timeout=5).close()
+        return True
+
+
+@pytest.fixture
+def thrift_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThriftServer]:
+    """Give a Thrift server without flags."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    with ThriftServer() as server:
+        yield server
 
 
 def _parameters() -> list[Any]:
@@ -337,7 +369,7 @@ greeting = "hällo"
    # -> b # -> not a comment
    len(
        greeting
-   )  # -> 5
+   ), "pair"  # -> (5, 'pair')
    print(object())  # -> <object object at 0x...>
    print(); print("x")
    # ->

@@ -16,6 +16,7 @@ from itertools import islice
 from random import uniform
 from time import sleep
 from typing import TYPE_CHECKING, Any, ClassVar, Final
+from weakref import WeakValueDictionary
 
 from ..exceptions import ConcurrentUpdateError, FlagDoesNotExistError
 from .interface import AbstractFeatureFlagStore
@@ -23,7 +24,7 @@ from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from .util.fork import at_fork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, MutableMapping
     from contextlib import AbstractContextManager
 
     Change = Callable[[FeatureFlagStoreItem], FeatureFlagStoreItem]
@@ -57,7 +58,10 @@ class SupportsUpdate:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Remember which methods belong to this way of updating."""
         super().__init_subclass__(**kwargs)
-        if "update" in vars(cls) or "_swap" in vars(cls):
+        own = vars(cls)
+        if "update" in own and not _changes_flags(own["update"]):
+            cls._own_calls = ()
+        elif "update" in own or "_swap" in own:
             cls._own_calls = tuple(getattr(cls, name, None) for name in _CALLS)
 
     def update(self, feature_name: str, change: Change) -> FeatureFlagStoreItem:
@@ -73,6 +77,13 @@ class SupportsUpdate:
             ConcurrentUpdateError: other writers were faster, too many times in a row.
         """
         raise NotImplementedError
+
+
+def _changes_flags(update: Any) -> bool:
+    # Drop-in: a subclass of a store, written for flipper-client, may have an `update`
+    # that does something else.
+    code = getattr(update, "__code__", None)
+    return code is not None and code.co_varnames[1:3] == ("feature_name", "change")
 
 
 class AtomicFeatureFlagStore(SupportsUpdate, AbstractFeatureFlagStore):
@@ -241,23 +252,29 @@ def updates_atomically(store: Any) -> bool:
     return not ("get" in replaced or "set" in replaced or "set_meta" in replaced)
 
 
-# One for each flag of a store that cannot update by itself, or nearly so: flags that
-# share a lock only wait for each other. Reentrant, since such a store may well be made
-# of others.
 _NO_LOCK = nullcontext()
-_LOCKS = [threading.RLock() for _ in range(64)]
+# One for each flag that is being written in a store that cannot update by itself.
+# Reentrant, and never one for two flags or stores: such a store may well be made of
+# others, and then two threads could wait for each other for ever.
+_locks: MutableMapping[tuple[int, str], Any] = WeakValueDictionary()
+_locks_change = threading.RLock()
 
 
 def write_lock(store: Any, feature_name: str) -> AbstractContextManager[Any]:
     """Return what keeps other writers of this process from a flag, where needed."""
     if updates_atomically(store):
         return _NO_LOCK
-    return _LOCKS[hash((id(store), feature_name)) % len(_LOCKS)]
+    with _locks_change:
+        lock: AbstractContextManager[Any] = _locks.setdefault(
+            (id(store), feature_name), threading.RLock()
+        )
+        return lock
 
 
 def _forget_locks() -> None:
     # Race: a thread that held a lock while the process forked is not in the child.
-    _LOCKS[:] = [threading.RLock() for _ in _LOCKS]
+    global _locks, _locks_change
+    _locks, _locks_change = WeakValueDictionary(), threading.RLock()
 
 
 at_fork(after_in_child=_forget_locks)

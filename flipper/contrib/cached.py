@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from .atomic import update
 from .interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
 from .lru import make_lru
 from .util.fork import renew_after_fork
@@ -19,8 +19,16 @@ if TYPE_CHECKING:
     from .atomic import Change
     from .storage import FeatureFlagStoreItem
 
+T = TypeVar("T")
+
 DEFAULT_SIZE = 5000
 DEFAULT_TTL = None
+
+_UNKNOWN: Final = object()  # what a flag is after a write: ask the inner store
+
+
+def _itself(item: T) -> T:
+    return item
 
 
 class _Fill:
@@ -87,22 +95,14 @@ class CachedFeatureFlagStore(FeatureFlagStoreWrapper):
         client_data: dict[str, Any] | None = None,
     ) -> FeatureFlagStoreItem:
         """Write a new flag over whatever was there, and return it."""
-
-        def create() -> FeatureFlagStoreItem:
-            return self._store.create(  # type: ignore[no-any-return]
-                feature_name, is_enabled=is_enabled, client_data=client_data
-            )
-
-        return self._written(feature_name, create)  # type: ignore[return-value]
+        create = partial(super().create, feature_name, is_enabled, client_data)
+        item: FeatureFlagStoreItem = self._written(feature_name, create, _itself)
+        return item
 
     def set(self, feature_name: str, is_enabled: bool) -> None:
         """Change the state and keep the metadata; create the flag if it is missing."""
-
-        def set_and_read() -> FeatureFlagStoreItem | None:
-            self._store.set(feature_name, is_enabled)
-            return self._reread(feature_name)
-
-        self._written(feature_name, set_and_read)
+        set_state = partial(super().set, feature_name, is_enabled)
+        self._written(feature_name, set_state, lambda _: self._reread(feature_name))
 
     def set_meta(self, feature_name: str, meta: Any) -> None:
         """Replace the metadata and keep the state.
@@ -110,32 +110,19 @@ class CachedFeatureFlagStore(FeatureFlagStoreWrapper):
         Raises:
             FlagDoesNotExistError: there is no such flag.
         """
-
-        def set_meta_and_read() -> FeatureFlagStoreItem | None:
-            self._store.set_meta(feature_name, meta)
-            return self._reread(feature_name)
-
-        self._written(feature_name, set_meta_and_read)
+        set_meta = partial(super().set_meta, feature_name, meta)
+        self._written(feature_name, set_meta, lambda _: self._reread(feature_name))
 
     def update(self, feature_name: str, change: Change) -> FeatureFlagStoreItem:
         """Replace a flag by what `change` makes of it, and return that."""
-        after: list[FeatureFlagStoreItem] = []
-
-        def update_and_read() -> FeatureFlagStoreItem | None:
-            after.append(update(self._store, feature_name, change))
-            return self._reread(feature_name)
-
-        self._written(feature_name, update_and_read)
-        return after[0]
+        update = partial(super().update, feature_name, change)
+        return self._written(feature_name, update, lambda _: self._reread(feature_name))
 
     def delete(self, feature_name: str) -> None:
         """Remove the flag, if it is there."""
-
-        def delete() -> None:
-            self._store.delete(feature_name)
-            self._drop(feature_name)
-
-        self._written(feature_name, delete)
+        self._written(
+            feature_name, partial(super().delete, feature_name), lambda _: _UNKNOWN
+        )
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag as it was cached last, expired or not, or as known inside."""
@@ -178,41 +165,43 @@ class CachedFeatureFlagStore(FeatureFlagStoreWrapper):
         return self._fill(feature_name)  # the other thread was interrupted, not failed
 
     def _written(
-        self, feature_name: str, write: Callable[[], FeatureFlagStoreItem | None]
-    ) -> FeatureFlagStoreItem | None:
-        """Write, and cache what the write returns unless others were at it too."""
+        self, feature_name: str, write: Callable[[], T], find: Callable[[T], Any]
+    ) -> T:
+        """Write, cache the flag that `find` gives, and return what `write` did."""
         token = object()
         with self._lock:
             self._under_way[feature_name] = token
         try:
-            item = write()
-        except BaseException:
-            self._give_up(feature_name, token)
+            result = write()
+            item = find(result)
+        except Exception:
+            self._give_up(feature_name, token)  # nothing was written
             raise
+        except BaseException:
+            self._settle(feature_name, token, _UNKNOWN)  # interrupted half-way
+            raise
+        self._settle(feature_name, token, item)
+        return result
+
+    def _settle(self, feature_name: str, token: object, item: Any) -> None:
         with self._lock:
             # Race: whoever began later has taken the place of `token`, and may have
             # read before or after this write; so nothing is known, and nothing kept.
-            if self._under_way.pop(feature_name, None) is token:
+            is_last = self._under_way.pop(feature_name, None) is token
+            if is_last and item is not _UNKNOWN:
                 self._put(feature_name, item)
             else:
                 self._cache.pop(feature_name, None)
-        return item
 
-    def _reread(self, feature_name: str) -> FeatureFlagStoreItem | None:
+    def _reread(self, feature_name: str) -> Any:
         try:
             return self._reader.get(feature_name)
-        except BaseException:
-            self._drop(feature_name)  # it was written, so the entry is out of date
-            raise
+        except Exception:  # noqa: BLE001  (it was written: that call has not failed)
+            return _UNKNOWN
 
     def _put(self, feature_name: str, item: FeatureFlagStoreItem | None) -> None:
         ttl = self._ttl
         self._cache[feature_name] = item if ttl is None else (item, monotonic() + ttl)
-
-    def _drop(self, feature_name: str) -> None:
-        with self._lock:
-            self._under_way.pop(feature_name, None)
-            self._cache.pop(feature_name, None)
 
     def _give_up(self, feature_name: str, token: object) -> None:
         with self._lock:

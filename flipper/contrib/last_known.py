@@ -32,6 +32,9 @@ class SupportsLastKnown:
         """Return the flag as last read or written, or `None`, without I/O."""
         raise NotImplementedError
 
+    def forget(self, feature_name: str) -> None:
+        """Hear that the flag was written; nothing to do for who wrote it himself."""
+
 
 class LastKnownFlags(SupportsLastKnown):
     """Reads flags of a store that does not remember, and remembers them.
@@ -58,6 +61,10 @@ class LastKnownFlags(SupportsLastKnown):
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return what the store gave last for this name."""
         return self._items.get(feature_name)
+
+    def forget(self, feature_name: str) -> None:
+        """Let go what was known before a write: it must not come back by a failure."""
+        self._items.pop(feature_name, None)
 
 
 def remembering(store: Any) -> LastKnownFlags:
@@ -113,6 +120,10 @@ class Rest:
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return what the store knows."""
         return self._source.last_known(feature_name)  # type: ignore[no-any-return]
+
+    def forget(self, feature_name: str) -> None:
+        """Pass it on."""
+        self._source.forget(feature_name)
 
 
 def make_room(items: dict[Any, Any]) -> None:

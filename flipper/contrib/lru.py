@@ -6,6 +6,8 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from .util.fork import renew_after_fork
+
 LRU: Any
 try:
     from lru import LRU
@@ -25,6 +27,11 @@ class PlainLRU:
     def __init__(self, size: int) -> None:
         self._size = size
         self._entries: dict[Any, Any] = {}
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Make the lock anew: the thread that held it may not be in this process."""
         self._lock = threading.Lock()
 
     def __getitem__(self, key: Any) -> Any:
@@ -35,10 +42,13 @@ class PlainLRU:
 
     def __setitem__(self, key: Any, entry: Any) -> None:
         with self._lock:
-            self._entries.pop(key, None)
-            self._entries[key] = entry
-            while len(self._entries) > self._size:
-                del self._entries[next(iter(self._entries))]
+            entries = self._entries
+            entries.pop(key, None)
+            # Race: `len` takes no lock, so there is never one entry too many.
+            while entries and len(entries) >= self._size:
+                del entries[next(iter(entries))]
+            if self._size > 0:
+                entries[key] = entry
 
     def __contains__(self, key: Any) -> bool:
         return key in self._entries

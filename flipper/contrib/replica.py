@@ -10,6 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakSet
 
+from ..exceptions import InvalidFlagDataError
 from .storage import FeatureFlagStoreItem
 from .util.fork import renew_after_fork
 
@@ -40,14 +41,20 @@ class ReplicaStatus(NamedTuple):
     pending: int
     behind: float
     failures: int
-    last_error: Exception | None
+    last_error: BaseException | None
 
 
 class _Task:
-    def __init__(self, call: Call | None) -> None:
+    def __init__(self, feature_name: str, call: Call | None) -> None:
+        self.feature_name = feature_name
         self.call = call  # None: copy what the primary has
         self.since = monotonic()
         self.tickets: list[threading.Event] = []
+
+    def release(self) -> None:
+        """Let go who waits for it."""
+        for ticket in self.tickets:
+            ticket.set()
 
 
 class Replica:
@@ -79,15 +86,16 @@ class Replica:
         self._persistent = True
         self._failures = 0
         self._streak = 0
-        self._last_error: Exception | None = None
+        self._last_error: BaseException | None = None
 
     def write(self, feature_name: str, call: Call | None = None) -> threading.Event:
         """Repeat a write, or copy the flag; return what is set once it is there."""
         ticket = threading.Event()
         with self._changed:
+            self._persistent = True
             task = self._pending.get(feature_name)
             if task is None:
-                task = self._pending[feature_name] = _Task(call)
+                task = self._pending[feature_name] = _Task(feature_name, call)
             else:
                 task.call = None
             task.tickets.append(ticket)
@@ -100,17 +108,23 @@ class Replica:
     @property
     def is_idle(self) -> bool:
         """Whether it has all that was written."""
-        return not self._pending and self._current is None
+        with self._changed:
+            return not self._pending and self._current is None
 
-    def fell_behind(self, feature_name: str) -> None:
+    def fell_behind(self, feature_name: str, *, lent: bool) -> None:
         """Copy the flag instead of repeating its pending write.
 
-        What the write was given may change by the time that it is repeated.
+        Args:
+            feature_name: the flag.
+            lent: what the write was given is still the caller's, who may change it: a
+                write that is being repeated at this moment is followed by a copy.
         """
         with self._changed:
-            task = self._pending.get(feature_name)
+            task, current = self._pending.get(feature_name), self._current
             if task is not None:
                 task.call = None
+            elif lent and current is not None and current.feature_name == feature_name:
+                self.write(feature_name)
 
     def status(self) -> ReplicaStatus:
         """Tell how far the replica is."""
@@ -131,7 +145,7 @@ class Replica:
             return self._changed.wait_for(lambda: self.is_idle, timeout)
 
     def abandon(self) -> None:
-        """Do what is pending, but stop at the first failure."""
+        """Do what is pending, but stop at the first failure; a new write goes on."""
         with self._changed:
             self._persistent = False
             self._changed.notify()
@@ -153,19 +167,24 @@ class Replica:
         while True:
             with self._changed:
                 if not self._pending or (self._streak and not self._persistent):
+                    for task in self._pending.values():
+                        task.release()
                     self._pending.clear()
                     self._running = False
+                    self._streak = 0
                     self._changed.notify_all()
                     return
-                feature_name = next(iter(self._pending))
-                task = self._current = self._pending.pop(feature_name)
+                task = self._pending.pop(next(iter(self._pending)))
+                self._current = task
             try:
                 if task.call is None:
-                    self._copy(feature_name)
+                    self._copy(task.feature_name)
                 else:
                     task.call()
-            except Exception as error:  # noqa: BLE001  (counted, logged, tried again)
-                self._failed(feature_name, task, error)
+            # Whatever it is (a pytest.fail, a time limit of gevent's): it is counted,
+            # logged and tried again, since nobody else would go on with this.
+            except BaseException as error:  # noqa: BLE001
+                self._failed(task, error)
             else:
                 self._succeeded(task)
 
@@ -176,22 +195,20 @@ class Replica:
                 logger.info("Replica %s answers again", type(self.store).__name__)
             self._streak = 0
             self._last_error = None
-            for ticket in task.tickets:
-                ticket.set()
+            task.release()
             self._changed.notify_all()
 
-    def _failed(self, feature_name: str, task: _Task, error: Exception) -> None:
+    def _failed(self, task: _Task, error: BaseException) -> None:
         with self._changed:
             self._current = None
             self._failures += 1
             self._streak += 1
             self._last_error = error
-            newer = self._pending.get(feature_name)
+            newer = self._pending.pop(task.feature_name, None)
             if newer is not None:
                 task.tickets += newer.tickets
             task.call = None
-            self._pending.pop(feature_name, None)
-            self._pending[feature_name] = task  # behind the others
+            self._pending[task.feature_name] = task  # behind the others
             # The first try again is made at once: copying often helps.
             if self._streak == 1:
                 return
@@ -201,7 +218,7 @@ class Replica:
                     type(self.store).__name__,
                     type(error).__name__,
                     exc_info=error,
-                    extra={"feature_name": feature_name},
+                    extra={"feature_name": task.feature_name},
                 )
             pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(self._streak - 2, 10))
             if self._persistent:
@@ -218,12 +235,18 @@ class Replica:
         state, meta = item.raw_is_enabled, item.raw_meta
         # Race: somebody may ask the replica meanwhile. The flag is off while its
         # conditions are not there yet.
-        if replica.get(feature_name) is None:
+        if not self._has(feature_name):
             replica.create(feature_name, is_enabled=False, client_data=meta.client_data)
         elif not state:
             replica.set(feature_name, state)
         replica.set_meta(feature_name, meta)
         replica.set(feature_name, state)
+
+    def _has(self, feature_name: str) -> bool:
+        try:
+            return self.store.get(feature_name) is not None
+        except InvalidFlagDataError:
+            return False  # what is there is no flag, and `create` replaces it
 
 
 _replicas: MutableSet[Replica] = WeakSet()

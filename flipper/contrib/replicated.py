@@ -9,9 +9,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 from weakref import finalize
 
-from .atomic import update
 from .interface import AbstractFeatureFlagStore
 from .replica import Replica
+from .util.containers import copy_containers
 from .util.fork import renew_after_fork
 from .wrapper import FeatureFlagStoreWrapper
 
@@ -85,6 +85,7 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
         asynch: bool | None = True,
     ) -> FeatureFlagStoreItem:
         """Write a new flag over whatever was there, and return the primary's."""
+        client_data = copy_containers(client_data)
 
         def create(store: Any) -> Any:
             return store.create(
@@ -114,7 +115,9 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
         Raises:
             FlagDoesNotExistError: the primary has no such flag.
         """
-        self._repeat(feature_name, lambda s: s.set_meta(feature_name, meta), asynch)
+        self._repeat(
+            feature_name, lambda s: s.set_meta(feature_name, meta), asynch, lent=True
+        )
 
     def update(self, feature_name: str, change: Change) -> FeatureFlagStoreItem:
         """Replace a flag by what `change` makes of it, and return that."""
@@ -126,7 +129,7 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
             return after
 
         with self._lock_of(feature_name):
-            after = update(self._store, feature_name, noting)
+            after = super().update(feature_name, noting)
             call = None
             if states[0] is states[1]:
                 meta = after.raw_meta
@@ -177,14 +180,20 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
         return all(remaining) and not any(r.status().last_error for r in self._replicas)
 
     def _repeat(
-        self, feature_name: str, call: Callable[[Any], Any], asynch: bool | None
+        self,
+        feature_name: str,
+        call: Callable[[Any], Any],
+        asynch: bool | None,
+        *,
+        lent: bool = False,
     ) -> Any:
         # Race: replicas get the writes of a flag in the order in which the primary got
         # them.
         with self._lock_of(feature_name):
-            result = call(self._store)
+            with self._writing(feature_name):
+                result = call(self._store)
             waits = self._hand_on(feature_name, call)
-        self._await(feature_name, waits, asynch=bool(asynch))
+        self._await(feature_name, waits, asynch=bool(asynch), lent=lent)
         return result
 
     def _hand_on(
@@ -203,13 +212,14 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
         waits: Sequence[_Wait],
         *,
         asynch: bool,
+        lent: bool = False,
     ) -> None:
         timeout = _MOMENT if asynch else self._replication_timeout
         deadline = None if timeout is None else monotonic() + timeout
         for replica, prompt, ticket in waits:
             wanted = prompt or not asynch
             if not (wanted and ticket.wait(_left(deadline))):
-                replica.fell_behind(feature_name)
+                replica.fell_behind(feature_name, lent=lent)
 
     def _lock_of(self, feature_name: str) -> Any:
         return self._locks[hash(feature_name) % len(self._locks)]

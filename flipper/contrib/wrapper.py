@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from .atomic import SupportsUpdate, update
+from .atomic import SupportsUpdate, update, write_lock
 from .interface import AbstractFeatureFlagStore
 from .last_known import SupportsLastKnown, remembering
 
@@ -38,9 +39,10 @@ class FeatureFlagStoreWrapper(
         client_data: dict[str, Any] | None = None,
     ) -> FeatureFlagStoreItem:
         """Write a new flag over whatever was there, and return it."""
-        return self._store.create(  # type: ignore[no-any-return]
-            feature_name, is_enabled=is_enabled, client_data=client_data
-        )
+        with self._writing(feature_name):
+            return self._store.create(  # type: ignore[no-any-return]
+                feature_name, is_enabled=is_enabled, client_data=client_data
+            )
 
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag, or `None` if there is none."""
@@ -48,11 +50,13 @@ class FeatureFlagStoreWrapper(
 
     def set(self, feature_name: str, is_enabled: bool) -> None:
         """Change the state and keep the metadata; create the flag if it is missing."""
-        self._store.set(feature_name, is_enabled)
+        with self._writing(feature_name):
+            self._store.set(feature_name, is_enabled)
 
     def delete(self, feature_name: str) -> None:
         """Remove the flag, if it is there."""
-        self._store.delete(feature_name)
+        with self._writing(feature_name):
+            self._store.delete(feature_name)
 
     def list(
         self, limit: int | None = None, offset: int = 0
@@ -66,11 +70,13 @@ class FeatureFlagStoreWrapper(
         Raises:
             FlagDoesNotExistError: there is no such flag.
         """
-        self._store.set_meta(feature_name, meta)
+        with self._writing(feature_name):
+            self._store.set_meta(feature_name, meta)
 
     def update(self, feature_name: str, change: Change) -> FeatureFlagStoreItem:
         """Replace a flag by what `change` makes of it, and return that."""
-        return update(self._store, feature_name, change)
+        with self._writing(feature_name):
+            return update(self._store, feature_name, change)
 
     @property
     def away_errors(self) -> tuple[type[Exception], ...]:
@@ -80,3 +86,10 @@ class FeatureFlagStoreWrapper(
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag as the inner store gave it last, or `None`."""
         return self._reader.last_known(feature_name)
+
+    @contextmanager
+    def _writing(self, feature_name: str) -> Iterator[None]:
+        """Write a flag of the inner store in here."""
+        with write_lock(self._store, feature_name):
+            yield
+        self._reader.forget(feature_name)

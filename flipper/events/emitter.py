@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import pyee
 
@@ -27,12 +27,21 @@ else:
     )
 
 
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
 class IEventEmitter(metaclass=ABCMeta):
     """The promise that an emitter of one's own keeps, to be set as `client.events`."""
 
     @abstractmethod
     def emit(self, event: Any, *args: Any, **kwargs: Any) -> Any:
         """Call everybody who listens to `event`."""
+
+    @overload
+    def on(self, event: Any, f: F) -> F: ...
+
+    @overload
+    def on(self, event: Any, f: None = None) -> Callable[[F], F]: ...
 
     @abstractmethod
     def on(self, event: Any, f: Any = None) -> Any:
@@ -41,6 +50,16 @@ class IEventEmitter(metaclass=ABCMeta):
     @abstractmethod
     def remove_listener(self, event: Any, f: Any) -> Any:
         """Stop listening by `f`."""
+
+    # Drop-in: not abstract, since an emitter written for flipper-client lacks it.
+    def register_subscriber(self, subscriber: FlipperEventSubscriber) -> None:
+        """Listen by the method `on_...` of `subscriber` for each event.
+
+        Raises:
+            AttributeError: a method is missing; then none listens.
+        """
+        for event, listener in _methods(subscriber):
+            self.on(event, listener)
 
     @abstractmethod
     def remove_subscriber(self, subscriber: FlipperEventSubscriber) -> Any:
@@ -62,6 +81,12 @@ class FlipperEventEmitter(BaseEventEmitter, IEventEmitter):
             return bool(super().emit(event, *args, **kwargs))
         return False
 
+    @overload
+    def on(self, event: Any, f: F) -> F: ...
+
+    @overload
+    def on(self, event: Any, f: None = None) -> Callable[[F], F]: ...
+
     def on(self, event: Any, f: Any = None) -> Any:
         """Listen to `event` by `f`; without `f`, return a decorator that does."""
         return super().on(event, f)
@@ -76,15 +101,6 @@ class FlipperEventEmitter(BaseEventEmitter, IEventEmitter):
         if f not in self._listeners_of(event):
             raise KeyError(f)
         super().remove_listener(event, f)
-
-    def register_subscriber(self, subscriber: FlipperEventSubscriber) -> None:
-        """Listen by the method `on_...` of `subscriber` for each event.
-
-        Raises:
-            AttributeError: a method is missing; then none listens.
-        """
-        for event, listener in _methods(subscriber):
-            self.on(event, listener)
 
     def remove_subscriber(self, subscriber: FlipperEventSubscriber) -> None:
         """Stop listening by each method of `subscriber`.

@@ -65,6 +65,7 @@ FLOORS = {
 FACADES = {"flipper", "flipper.contrib"}
 
 THIRD_PARTY_BELOW_DRIVERS = {("flipper.events", "pyee"), ("flipper.contrib.lru", "lru")}
+TYPE_ONLY = {"typing_extensions"}  # type checkers know it without its being installed
 THRIFT_USERS = {"flipper.contrib.thrift", "flipper.contrib.thrift_server"}
 
 HEAVY = {
@@ -144,7 +145,7 @@ def objection(arrow: Arrow) -> str | None:
 
 
 def _outside(package: str, mine: str) -> dict[str, bool]:
-    foreign = package not in {*sys.stdlib_module_names, "flipper_thrift"}
+    foreign = package not in {*sys.stdlib_module_names, *TYPE_ONLY, "flipper_thrift"}
     allowed = FLOORS[mine] >= DRIVERS or (mine, package) in THIRD_PARTY_BELOW_DRIVERS
     return {
         "only the Thrift store and its server use it": (

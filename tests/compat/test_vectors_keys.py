@@ -241,7 +241,7 @@ class Postgres(Backend):
 
 
 @pytest.fixture(scope="module")
-def s3_client() -> Iterator[Any]:
+def moto_client() -> Iterator[Any]:
     """A real client whose requests are answered in this process."""
     with moto.mock_aws():
         yield boto3.client(
@@ -269,7 +269,7 @@ def backend(case: Case, request: pytest.FixtureRequest) -> Iterator[Backend]:
         case "redis":
             made = Redis(options)
         case "s3":
-            made = S3(options, request.getfixturevalue("s3_client"))
+            made = S3(options, request.getfixturevalue("moto_client"))
         case "consul":
             made = Consul(options, preload)
         case "postgres":

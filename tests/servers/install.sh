@@ -114,10 +114,14 @@ report() { # report LABEL FINDER FOUND_BEFORE ADVICE
     fi
 }
 
-had_redis=$(find_redis)
-had_postgres=$(find_postgres)
+# A server that the environment names is somebody else's affair.
+had_redis=${FLIPPER_TEST_REDIS_URL:+by FLIPPER_TEST_REDIS_URL}
+had_postgres=${FLIPPER_TEST_POSTGRES_CONNINFO:+by FLIPPER_TEST_POSTGRES_CONNINFO}
+had_consul=${FLIPPER_TEST_CONSUL_URL:+by FLIPPER_TEST_CONSUL_URL}
+had_redis=${had_redis:-$(find_redis)}
+had_postgres=${had_postgres:-$(find_postgres)}
+had_consul=${had_consul:-$(find_consul)}
 had_compiler=$(find_compiler)
-had_consul=$(find_consul)
 
 if has_apt; then
     packages=

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -212,6 +214,36 @@ def test_s3_lets_one_of_many_conditional_writes_win(
         client.close()
 
 
+@pytest.mark.s3
+def test_s3_serves_one_request_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of moto's looks before its two writes would let both writers win."""
+    pytest.importorskip("moto.server")
+    from werkzeug.test import EnvironBuilder  # comes with moto
+
+    from servers.s3_process import OneAtATime  # needs moto
+
+    application = OneAtATime()
+    together = threading.Barrier(2)
+    bodies = []
+
+    def meet(environ: dict[str, Any], start_response: object) -> list[bytes]:
+        del start_response
+        bodies.append(environ["wsgi.input"].read())
+        with contextlib.suppress(threading.BrokenBarrierError):
+            together.wait(timeout=0.2)
+        return [b"met" if not together.broken else b"alone"]
+
+    monkeypatch.setattr(application, "_moto", meet)
+
+    def request(body: str) -> list[bytes]:
+        environ = EnvironBuilder(method="PUT", data=body).get_environ()
+        return list(application(environ, lambda *_: lambda _: None))
+
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(request, ["1", "2"])) == [[b"alone"], [b"alone"]]
+    assert sorted(bodies) == [b"1", b"2"]
+
+
 @pytest.mark.redis
 def test_servers_end_when_pytest_is_killed(tmp_path: Path) -> None:
     """An aborted run, even by SIGKILL, leaves neither processes nor folders behind."""
@@ -228,7 +260,7 @@ def test_servers_end_when_pytest_is_killed(tmp_path: Path) -> None:
         start_redis(),  # as a whole: skips where there is no Redis
         subprocess.Popen(
             [sys.executable, script],
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

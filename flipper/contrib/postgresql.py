@@ -1,0 +1,395 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Flags in a table of PostgreSQL, each a row of its own; needs psycopg 3."""
+
+from __future__ import annotations
+
+import logging
+import select
+import threading
+from contextlib import contextmanager, suppress
+from copy import copy
+from typing import TYPE_CHECKING, Any, Final
+from weakref import finalize
+
+from ..exceptions import InvalidArgumentError, MissingDependencyError
+from .atomic import ABSENT, ANY
+from .document import DocumentFeatureFlagStore
+from .interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
+from .interface import FlagDoesNotExistError as FlagDoesNotExistError
+from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem  # noqa: TC001
+from .storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
+from .util.date import now
+from .util.fork import renew_after_fork
+
+# It is in the way of nobody who has not got it, nor where its library libpq is missing.
+try:
+    from psycopg import Connection, conninfo, connect, errors, sql
+    from psycopg_pool import ConnectionPool, PoolTimeout
+except ImportError:
+    POSTGRES_ENABLED = False
+else:
+    POSTGRES_ENABLED = True
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+logger = logging.getLogger(__name__)
+
+# In the order of code points whatever the database's is, and not to be sorted for it.
+CREATE_TABLE_SQL = """
+    CREATE TABLE IF NOT EXISTS {table}
+        ({name} text COLLATE "C" PRIMARY KEY, {item} bytea NOT NULL)
+"""
+CREATE_ITEM_SQL = """
+    INSERT INTO {table} ({name}, {item}) VALUES (%s, %s)
+        ON CONFLICT ({name}) DO UPDATE SET {item} = EXCLUDED.{item}
+"""
+DELETE_ITEM_SQL = "DELETE FROM {table} WHERE {name} = %s"
+LIST_ITEMS_SQL = """
+    SELECT {name}, {item} FROM {table}
+        WHERE %(after)s::text IS NULL OR {name} COLLATE "C" > %(after)s
+        ORDER BY {name} COLLATE "C" LIMIT %(limit)s OFFSET %(offset)s
+"""
+SELECT_ITEM_SQL = "SELECT {item} FROM {table} WHERE {name} = %s"
+UPDATE_ITEM_SQL = "UPDATE {table} SET {item} = %s WHERE {name} = %s AND {item} = %s"
+
+_INSERT_SQL: Final = """
+    INSERT INTO {table} ({name}, {item}) VALUES (%s, %s) ON CONFLICT DO NOTHING
+"""
+_WIDEN_SQL: Final = "ALTER TABLE {table} ALTER COLUMN {name} TYPE text"
+# A row if the column is there; its only value is the longest name, null for any length.
+_LIMIT_SQL: Final = """
+    SELECT CASE WHEN atttypid = 'varchar'::regtype AND atttypmod > 0
+                THEN atttypmod - 4 END
+        FROM pg_attribute
+        WHERE attrelid = to_regclass(%s) AND attname = %s AND NOT attisdropped
+"""
+
+_LONGEST_WAIT_FOR_A_LOCK: Final = "3s"  # which others who use the table wait for, too
+_BATCHES: Final = (100, 1000)  # rows of the first statement of `list`, and of the others
+_LARGEST_POOL: Final = 10
+_CONNECT_TIMEOUT: Final = 5  # seconds
+
+
+class PostgresNotEnabled(MissingDependencyError):  # noqa: N818  (flipper-client's name)
+    """psycopg or psycopg_pool cannot be imported."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Postgres is not enabled, please install extra dependency [postgres]"
+        )
+
+    def __reduce__(self) -> tuple[type[PostgresNotEnabled], tuple[()]]:
+        """Be made without a message when unpickled, too."""
+        return type(self), ()
+
+
+class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
+    """Keeps each flag in a row of one table. Safe for threads and forks.
+
+    A write compares and sets in one statement. Errors of psycopg come out as they are;
+    a write whose reply is lost raises, and may have taken effect.
+
+    Connections are kept, and made anew where they were lost. Those of a connection
+    string give up connecting after its `connect_timeout`, or 5 seconds.
+
+    Args:
+        conninfo: a connection string or URI of libpq, or an open
+            `psycopg_pool.ConnectionPool`, which remains the caller's to close.
+        table_name: the table; like the columns a name as it is, with its upper case,
+            dots and spaces.
+        name_column: the column of the names.
+        item_column: the column of the flags.
+        run_migrations: whether to call `run_migrations()`, which connects.
+
+    Raises:
+        PostgresNotEnabled: psycopg is not installed.
+        InvalidArgumentError: `conninfo` is neither text nor a pool.
+    """
+
+    # What `list` shows, of all rows: how many are skipped, and how many given.
+    _page: tuple[int, int | None] = (0, None)
+
+    def __init__(
+        self,
+        conninfo: str | ConnectionPool[Any],
+        table_name: str = "feature_flags",
+        name_column: str = "name",
+        item_column: str = "item",
+        run_migrations: bool = True,
+    ) -> None:
+        if not POSTGRES_ENABLED:
+            raise PostgresNotEnabled
+        super().__init__()
+        self._connections = _Connections(conninfo)
+        self._table, self._name_column = table_name, name_column
+        self._names = {"table": table_name, "name": name_column, "item": item_column}
+        self._create, self._delete, self._list, self._select, self._update = map(
+            self._statement,
+            (
+                CREATE_ITEM_SQL,
+                DELETE_ITEM_SQL,
+                LIST_ITEMS_SQL,
+                SELECT_ITEM_SQL,
+                UPDATE_ITEM_SQL,
+            ),
+        )
+        self._insert = self._statement(_INSERT_SQL)
+        if run_migrations:
+            self.run_migrations()
+
+    @property
+    def away_errors(self) -> tuple[type[Exception], ...]:
+        """The error of psycopg by which it tells that nobody answers, among others."""
+        return (errors.OperationalError,)
+
+    def run_migrations(self) -> None:
+        """Create the table, or let it take names longer than flipper-client's 40.
+
+        Nothing is locked if there is nothing to do. Several processes may do it at
+        once. A table that may not be altered, or is not free within 3 seconds, stays as
+        it is, with a warning.
+        """
+        with self._connections.lend() as connection:
+            limits = self._limits(connection)
+            if not limits:
+                # Race: of two who create it one is told so by an error.
+                with suppress(errors.UniqueViolation, errors.DuplicateTable):
+                    connection.execute(self._statement(CREATE_TABLE_SQL, plain=True))
+            elif limits[0] is not None:
+                self._widen(connection)
+
+    def list(
+        self, limit: int | None = None, offset: int = 0
+    ) -> Iterator[FeatureFlagStoreItem]:
+        """Return an iterator of the flags, by name in the order of code points.
+
+        `offset` and `limit` count rows: one that holds no flag makes a page shorter.
+        Nothing is asked before the first flag is. Rows are read by hundreds and
+        thousands; between them no connection is held.
+        """
+        page = copy(self)
+        page._page = (offset, limit)  # noqa: SLF001  (own class)
+        return page._scan()  # noqa: SLF001
+
+    def close(self) -> None:
+        """Close the connections, but not a pool that was given. Idempotent."""
+        self._connections.close()
+
+    def __enter__(self) -> Self:
+        """Give the store."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the store."""
+        self.close()
+
+    def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
+        rows = self._fetch(self._select, (feature_name,), prepare=None)
+        if not rows:
+            return None
+        document = bytes(rows[0][0])
+        return document, document
+
+    def _write(
+        self,
+        feature_name: str,
+        change: Callable[[FeatureFlagStoreItem], FeatureFlagStoreItem],
+        make: Callable[[], FeatureFlagStoreItem] | None = None,
+    ) -> FeatureFlagStoreItem:
+        # A flag has mostly been read just before it is written: a statement less.
+        known = self._decoded.get(feature_name)
+        if known is not None:
+            after = change(self._decode(feature_name, known[0]))
+            # Race: others may have written since; `_swap` notices.
+            if self._swap(after, known[0]):
+                return after
+        return super()._write(feature_name, change, make)
+
+    def _replace(self, feature_name: str, document: bytes, expected: Any) -> bool:
+        if expected is not ANY and expected is not ABSENT:
+            update = (document, feature_name, expected)
+            return self._execute(self._update, update)
+        statement = self._create if expected is ANY else self._insert
+        # An old column cuts spaces at its end off without a word.
+        if feature_name.endswith(" "):
+            self._refuse_if_too_long(feature_name)
+        try:
+            return self._execute(statement, (feature_name, document))
+        except errors.StringDataRightTruncation:
+            self._refuse_if_too_long(feature_name)
+            raise
+
+    def _remove(self, feature_name: str) -> None:
+        self._execute(self._delete, (feature_name,))
+
+    def _documents(self) -> Iterator[tuple[str, bytes]]:
+        offset, left = self._page
+        after = None
+        size = _BATCHES[0]
+        while left is None or left > 0:
+            limit = size if left is None else min(size, left)
+            page = {"after": after, "limit": limit, "offset": offset}
+            rows = self._fetch(self._list, page, prepare=False)
+            for feature_name, document in rows:
+                yield feature_name, bytes(document)
+            if len(rows) < limit:
+                return
+            # Going on behind the last name, none is missed and none comes twice,
+            # whatever is written meanwhile.
+            after, offset, size = rows[-1][0], 0, _BATCHES[1]
+            left = None if left is None else left - limit
+
+    def _now(self) -> int:
+        return now()
+
+    def _fetch(
+        self, statement: str, parameters: Any, *, prepare: bool | None
+    ) -> list_[Any]:
+        """Read rows; once more if the connection breaks, since that changes nothing."""
+        try:
+            return self._fetched(statement, parameters, prepare)
+        except errors.OperationalError as error:
+            if not _is_lost(error):
+                raise
+        return self._fetched(statement, parameters, prepare)
+
+    def _fetched(
+        self, statement: str, parameters: Any, prepare: bool | None
+    ) -> list_[Any]:
+        with self._connections.lend() as connection:
+            try:
+                return connection.execute(
+                    statement, parameters, prepare=prepare, binary=True
+                ).fetchall()
+            except (
+                errors.InvalidSqlStatementName,
+                errors.DuplicatePreparedStatement,
+            ):
+                # A pooler such as PgBouncer stands between, and gives each statement
+                # to another session of the server.
+                connection.prepare_threshold = None
+                return connection.execute(
+                    statement, parameters, binary=True
+                ).fetchall()
+
+    def _execute(self, statement: str, parameters: tuple[Any, ...]) -> bool:
+        """Write, and tell whether there was a row to be written."""
+        # Never prepared: behind such a pooler that might be another's statement.
+        with self._connections.lend() as connection:
+            return connection.execute(statement, parameters, prepare=False).rowcount > 0
+
+    def _statement(self, template: str, *, plain: bool = False) -> str:
+        """Fill in the names; those of a `plain` statement are without parameters."""
+        return sql.SQL(template).format(  # type: ignore[arg-type]  # no literal
+            **{
+                placeholder: sql.Identifier(
+                    name if plain else name.replace("%", "%%")
+                )
+                for placeholder, name in self._names.items()
+            }
+        ).as_string(None)
+
+    def _limits(self, connection: Connection[Any]) -> list_[int | None]:
+        """Give the length of names that the table takes, nothing if there is none."""
+        table = sql.Identifier(self._table).as_string(None)
+        found = connection.execute(
+            _LIMIT_SQL, (table, self._name_column), prepare=False
+        )
+        return [limit for (limit,) in found]
+
+    def _widen(self, connection: Connection[Any]) -> None:
+        try:
+            with connection.transaction():
+                connection.execute(
+                    f"SET LOCAL lock_timeout = '{_LONGEST_WAIT_FOR_A_LOCK}'"
+                )
+                connection.execute(self._statement(_WIDEN_SQL, plain=True))
+        except errors.DatabaseError as error:
+            logger.warning(
+                "The column %s.%s could not be widened (%s); it takes short names only",
+                self._table,
+                self._name_column,
+                error,
+            )
+
+    def _refuse_if_too_long(self, feature_name: str) -> None:
+        with self._connections.lend() as connection:
+            limits = self._limits(connection)
+        if any(limit is not None and len(feature_name) > limit for limit in limits):
+            raise InvalidArgumentError(
+                f"Feature {feature_name!r} cannot be stored: the column "
+                f"{self._name_column!r} of the table {self._table!r} takes names of "
+                f"{limits[0]} characters at most; call run_migrations() to widen it",
+                feature_name=feature_name,
+                value=feature_name,
+            )
+
+
+list_ = list  # inside the class, `list` is the method
+
+
+class _Connections:
+    """Lends connections that commit each statement, and keeps them. Safe for threads.
+
+    Args:
+        source: a connection string, or a pool.
+    """
+
+    def __init__(self, source: Any) -> None:
+        self._settings: dict[str, Any] = {"autocommit": True}
+        if isinstance(source, str):
+            self._settings |= _defaults(source)
+        elif not hasattr(source, "getconn"):
+            raise InvalidArgumentError(
+                f"conninfo={source!r} does not tell how to connect; use a connection "
+                f"string, or a psycopg_pool.ConnectionPool",
+                value=source,
+            )
+        self._source = source
+        self._is_closed = False
+        self._closing: finalize[Any, Any] | None = None
+        # A pool given is used as it is, but for a child of a fork.
+        self._pool = None if isinstance(source, str) else source
+        self._lock = threading.Lock()
+        self._has_answered = False
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Make a pool of this process, and leave the connections to the parent."""
+        self._lock = threading.Lock()
+        self._has_answered = False
+        if self._closing is not None:
+            self._closing.detach()
+            self._closing = None
+        # Not to be collected: that would write to the parent's server sessions.
+        _parents.append(self._pool)
+        self._pool = None
+
+    @contextmanager
+    def lend(self) -> Iterator[Connection[Any]]:
+        """Lend a connection for one statement, or for a few that belong together."""
+        pool = self._pool or self._open()
+        if pool is self._source:
+            with self._lend_given(pool) as connection:
+                yield connection
+            return
+        if self._has_answered:
+            connection = self._take(pool)
+            if connection is not None:
+                with self._lending(pool, connection):
+                    yield connection
+                return
+        # A pool connects in the background, again and again, and does not tell why it
+        # cannot: whether the server is there is found out here.
+        with connect(self._source, **self._settings) as connection:
+            self._has_answered = True
+            yield connection

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Flags in an S3 bucket, each an object of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from copy import copy
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from ..exceptions import InvalidArgumentError
+from .atomic import ABSENT, ANY
+from .document import DocumentFeatureFlagStore
+from .interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
+from .interface import FlagDoesNotExistError as FlagDoesNotExistError
+from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem  # noqa: TC001
+from .storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
+from .util.date import now
+from .util.fork import renew_after_fork
+from .util.iter import batchify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+logger = logging.getLogger(__name__)
+
+# What `list` fetches before it gives the first of them, and by how many threads: fewer
+# than the ten connections that a client keeps by default.
+_BATCH: Final = 80
+_THREADS: Final = 8
+# Bytes. A larger object in the same bucket is not fetched to see whether it is a flag.
+_LARGEST: Final = 16 * 1024 * 1024
+
+_LOST_RACE: Final = frozenset(
+    {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"}
+)
+
+
+class S3FeatureFlagStore(DocumentFeatureFlagStore):
+    """Keeps flags in a bucket, under their names at its root.
+
+    Safe for threads, as boto3's clients are; their errors come out as they are. Where
+    it cannot be told whether a write took effect, the client's error is raised.
+
+    Args:
+        client: an S3 client of boto3.
+        bucket_name: a bucket that exists.
+        page_size: how many names one request of `list` gives, 1 or more; S3 gives 1000
+            at most.
+
+    Raises:
+        InvalidArgumentError: the page size is below 1.
+
+    Attributes:
+        atomic: whether writes are conditional, so that none undoes another. That needs
+            boto3 1.35.70 or newer, and a server that heeds If-Match and If-None-Match:
+            AWS does. With an older boto3 it is false from the start, and becomes so
+            when a server says that it does not know them; one that ignores them in
+            silence goes unnoticed. Then the threads of this process do not undo each
+            other's writes, but another process may.
+    """
+
+    # What `list` shows, of all objects: from which on, and up to which.
+    _page: tuple[int, int | None] = (0, None)
+
+    def __init__(self, client: Any, bucket_name: str, page_size: int = 1000) -> None:
+        if page_size < 1:
+            raise InvalidArgumentError(
+                f"page_size={page_size!r} lists nothing; use 1 or a larger integer",
+                value=page_size,
+            )
+        super().__init__()
+        self._client = client
+        self._bucket_name = bucket_name
+        self._page_size = page_size
+        self.atomic = _puts_conditionally(client)
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Begin with a free lock: who held it is not in this process."""
+        self._lock = threading.Lock()
+
+    @property
+    def away_errors(self) -> tuple[type[Exception], ...]:
+        """The errors of botocore by which it tells that nobody answers."""
+        from botocore import exceptions
+
+        return (
+            exceptions.ConnectionError,
+            exceptions.HTTPClientError,
+            exceptions.IncompleteReadError,
+        )
+
+    def list(
+        self, limit: int | None = None, offset: int = 0
+    ) -> Iterator[FeatureFlagStoreItem]:
+        """Return an iterator of the flags, by name in the order of UTF-8.
+
+        `offset` and `limit` count objects: one that is no flag makes a page shorter. No
+        object outside of them is fetched, and nothing before the first flag is asked
+        for.
+        """
+        page = copy(self)
+        page._page = (  # noqa: SLF001  (own class)
+            offset,
+            None if limit is None else offset + limit,
+        )
+        return page._scan()  # noqa: SLF001
+
+    def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
+        try:
+            found = self._client.get_object(Bucket=self._bucket_name, Key=feature_name)
+        except self._client.exceptions.NoSuchKey:
+            return None
+        return found["Body"].read(), found.get("ETag")
+
+    def _replace(self, feature_name: str, document: bytes, expected: Any) -> bool:
+        if expected is ANY:
+            self._put(feature_name, document)
+            return True
+        if not self.atomic:
+            return self._compare_and_put(feature_name, document, expected)
+        condition = (
+            {"IfNoneMatch": "*"} if expected is ABSENT else {"IfMatch": expected}
+        )
+        try:
+            self._put(feature_name, document, **condition)
+        except self._client.exceptions.ClientError as error:
+            answer = error.response["ResponseMetadata"]
+            if answer["HTTPStatusCode"] == 501:  # noqa: PLR2004  (not implemented)
+                self.atomic = False
+                logger.warning(
+                    "The S3 server knows no conditional writes: another process may "
+                    "undo what this one writes",
+                )
+                return self._compare_and_put(feature_name, document, expected)
+            if error.response["Error"]["Code"] not in _LOST_RACE:
+                raise
+            if not answer.get("RetryAttempts"):
+                return False
+            # Race: the client has sent the request more than once, because a reply was
+            # lost. Then this may be the answer to our own write, and beginning again
+            # would apply the change twice.
+            written = self._read(feature_name)
+            if written is None or written[0] != document:
+                raise
+        return True
+
+    def _compare_and_put(
+        self, feature_name: str, document: bytes, expected: Any
+    ) -> bool:
+        with self._lock:
+            found = self._read(feature_name)
+            if (ABSENT if found is None else found[1]) != expected:
+                return False
+            self._put(feature_name, document)
+            return True
+
+    def _put(self, feature_name: str, document: bytes, **condition: str) -> None:
+        self._client.put_object(
+            Bucket=self._bucket_name, Key=feature_name, Body=document, **condition
+        )
+
+    def _remove(self, feature_name: str) -> None:
+        self._client.delete_object(Bucket=self._bucket_name, Key=feature_name)
+
+    def _documents(self) -> Iterator[tuple[str, bytes]]:
+        names = islice(self._names(), *self._page)
+        for batch in batchify(names, _BATCH):
+            # No thread is there between two flags: who stops asking, stops all.
+            with ThreadPoolExecutor(_THREADS, "flipper-s3") as threads:
+                documents = [*threads.map(self._read, batch)]
+            for feature_name, found in zip(batch, documents, strict=True):
+                if found is not None:  # deleted since it was listed
+                    yield feature_name, found[0]
+
+    def _now(self) -> int:
+        return now()
+
+    def _names(self) -> Iterator[str]:
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket_name, PaginationConfig={"PageSize": self._page_size}
+        )
+        for page in pages:
+            for entry in page.get("Contents", ()):
+                if 0 < entry["Size"] <= _LARGEST:
+                    yield entry["Key"]
+
+
+def _puts_conditionally(client: Any) -> bool:
+    try:
+        arguments = client.meta.service_model.operation_model("PutObject").input_shape
+    except AttributeError:  # a double
+        return False
+    return {"IfMatch", "IfNoneMatch"} <= set(arguments.members)

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every store has to keep as it is: names, values, and the documents of flags."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..bucketing import (
+    ConsistentHashPercentageBucketer,
+    LinearRampPercentage,
+    NoOpBucketer,
+    Percentage,
+    PercentageBucketer,
+)
+from ..conditions import Condition
+
+NAMES = {
+    "slashes": "a/b/c",
+    "slash-first": "/a",
+    "slash-last": "a/",
+    "two-slashes": "a//b",
+    "dot": ".",
+    "dots": "../a",
+    "space": "a b",
+    "spaces-around": " a ",
+    "line-break": "a\nb",
+    "tab": "a\tb",
+    "percent": "100%",
+    "percent-code": "a%2Fb",
+    "question-mark": "a?b=c&d#e",
+    "plus": "a+b",
+    "single-quote": "o'clock",
+    "double-quote": 'the "new" one',
+    "backslash": "a\\b",
+    "pattern": "a*[b]?",
+    "braces": "{a}$b",
+    "accent": "é",  # one character
+    "accent-apart": "e\u0301",  # looks the same, and is another text
+    "chinese": "功能",
+    "emoji": "🐬",
+    "upper-case": "A",
+    "lower-case": "a",
+    "number": "1",
+    "null": "None",
+}
+
+CLIENT_DATA: dict[str, Any] = {
+    "text": "plain",
+    "empty text": "",
+    "unicode": 'Ünïcödé 功能 🐬 "quoted" \\ \n \t',
+    "integer": -3,
+    "large integer": 2**70,
+    "zero": 0,
+    "float": 0.1,
+    "whole float": 2.0,
+    "large float": 1e300,
+    "small float": 5e-324,
+    "true": True,
+    "false": False,
+    "none": None,
+    "list": [1, "two", [3.0, None], {"four": []}],
+    "dict": {"": {"a": {"b": [{"c": "d"}]}}, "é.$/": 1},
+    "empty list": [],
+    "empty dict": {},
+    "long": "x" * 20_000,
+}
+
+CONDITIONS = {
+    "equality": Condition(country="ch"),
+    "ne": Condition(country__ne="ch"),
+    "gt": Condition(age__gt=18),
+    "gte": Condition(age__gte=18.5),
+    "lt": Condition(age__lt=-(2**70)),
+    "lte": Condition(age__lte=1e300),
+    "in": Condition(country__in=["ch", "fr", None, 1, True]),
+    "not_in": Condition(country__not_in=[]),
+    "two-checks": Condition(age__gte=18, age__lt=65),
+    "two-variables": Condition(age=1, country="ch"),
+    "none": Condition(country=None),
+    "false": Condition(is_admin=False),
+    "unicode": Condition(Land="Österreich", 国__in=["中国", "🐬"]),
+    "delimiter": Condition(user__age__gt=5, user__name__first="Ada"),
+}
+
+CONTEXTS: list[dict[str, Any]] = [
+    {},
+    *({"country": country} for country in ("ch", "us", None, 1)),
+    *({"age": age} for age in (0, 1, 18, 18.5, 19, 65, -(2**71), 1e301)),
+    *({"country": "ch", "age": age} for age in (1, 2)),
+    *({"is_admin": is_admin} for is_admin in (True, False)),
+    {"Land": "Österreich", "国": "中国"},
+    {"国": "日本"},
+    {"user__age": 6},
+    {"user__age": 5},
+    {"user__name__first": "Ada"},
+]
+
+BUCKETERS = {
+    "none": NoOpBucketer(),
+    "random": PercentageBucketer(Percentage(0.25)),
+    "nobody": PercentageBucketer(Percentage(0)),
+    "everybody": PercentageBucketer(Percentage(1.0)),
+    "consistent": ConsistentHashPercentageBucketer(
+        key_whitelist=["user_id", "国"], percentage=Percentage(0.5)
+    ),
+    "consistent-on-everything": ConsistentHashPercentageBucketer(
+        percentage=Percentage(0.33)
+    ),
+    "rising-ramp": ConsistentHashPercentageBucketer(
+        key_whitelist=["user_id"],
+        percentage=LinearRampPercentage(0.2, 0.8, 3600, 1_500_000_000),
+    ),
+    "falling-ramp": ConsistentHashPercentageBucketer(
+        key_whitelist=["user_id"],
+        percentage=LinearRampPercentage(0.9, 0.1, 0.5, 1_500_000_000),
+    ),
+    "random-ramp": PercentageBucketer(LinearRampPercentage(0, 1, 86_400)),
+}
+
+DOCUMENT = (
+    b'{"feature_name": "X", "is_enabled": true, "meta": {"client_data": {"a": '
+    b'"\\u00e9"}, "created_date": 1500000000, "conditions": [{"a": [{"variable": "a", '
+    b'"value": 1, "operator": "gt"}]}], "bucketer": {"type": "NoOpBucketer"}}}'
+)
+"""What is stored of a flag, byte for byte: older releases read it too."""
+
+FOREIGN_DOCUMENTS = {
+    "no-spaces": json.dumps(json.loads(DOCUMENT), separators=(",", ":")).encode(),
+    "indented": json.dumps(json.loads(DOCUMENT), indent=4, sort_keys=True).encode(),
+    "utf-8": json.dumps(json.loads(DOCUMENT), ensure_ascii=False).encode(),
+    "more-fields": DOCUMENT.replace(b'{"feature', b'{"version": 3, "feature'),
+}
+
+BROKEN_DOCUMENTS = {
+    "no-json": b"{",
+    "no-text": b"\xff\xfe\x00",
+    "no-object": b"[1, 2]",
+    "only-null": b"null",
+    "no-fields": b"{}",
+    "no-meta": b'{"feature_name": "broken", "is_enabled": true}',
+    "meta-no-object": b'{"feature_name": "broken", "is_enabled": true, "meta": 1}',
+    "unknown-operator": DOCUMENT.replace(b'"gt"', b'"near"'),
+    "unknown-bucketer": DOCUMENT.replace(b"NoOp", b"Moon"),
+}

@@ -1,0 +1,372 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bad input is refused by the client: nothing is written, and nobody hears of it."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from fractions import Fraction
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest.mock import MagicMock
+
+import pytest
+
+from flipper import (
+    Condition,
+    FeatureFlagClient,
+    FlagDoesNotExistError,
+    MemoryFeatureFlagStore,
+)
+from flipper.bucketing import (
+    ConsistentHashPercentageBucketer,
+    LinearRampPercentage,
+    NoOpBucketer,
+    Percentage,
+    PercentageBucketer,
+)
+from flipper.conditions.operators import Operator
+from flipper.events import EventType
+from flipper.exceptions import FlipperError, InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NAN = math.nan
+INFINITE = math.inf
+LATER = 4_000_000_000
+
+
+class Shop(NamedTuple):
+    """A client with one flag, and all that was announced since."""
+
+    client: FeatureFlagClient
+    store: MemoryFeatureFlagStore
+    heard: list[EventType]
+
+    def refuses(self, call: Callable[[], object]) -> InvalidArgumentError:
+        """Make a call that must be refused without a trace, and give its error."""
+        before = [*self.store.list()]
+        with pytest.raises(InvalidArgumentError) as refusal:
+            call()
+        after = [*self.store.list()]
+        assert len(before) == len(after)
+        assert all(a is b for a, b in zip(before, after, strict=True))
+        assert not self.heard
+        assert isinstance(refusal.value, TypeError)
+        assert isinstance(refusal.value, ValueError)
+        return refusal.value
+
+
+@pytest.fixture
+def shop() -> Shop:
+    """Give a client whose store has the flag `x`, and listen from now on."""
+    store = MemoryFeatureFlagStore()
+    client = FeatureFlagClient(store)
+    client.create("x", is_enabled=True)
+    heard: list[EventType] = []
+    for event in EventType:
+        client.events.on(event, lambda *_, _event=event, **__: heard.append(_event))
+    return Shop(client, store, heard)
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("", "is empty"),
+        (None, "is no text but NoneType"),
+        (5, "is no text but int"),
+        (b"x", "is no text but bytes"),
+        (["x"], "is no text but list"),
+        ("\ud800", "cannot be encoded as UTF-8"),
+        ("a\0b", "contains a NUL character"),
+        ("x" * 1001, "is 1001 bytes long"),
+        ("é" * 501, "is 1002 bytes long"),
+    ],
+    ids=repr,
+)
+def test_what_cannot_name_a_flag_is_refused(
+    shop: Shop, name: Any, problem: str
+) -> None:
+    """The rule is one for all stores, so that a flag can move to another one."""
+    error = shop.refuses(lambda: shop.client.create(name))
+    said = str(error)
+    assert problem in said
+    assert repr(name)[:100] in said
+    assert "use a text of 1 to 1000 bytes in UTF-8, without NUL characters" in said
+    assert error.feature_name is name
+    assert error.value is name
+    assert len(said) < 300
+    assert said.encode()
+
+
+@pytest.mark.parametrize("name", ["x" * 1000, "é" * 500, " ", "a/b", "%s*?[", "名"])
+def test_every_other_text_names_a_flag(shop: Shop, name: str) -> None:
+    """Existing applications have names of all kinds."""
+    assert shop.client.create(name).exists()
+
+
+@pytest.mark.parametrize("name", ["", None, 5, b"x", "\ud800", "a\0b", "x" * 1001])
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda client, name: client.enable(name),
+        lambda client, name: client.disable(name),
+        lambda client, name: client.destroy(name),
+        lambda client, name: client.set_client_data(name, {}),
+        lambda client, name: client.add_condition(name, Condition()),
+        lambda client, name: client.set_conditions(name, []),
+        lambda client, name: client.set_bucketer(name, NoOpBucketer()),
+        lambda client, name: client.get_meta(name),
+        lambda client, name: client.get_client_data(name),
+    ],
+    ids=lambda write: "-".join(write.__code__.co_names),
+)
+def test_a_flag_of_no_name_does_not_exist(
+    shop: Shop, write: Callable[[FeatureFlagClient, Any], None], name: Any
+) -> None:
+    """What no flag can be called needs no second rule: there is none of that name."""
+    with pytest.raises(FlagDoesNotExistError) as error:
+        write(shop.client, name)
+    assert error.value.feature_name is name
+    assert str(error.value) == f"Feature {name} does not exist"
+    assert not shop.client.exists(name)
+    assert not shop.heard
+
+
+# Pages
+
+
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        ({"limit": -1}, "limit=-1 does not count flags; use 0 or a larger integer, or"),
+        ({"limit": "5"}, "limit='5' does not count flags"),
+        ({"limit": 2.5}, "limit=2.5 does not count flags"),
+        ({"offset": -1}, "offset=-1 does not count flags; use 0 or a larger integer"),
+        ({"offset": "5"}, "offset='5' does not count flags"),
+        ({"offset": None}, "offset=None does not count flags"),
+    ],
+    ids=repr,
+)
+def test_a_page_that_cannot_be_is_refused_at_once(
+    shop: Shop, page: dict[str, Any], said: str
+) -> None:
+    """Stores differ in what they make of it, and say so only while listing."""
+    error = shop.refuses(lambda: shop.client.list(**page))
+    assert said in str(error)
+    assert ("or None for all" in str(error)) is ("limit" in page)
+    assert error.value in page.values()
+
+
+@pytest.mark.parametrize("page", [{"limit": None}, {"limit": 0}, {"limit": True}])
+def test_all_other_pages_are_read(shop: Shop, page: dict[str, Any]) -> None:
+    """What counts is an integer, whatever its type is called."""
+    assert len([*shop.client.list(**page)]) == (0 if page["limit"] == 0 else 1)
+
+
+# Client data
+
+
+@pytest.mark.parametrize("data", [["a"], "text", 5, {"a"}, [("a", 1)], True], ids=repr)
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda client, data: client.create("x", client_data=data),
+        lambda client, data: client.set_client_data("x", data),
+        lambda client, data: client.get("x").set_client_data(data),
+    ],
+    ids=["create", "set_client_data", "flag"],
+)
+def test_client_data_has_names(
+    shop: Shop, write: Callable[[FeatureFlagClient, Any], None], data: Any
+) -> None:
+    """Data without names could not be merged, nor read again."""
+    error = shop.refuses(lambda: write(shop.client, data))
+    assert f"The client data of feature 'x' is no dict but {type(data).__name__}" in (
+        str(error)
+    )
+    assert "use a dict of names and values" in str(error)
+    assert (error.feature_name, error.value) == ("x", data)
+
+
+@pytest.mark.parametrize("data", [None, {}, [], "", 0, False])
+def test_a_flag_may_be_created_without_client_data(shop: Shop, data: Any) -> None:
+    """Whatever is empty was no data to flipper-client, and is harmless."""
+    assert shop.client.create("new", client_data=data).get_client_data() == {}
+
+
+def test_any_mapping_will_do_as_client_data(shop: Shop) -> None:
+    """It is merged name by name, so it need not be a dict."""
+    shop.client.set_client_data("x", MappingProxyType({"a": 1}))
+    assert shop.client.get_client_data("x") == {"a": 1}
+
+
+def test_client_data_that_contains_itself_is_refused(shop: Shop) -> None:
+    """It can be neither copied nor stored."""
+    data: dict[str, Any] = {}
+    data["again"] = data
+    error = shop.refuses(lambda: shop.client.set_client_data("x", data))
+    assert "contains itself" in str(error)
+
+
+# Conditions
+
+
+@pytest.mark.parametrize(
+    "condition", [{"a": 1}, None, Condition, "a=1", True, [Condition(a=1)]], ids=repr
+)
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda client, condition: client.add_condition("x", condition),
+        lambda client, condition: client.set_conditions("x", [condition]),
+        lambda client, condition: client.set_conditions("x", iter([condition])),
+        lambda client, condition: client.get("x").add_condition(condition),
+    ],
+    ids=["add_condition", "set_conditions", "iterator", "flag"],
+)
+def test_a_condition_is_a_condition(
+    shop: Shop, write: Callable[[FeatureFlagClient, Any], None], condition: Any
+) -> None:
+    """Whatever else it is would break every later reading of the flag."""
+    error = shop.refuses(lambda: write(shop.client, condition))
+    assert f"{condition!r} is no condition for feature 'x'" in str(error)
+    assert "use flipper.Condition, as in Condition(is_admin=True)" in str(error)
+    assert (error.feature_name, error.value) == ("x", condition)
+
+
+@pytest.mark.parametrize("conditions", [None, 5, Condition(a=1)], ids=repr)
+def test_set_conditions_takes_several(shop: Shop, conditions: Any) -> None:
+    """A single condition without its list is an easy slip, and easily said."""
+    error = shop.refuses(lambda: shop.client.set_conditions("x", conditions))
+    assert f"{conditions!r} does not give conditions for feature 'x'" in str(error)
+    assert "use a list, as in [Condition(is_admin=True)]" in str(error)
+    assert (error.feature_name, error.value) == ("x", conditions)
+
+
+def test_an_error_of_the_callers_generator_comes_out(shop: Shop) -> None:
+    """It is the caller's own, and tells more than we could."""
+
+    def conditions() -> Any:
+        yield Condition(a=1)
+        raise TypeError("on the way")
+
+    with pytest.raises(TypeError, match="on the way") as error:
+        shop.client.set_conditions("x", conditions())
+    assert not isinstance(error.value, FlipperError)
+    assert not shop.client.get_meta("x")["conditions"]
+    assert not shop.heard
+
+
+def test_an_unknown_operator_is_refused_by_the_condition() -> None:
+    """It is said where it is written, before there is a flag."""
+    with pytest.raises(Operator.InvalidSymbolError, match="not supported: greater"):
+        Condition(age__greater=18)
+
+
+class Weekend:
+    """A condition of one's own, by its two methods."""
+
+    checks: dict[str, Any]
+    checks = {"day": []}
+
+    def check(self, **kwargs: Any) -> bool:
+        """Look at the day."""
+        return kwargs.get("day") in {"Sat", "Sun"}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Show nothing."""
+        return {}
+
+
+def test_a_condition_of_ones_own_class_is_taken(shop: Shop) -> None:
+    """What behaves as a condition is one."""
+    shop.client.add_condition("x", Weekend())
+    assert shop.client.is_enabled("x", day="Sun") is True
+    assert shop.client.is_enabled("x", day="Mon") is False
+
+
+# Bucketers
+
+
+@pytest.mark.parametrize(
+    "bucketer",
+    ["x", 0.5, {"type": "NoOpBucketer"}, Percentage(0.5), PercentageBucketer, object()],
+    ids=repr,
+)
+def test_a_bucketer_is_a_bucketer(shop: Shop, bucketer: Any) -> None:
+    """Whatever else it is would break every later reading of the flag."""
+    for write in (shop.client.get("x").set_bucketer, lambda b: _set(shop, b)):
+        error = shop.refuses(lambda write=write: write(bucketer))
+        assert f"{bucketer!r} is no bucketer for feature 'x'" in str(error)
+        assert "as in PercentageBucketer(Percentage(0.5))" in str(error)
+        assert (error.feature_name, error.value) == ("x", bucketer)
+
+
+def _set(shop: Shop, bucketer: Any) -> None:
+    shop.client.set_bucketer("x", bucketer)
+
+
+@pytest.mark.parametrize(
+    "share", [50, -0.1, 1.0001, NAN, INFINITE, -INFINITE, "0.5", 1j, [0.5]], ids=repr
+)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda share: PercentageBucketer(Percentage(share)),
+        lambda share: PercentageBucketer(share),
+        lambda share: ConsistentHashPercentageBucketer(percentage=Percentage(share)),
+        lambda share: PercentageBucketer(LinearRampPercentage(share, 1, 60, LATER)),
+        lambda share: PercentageBucketer(LinearRampPercentage(0, share, 60, LATER)),
+    ],
+    ids=["percentage", "number", "consistent", "initial", "final"],
+)
+def test_a_percentage_is_a_fraction(
+    shop: Shop, make: Callable[[Any], Any], share: Any
+) -> None:
+    """Fifty would be everybody, which nobody means who writes fifty."""
+    error = shop.refuses(lambda: _set(shop, make(share)))
+    assert f" {share!r} of the bucketer for feature 'x' is no fraction" in str(error)
+    assert "use a number from 0 to 1, as Percentage(0.5) for 50 %" in str(error)
+    assert error.feature_name == "x"
+    assert error.value is share
+
+
+def test_a_percentage_of_none_is_refused(shop: Shop) -> None:
+    """`PercentageBucketer(None)` is everybody; `Percentage(None)` is nothing at all."""
+    shop.refuses(lambda: _set(shop, PercentageBucketer(Percentage(None))))
+    _set(shop, PercentageBucketer(None))
+    assert shop.client.is_enabled("x") is True
+
+
+def test_the_values_of_a_ramp_are_named(shop: Shop) -> None:
+    """A ramp has two: the error says which one is meant."""
+    ramp = LinearRampPercentage(20, 80, 3600)
+    error = shop.refuses(lambda: _set(shop, PercentageBucketer(ramp)))
+    assert "The initial_value 20 of the bucketer" in str(error)
+    ramp = LinearRampPercentage(0.2, 80, 3600)
+    error = shop.refuses(lambda: _set(shop, PercentageBucketer(ramp)))
+    assert "The final_value 80 of the bucketer" in str(error)
+
+
+@pytest.mark.parametrize(
+    "share", [0, 1, 0.0, 1.0, True, False, Fraction(1, 3), Decimal("0.5")], ids=repr
+)
+def test_every_fraction_will_do(shop: Shop, share: Any) -> None:
+    """Numbers of all kinds, and both ends."""
+    _set(shop, PercentageBucketer(Percentage(share)))
+    assert shop.client.get_meta("x")["bucketer"]["percentage"]["value"] is share
+    assert shop.client.is_enabled("x", randomizer=lambda: 0.4) is (share >= 0.4)
+
+
+def test_a_test_double_is_a_bucketer(shop: Shop) -> None:
+    """Existing tests set mocks, and assert how they are asked."""
+    bucketer = MagicMock()
+    _set(shop, bucketer)
+    shop.client.is_enabled("x", foo=True)
+    bucketer.check.assert_called_once_with(foo=True)
+    _set(shop, PercentageBucketer(percentage=MagicMock()))

@@ -1,0 +1,901 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Asking never raises, a failing store answers as last known, and writes lose nothing.
+
+What the client does on a good day is in `tests/compat`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+from unittest.mock import MagicMock
+
+import pytest
+
+import flipper.client
+import flipper.contrib.last_known
+from flipper import (
+    Condition,
+    FeatureFlagClient,
+    FlagDoesNotExistError,
+    MemoryFeatureFlagStore,
+)
+from flipper.bucketing import ConsistentHashPercentageBucketer, PercentageBucketer
+from flipper.client import flag_must_exist
+from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
+from flipper.evaluation import Reason
+from flipper.events import FlipperEventEmitter
+from flipper.exceptions import InvalidArgumentError, InvalidFlagDataError
+from flipper.flag import FeatureFlag
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+OTHER = object()
+
+
+class OwnStore:
+    """A store of one's own: six methods, documents in a dict.
+
+    Attributes:
+        documents: what it keeps, by name.
+        failure: raised by `get`, if there is one.
+        reads: how often `get` was called.
+    """
+
+    def __init__(self) -> None:
+        self.documents: dict[str, bytes] = {}
+        self.failure: BaseException | None = None
+        self.reads = 0
+
+    def create(
+        self,
+        feature_name: str,
+        is_enabled: bool = False,
+        client_data: dict[str, Any] | None = None,
+    ) -> FeatureFlagStoreItem:
+        """Write a new flag."""
+        meta = FeatureFlagStoreMeta(1_500_000_000, client_data=client_data)
+        return self._put(FeatureFlagStoreItem(feature_name, is_enabled, meta))
+
+    def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Read a flag."""
+        self.reads += 1
+        if self.failure is not None:
+            raise self.failure
+        document = self.documents.get(feature_name)
+        return None if document is None else FeatureFlagStoreItem.deserialize(document)
+
+    def set(self, feature_name: str, is_enabled: bool) -> None:
+        """Write the state."""
+        item = self.get(feature_name)
+        if item is None:
+            self.create(feature_name, is_enabled)
+        else:
+            self._put(item.replace(is_enabled=is_enabled))
+
+    def delete(self, feature_name: str) -> None:
+        """Remove a flag."""
+        self.documents.pop(feature_name, None)
+
+    def list(
+        self, limit: int | None = None, offset: int = 0
+    ) -> Iterator[FeatureFlagStoreItem]:
+        """List the flags."""
+        stop = None if limit is None else offset + limit
+        for name in [*self.documents][offset:stop]:
+            yield FeatureFlagStoreItem.deserialize(self.documents[name])
+
+    def set_meta(self, feature_name: str, meta: FeatureFlagStoreMeta) -> None:
+        """Write the metadata."""
+        item = self.get(feature_name)
+        if item is None:
+            raise FlagDoesNotExistError(f"Feature {feature_name} does not exist")
+        self._put(item.replace(meta=meta))
+
+    def _put(self, item: FeatureFlagStoreItem) -> FeatureFlagStoreItem:
+        self.documents[item.feature_name] = item.serialize()
+        return item
+
+
+class FailingMemoryStore(MemoryFeatureFlagStore):
+    """A store in memory whose `get` fails on request."""
+
+    failure: BaseException | None = None
+
+    def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Read a flag."""
+        if self.failure is not None:
+            raise self.failure
+        return super().get(feature_name)
+
+
+class DistantStore(MemoryFeatureFlagStore):
+    """A store that says which errors mean that its server is away.
+
+    Attributes:
+        failure: raised by `get`, if there is one.
+        reads: how often `get` was called.
+    """
+
+    failure: BaseException | None = None
+    reads = 0
+
+    @property
+    def away_errors(self) -> tuple[type[Exception], ...]:
+        """A lost connection."""
+        return (ConnectionError,)
+
+    def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Read a flag."""
+        self.reads += 1
+        if self.failure is not None:
+            raise self.failure
+        return super().get(feature_name)
+
+
+class Clock:
+    """Stands in for `monotonic`; somebody has to put it forward."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Stop the clocks of warnings and of rests."""
+    clock = Clock()
+    monkeypatch.setattr(flipper.client, "monotonic", clock)
+    monkeypatch.setattr(flipper.contrib.last_known, "monotonic", clock)
+    return clock
+
+
+@pytest.fixture
+def store() -> MemoryFeatureFlagStore:
+    """Give an empty store."""
+    return MemoryFeatureFlagStore()
+
+
+@pytest.fixture
+def client(store: MemoryFeatureFlagStore) -> FeatureFlagClient:
+    """Give a client of that store."""
+    return FeatureFlagClient(store)
+
+
+def answers(client: FeatureFlagClient, feature_name: Any, /, **context: Any) -> Any:
+    """Ask a flag in every way there is, and give the answer, which has to be one."""
+    flag = client.get(feature_name)
+    given = [
+        client.is_enabled(feature_name, OTHER, **context),
+        flag.is_enabled(OTHER, **context),
+        client.explain(feature_name, OTHER, **context).enabled,
+        flag.explain(OTHER, **context).enabled,
+    ]
+    assert all(answer is given[0] for answer in given)
+    without_default = client.is_enabled(feature_name, **context)
+    assert without_default is (False if given[0] is OTHER else given[0])
+    return given[0]
+
+
+# What cannot be evaluated
+
+
+def test_values_that_cannot_be_compared_answer_the_default(
+    client: FeatureFlagClient,
+) -> None:
+    """A page view must not fail over a value that is missing for once."""
+    client.create("x", is_enabled=True)
+    client.add_condition("x", Condition(age__gt=17))
+    assert answers(client, "x", age=18) is True
+    assert answers(client, "x", age=None) is OTHER
+    assert answers(client, "x", age="18") is OTHER
+
+
+def test_arguments_without_a_bucket_answer_the_default(
+    client: FeatureFlagClient,
+) -> None:
+    """What JSON cannot express has no bucket."""
+    client.create("x", is_enabled=True)
+    client.set_bucketer("x", ConsistentHashPercentageBucketer(percentage=0.5))
+    assert answers(client, "x", user=object()) is OTHER
+
+
+def test_a_value_whose_truth_is_unknown_answers_the_default(
+    client: FeatureFlagClient,
+) -> None:
+    """Comparing may work, and deciding upon the result may not: arrays are so."""
+
+    class Array:
+        def __gt__(self, other: object) -> Array:
+            return self
+
+        def __bool__(self) -> bool:
+            raise ValueError("ambiguous")
+
+    client.create("x", is_enabled=True)
+    client.add_condition("x", Condition(n__gt=1))
+    assert answers(client, "x", n=Array()) is OTHER
+
+
+@pytest.mark.parametrize(
+    ("text", "replacement"),
+    [
+        (b"NoOpBucketer", b"NoSuchBucketer"),
+        (b"Percentage", b"Share"),
+        (b'"gt"', b'"greater"'),
+        (b'"meta"', b'"metadata"'),
+        (b'{"feature_name"', b'"feature_name"'),
+        (b'"x"', b'"\xff"'),
+    ],
+    ids=["bucketer", "percentage", "operator", "field", "json", "utf-8"],
+)
+def test_a_broken_document_answers_the_default(text: bytes, replacement: bytes) -> None:
+    """Its state cannot be trusted, whatever is wrong with it."""
+    store = OwnStore()
+    client = FeatureFlagClient(store)
+    client.create("x", is_enabled=True)
+    client.add_condition("x", Condition(a__gt=1))
+    if text == b"Percentage":
+        client.set_bucketer("x", PercentageBucketer(0.5))
+    assert answers(client, "x", a=2) is True
+    good = store.documents["x"]
+    store.documents["x"] = good.replace(text, replacement, 1)
+    assert store.documents["x"] != good
+    assert answers(client, "x", a=2) is OTHER
+    assert client.explain("x").reason is Reason.ERROR
+
+
+@pytest.mark.parametrize("name", [["x"], {"x": 1}, set(), None, 5, b"x", "\ud800", ""])
+def test_what_is_no_name_answers_the_default(
+    client: FeatureFlagClient, name: Any
+) -> None:
+    """Not even hashable: the question is an odd one, the answer is the default."""
+    assert answers(client, name) is OTHER
+    assert client.explain(name, True).feature_name is name
+
+
+@pytest.mark.parametrize("item", ["on", True, {"is_enabled": True}, object()], ids=repr)
+def test_a_store_that_gives_no_item_answers_the_default(item: Any) -> None:
+    """A store of one's own may have a bug; the page is shown all the same."""
+    store = MagicMock()
+    store.get.return_value = item
+    assert answers(FeatureFlagClient(store), "x") is OTHER
+
+
+def test_only_errors_are_caught() -> None:
+    """Who interrupts a program does not ask about a flag."""
+    store = OwnStore()
+    store.failure = KeyboardInterrupt()
+    client = FeatureFlagClient(store)
+    with pytest.raises(KeyboardInterrupt):
+        client.is_enabled("x")
+    with pytest.raises(KeyboardInterrupt):
+        client.explain("x")
+
+
+# What cannot be read
+
+
+@pytest.mark.parametrize("kind", [OwnStore, FailingMemoryStore, DistantStore])
+def test_a_failing_store_answers_as_last_known(kind: Any) -> None:
+    """The state, with its conditions: they are evaluated for each call."""
+    store = kind()
+    client = FeatureFlagClient(store)
+    client.create("on", is_enabled=True)
+    client.create("off")
+    client.create("for-admins", is_enabled=True)
+    client.add_condition("for-admins", Condition(is_admin=True))
+    for flag in client.list():
+        flag.is_enabled()
+    store.failure = ConnectionError("away")
+    assert answers(client, "on") is True
+    assert answers(client, "off") is False
+    assert answers(client, "for-admins", is_admin=True) is True
+    assert answers(client, "for-admins", is_admin=False) is False
+    assert answers(client, "never-seen") is OTHER
+    told = client.explain("on")
+    assert told.reason is Reason.ON
+    assert told.error is store.failure
+    assert client.explain("never-seen").error is store.failure
+
+
+@pytest.mark.parametrize("kind", [OwnStore, FailingMemoryStore])
+def test_a_store_that_is_back_is_believed_at_once(kind: Any) -> None:
+    """Nothing of the outage is left, not even what was known before it."""
+    store = kind()
+    client = FeatureFlagClient(store)
+    client.create("x", is_enabled=True)
+    client.create("gone", is_enabled=True)
+    assert answers(client, "x") is True
+    assert answers(client, "gone") is True
+    store.failure = ConnectionError("away")
+    assert answers(client, "x") is True
+    store.failure = None
+    store.set("x", False)
+    store.delete("gone")
+    assert answers(client, "x") is False
+    assert answers(client, "gone") is OTHER
+    store.failure = ConnectionError("away")
+    assert answers(client, "x") is False
+    assert answers(client, "gone") is OTHER
+
+
+def test_what_is_broken_is_not_away() -> None:
+    """A document that was read and is no flag has replaced the one known before."""
+    store = OwnStore()
+    client = FeatureFlagClient(store)
+    client.create("x", is_enabled=True)
+    assert answers(client, "x") is True
+    store.documents["x"] = b"{"
+    assert answers(client, "x") is OTHER
+
+
+def test_a_last_known_state_that_cannot_be_told_is_none() -> None:
+    """A store whose memory fails as well is asked for nothing more."""
+
+    class Forgetful(FailingMemoryStore):
+        def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
+            raise RuntimeError("forgotten")
+
+    store = Forgetful()
+    client = FeatureFlagClient(store)
+    client.create("x", is_enabled=True)
+    store.failure = ConnectionError("away")
+    assert answers(client, "x") is OTHER
+
+
+def test_last_known_states_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that asks about ever new names does not grow for ever."""
+    monkeypatch.setattr(flipper.contrib.last_known, "REMEMBERED", 10)
+    store = OwnStore()
+    client = FeatureFlagClient(store)
+    for number in range(15):
+        client.create(f"x{number}", is_enabled=True)
+        client.is_enabled(f"x{number}")
+    store.failure = ConnectionError("away")
+    known = [number for number in range(15) if client.is_enabled(f"x{number}")]
+    assert known == [*range(5, 15)]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.exists("x"),
+        lambda client: client.get_meta("x"),
+        lambda client: client.get_client_data("x"),
+        lambda client: client.enable("x"),
+        lambda client: client.disable("x"),
+        lambda client: client.destroy("x"),
+        lambda client: client.set_client_data("x", {}),
+        lambda client: client.add_condition("x", Condition()),
+        lambda client: client.set_conditions("x", []),
+        lambda client: client.set_bucketer("x", None),
+    ],
+    ids=lambda call: call.__code__.co_names[0],
+)
+def test_all_else_raises_what_the_store_raises(
+    call: Callable[[FeatureFlagClient], object],
+) -> None:
+    """Who administers flags has to know that it did not work, and why."""
+    store = DistantStore()
+    client = FeatureFlagClient(store)
+    client.create("x")
+    client.is_enabled("x")
+    store.failure = ConnectionError("away")
+    client.is_enabled("x")
+    with pytest.raises(ConnectionError, match="away") as error:
+        call(client)
+    assert error.value is store.failure
+
+
+@pytest.mark.parametrize("method", ["exists", "get_meta", "get_client_data", "enable"])
+def test_an_error_of_a_broken_document_names_the_flag(method: str) -> None:
+    """The document itself cannot be trusted to know its name."""
+    store = OwnStore()
+    store.documents["x"] = b'{"feature_name": "y"}'
+    with pytest.raises(InvalidFlagDataError, match="Feature 'x' cannot be read") as e:
+        getattr(FeatureFlagClient(store), method)("x")
+    assert e.value.feature_name == "x"
+
+
+# A rest for a store that is away
+
+
+@pytest.fixture
+def away(clock: Clock) -> tuple[FeatureFlagClient, DistantStore]:
+    """Give a client whose store has just been found away; it knows `x`, which is on."""
+    store = DistantStore()
+    client = FeatureFlagClient(store)
+    client.create("x", is_enabled=True)
+    assert client.is_enabled("x") is True
+    store.failure = ConnectionError("away")
+    assert client.is_enabled("x") is True
+    store.reads = 0
+    return client, store
+
+
+def test_a_store_that_is_away_is_asked_twice_a_second(
+    away: tuple[FeatureFlagClient, DistantStore], clock: Clock
+) -> None:
+    """Every question would wait for the driver's timeout otherwise."""
+    client, store = away
+    for _ in range(100):
+        assert client.is_enabled("x") is True
+        assert client.explain("x").error is store.failure
+        assert client.is_enabled("never-seen", OTHER) is OTHER
+    assert store.reads == 0
+    clock.seconds += 0.49
+    assert client.is_enabled("x") is True
+    assert store.reads == 0
+    clock.seconds += 0.02
+    for _ in range(100):
+        assert client.is_enabled("x") is True
+    assert store.reads == 1
+    clock.seconds += 0.51
+    assert client.is_enabled("never-seen", OTHER) is OTHER
+    assert client.is_enabled("x") is True
+    assert store.reads == 2
+
+
+def test_a_rest_gives_the_newest_error(
+    away: tuple[FeatureFlagClient, DistantStore], clock: Clock
+) -> None:
+    """The reason may have changed since the store went away."""
+    client, store = away
+    store.failure = ConnectionRefusedError("refused")
+    assert str(client.explain("x").error) == "away"
+    clock.seconds += 0.51
+    assert str(client.explain("x").error) == "refused"
+    assert str(client.explain("x").error) == "refused"
+    assert store.reads == 1
+
+
+@pytest.mark.parametrize("failure", [None, ValueError("nonsense")], ids=repr)
+def test_any_answer_ends_the_rest(
+    away: tuple[FeatureFlagClient, DistantStore],
+    clock: Clock,
+    failure: Exception | None,
+) -> None:
+    """An error of another kind comes from a server that is there."""
+    client, store = away
+    store.set("x", False)
+    store.failure = failure
+    assert client.is_enabled("x") is False
+    clock.seconds += 0.51
+    store.reads = 0
+    for _ in range(5):
+        assert client.is_enabled("x") is False
+    assert store.reads == 5
+
+
+def test_one_thread_asks_while_the_others_rest(
+    away: tuple[FeatureFlagClient, DistantStore], clock: Clock
+) -> None:
+    """A server that hangs costs one thread its time, not all of them."""
+    client, store = away
+    asking, go_on = threading.Event(), threading.Event()
+
+    def get(feature_name: str) -> None:
+        asking.set()
+        assert go_on.wait(30)
+        raise ConnectionError("still away")
+
+    store.get = get  # type: ignore[assignment, method-assign]
+    clock.seconds += 0.51
+    with ThreadPoolExecutor(1) as pool:
+        one = pool.submit(client.is_enabled, "x")
+        assert asking.wait(30)
+        clock.seconds += 100
+        assert client.is_enabled("x") is True  # and does not wait for the other
+        assert not one.done()
+        go_on.set()
+        assert one.result(30) is True
+
+
+@pytest.mark.xfail(
+    strict=True, reason="Rest.get raises one error again and again, with its traceback"
+)
+def test_a_rest_does_not_grow(
+    away: tuple[FeatureFlagClient, DistantStore],
+) -> None:
+    """An error that is raised again grows by each frame, with all that is in it."""
+    client, _ = away
+    for _ in range(100):
+        client.is_enabled("x")
+    error = client.explain("x").error
+    assert error is not None
+    length, traceback = 0, error.__traceback__
+    while traceback is not None:
+        length, traceback = length + 1, traceback.tb_next
+    assert length < 10
+
+
+def test_threads_meet_a_store_that_comes_and_goes() -> None:
+    """Whatever the moment, the flag is on and nothing raises."""
+    store = DistantStore()
+    client = FeatureFlagClient(store)
+    client.create("x", is_enabled=True)
+    client.is_enabled("x")
+    ended = threading.Event()
+
+    def ask() -> set[Any]:
+        given = set()
+        while not ended.is_set():
+            given.add(client.is_enabled("x", OTHER))
+        return given
+
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(ask) for _ in range(4)]
+        for count in range(200):
+            store.failure = ConnectionError("away") if count % 2 else None
+            client._source = store  # the rest is over
+        ended.set()
+        assert {answer for each in asked for answer in each.result()} <= {True}
+
+
+# Warnings
+
+
+@pytest.fixture
+def warned(
+    caplog: pytest.LogCaptureFixture, clock: Clock
+) -> Callable[[], list[logging.LogRecord]]:
+    """Give what has been warned of since the last look."""
+    caplog.set_level(logging.DEBUG, "flipper")
+
+    def warned() -> list[logging.LogRecord]:
+        records = [*caplog.records]
+        caplog.clear()
+        return records
+
+    return warned
+
+
+def test_one_warning_per_flag_and_kind_of_error_in_a_minute(
+    clock: Clock, warned: Callable[[], list[logging.LogRecord]]
+) -> None:
+    """Asked a thousand times a second, one is a warning and the rest is noise."""
+    store = OwnStore()
+    client = FeatureFlagClient(store)
+    store.failure = ConnectionError("away")
+    for _ in range(50):
+        client.is_enabled("x")
+        client.explain("x")
+    assert len(warned()) == 1
+    client.is_enabled("y")
+    assert len(warned()) == 1
+    store.failure = TimeoutError("slow")
+    client.is_enabled("x")
+    assert len(warned()) == 1
+    clock.seconds += 59.9
+    client.is_enabled("x")
+    assert not warned()
+    clock.seconds += 0.2
+    client.is_enabled("x")
+    client.is_enabled("x")
+    assert len(warned()) == 1
+
+
+def test_a_warning_says_which_flag_and_what_happened(
+    warned: Callable[[], list[logging.LogRecord]],
+) -> None:
+    """The text is constant, so that logs can be grouped; the facts are attributes."""
+    store = OwnStore()
+    store.failure = ConnectionError("away")
+    FeatureFlagClient(store).is_enabled("x", email="ann@example.org")
+    (record,) = warned()
+    assert record.name == "flipper.client"
+    assert record.levelno == logging.WARNING
+    assert record.getMessage() == (
+        "Feature 'x' could not be read or evaluated (ConnectionError); the last known "
+        "state or the default answers"
+    )
+    assert record.feature_name == "x"
+    assert record.exc_info is not None
+    assert record.exc_info[1] is store.failure
+
+
+def test_a_good_answer_warns_of_nothing(
+    client: FeatureFlagClient, warned: Callable[[], list[logging.LogRecord]]
+) -> None:
+    """Neither does a missing flag: code is often there before its flag."""
+    client.create("x", is_enabled=True)
+    assert answers(client, "x") is True
+    assert answers(client, "missing") is OTHER
+    assert not warned()
+
+
+def test_what_was_warned_of_is_bounded(
+    client: FeatureFlagClient, warned: Callable[[], list[logging.LogRecord]]
+) -> None:
+    """Names that come from outside must not fill the memory."""
+    for number in range(2500):
+        client.is_enabled([number])  # type: ignore[arg-type]
+    assert len(warned()) == 2500
+    assert len(client._warned) <= 1000
+
+
+# on_error
+
+
+def test_on_request_errors_come_out() -> None:
+    """The behaviour of flipper-client, for those who built on it."""
+    store = OwnStore()
+    client = FeatureFlagClient(store, on_error="raise")
+    client.create("x", is_enabled=True)
+    client.add_condition("x", Condition(n__gt=1))
+    assert answers(client, "x", n=2) is True
+    for ask in (client.is_enabled, client.explain):
+        with pytest.raises(TypeError, match="not supported between"):
+            ask("x", n=None)
+        store.documents["broken"] = b"{"
+        with pytest.raises(ValueError, match="JSONDecodeError"):
+            ask("broken")
+        store.failure = ConnectionError("away")
+        with pytest.raises(ConnectionError) as error:
+            ask("x", n=2)
+        assert error.value is store.failure
+        store.failure = None
+
+
+def test_who_wants_errors_gets_each(clock: Clock) -> None:
+    """No rest: each call asks, and each call tells."""
+    store = DistantStore()
+    client = FeatureFlagClient(store, on_error="raise")
+    store.failure = ConnectionError("away")
+    for _ in range(5):
+        with pytest.raises(ConnectionError):
+            client.is_enabled("x")
+    assert store.reads == 5
+
+
+@pytest.mark.parametrize("choice", ["rise", "", None, True, "Raise"])
+def test_a_choice_that_is_none_is_refused(
+    store: MemoryFeatureFlagStore, choice: Any
+) -> None:
+    """A misspelt choice must not be taken for the other one."""
+    with pytest.raises(InvalidArgumentError) as error:
+        FeatureFlagClient(store, on_error=choice)
+    assert str(error.value) == (
+        f"on_error={choice!r} is unknown; use 'default' or 'raise'"
+    )
+    assert error.value.value is choice
+
+
+# The names of arguments
+
+
+@pytest.mark.parametrize("name", ["feature_name", "self", "randomizer", "item", "store"])
+def test_a_condition_may_look_at_any_name(client: FeatureFlagClient, name: str) -> None:
+    """Users' names come first: the library keeps out of their way."""
+    client.create("x", is_enabled=True)
+    client.add_condition("x", Condition(**{name: "a"}))
+    assert answers(client, "x", **{name: "a"}) is True
+    assert answers(client, "x", **{name: "b"}) is False
+
+
+def test_the_flag_may_be_named_by_keyword(client: FeatureFlagClient) -> None:
+    """As the README of flipper-client writes it in each signature."""
+    client.create("x", is_enabled=True)
+    assert client.is_enabled(feature_name="x") is True
+    assert client.is_enabled(default=OTHER, feature_name="y") is OTHER
+    assert client.explain(feature_name="x").enabled is True
+    assert client.explain(feature_name="x", a=1).feature_name == "x"
+
+
+@pytest.mark.parametrize("method", ["is_enabled", "explain"])
+def test_a_question_without_a_flag_is_a_mistake(
+    client: FeatureFlagClient, method: str
+) -> None:
+    """It cannot have a default: the program is wrong, not the world."""
+    with pytest.raises(TypeError, match="missing 1 required argument: 'feature_name'"):
+        getattr(client, method)()
+    with pytest.raises(TypeError, match="missing 1 required argument: 'feature_name'"):
+        getattr(client, method)(user_id=1)
+
+
+def test_default_is_the_default(client: FeatureFlagClient) -> None:
+    """Callers have always given it by this name, so no condition ever sees it."""
+    client.create("x", is_enabled=True)
+    client.add_condition("x", Condition(default="a"))
+    assert client.is_enabled("x", default="b") is True
+    assert client.is_enabled("missing", default="b") == "b"
+
+
+def test_a_randomizer_draws_only_if_it_can(client: FeatureFlagClient) -> None:
+    """An argument of that name may as well be an argument of the user's."""
+    client.create("x", is_enabled=True)
+    client.set_bucketer("x", PercentageBucketer(0.5))
+    assert answers(client, "x", randomizer=lambda: 0.4) is True
+    assert answers(client, "x", randomizer=lambda: 0.6) is False
+    assert client.is_enabled("x", randomizer=5) in {True, False}
+    client.set_bucketer("x", ConsistentHashPercentageBucketer(percentage=0.5))
+    assert answers(client, "x", user_id=1, randomizer=5) is True
+
+
+# Handles
+
+
+def test_a_handle_does_what_the_client_does() -> None:
+    """Each of its methods is the client's, with the name put in front."""
+    client = MagicMock()
+    flag = FeatureFlag("x", client)
+    condition, bucketer = Condition(), PercentageBucketer(0.5)
+    flag.is_enabled(1, a=2)
+    flag.explain(1, a=2)
+    flag.exists()
+    flag.enable()
+    flag.disable()
+    flag.destroy()
+    flag.add_condition(condition)
+    flag.set_conditions([condition])
+    flag.set_client_data({"a": 1})
+    flag.set_bucketer(bucketer)
+    assert [tuple(call) for call in client.method_calls] == [
+        ("is_enabled", ("x",), {"default": 1, "a": 2}),
+        ("explain", ("x",), {"default": 1, "a": 2}),
+        ("exists", ("x",), {}),
+        ("enable", ("x",), {}),
+        ("disable", ("x",), {}),
+        ("destroy", ("x",), {}),
+        ("add_condition", ("x", condition), {}),
+        ("set_conditions", ("x", [condition]), {}),
+        ("set_client_data", ("x", {"a": 1}), {}),
+        ("set_bucketer", ("x", bucketer), {}),
+    ]
+
+
+def test_a_handle_has_every_method_of_a_client_that_takes_a_name() -> None:
+    """Who has a flag needs no client."""
+    public = {
+        name: inspect.signature(method)
+        for name, method in vars(FeatureFlagClient).items()
+        if callable(method) and not name.startswith("_")
+    }
+    named = {name for name, made in public.items() if "feature_name" in made.parameters}
+    assert named - {"create", "get"} <= vars(FeatureFlag).keys()
+
+
+def test_a_handle_shows_its_name(client: FeatureFlagClient) -> None:
+    """In a debugger, and in the console."""
+    assert repr(client.get("a b")) == "<FeatureFlag 'a b'>"
+
+
+# What clients of one's own build on
+
+
+def test_a_client_of_ones_own_guards_its_methods() -> None:
+    """`flag_must_exist` is a public name, for methods that take the flag first."""
+
+    class Client(FeatureFlagClient):
+        @flag_must_exist
+        def rename(self, feature_name: str, new: str, *, really: bool) -> Any:
+            """Give a flag another name."""
+            return feature_name, new, really
+
+    client = Client(MemoryFeatureFlagStore())
+    with pytest.raises(FlagDoesNotExistError, match="Feature x does not exist"):
+        client.rename("x", "y", really=True)
+    client.create("x")
+    assert client.rename("x", "y", really=True) == ("x", "y", True)
+    assert client.rename.__name__ == "rename"
+    assert client.rename.__doc__ == "Give a flag another name."
+    assert [*inspect.signature(client.rename).parameters] == [
+        *("feature_name", "new", "really"),
+    ]
+
+
+def test_the_emitter_can_be_replaced(client: FeatureFlagClient) -> None:
+    """By the property and by the methods, for handles given out before as well."""
+    flag = client.create("x")
+    first, second = FlipperEventEmitter(), FlipperEventEmitter()
+    for emitter in (first, second):
+        emitter.emit = MagicMock(name=repr(emitter))  # type: ignore[method-assign]
+    client.events = first
+    assert client.events is client.get_events() is first
+    flag.enable()
+    client.set_events(second)
+    assert client.events is client.get_events() is second
+    flag.disable()
+    assert first.emit.call_count == second.emit.call_count == 2  # type: ignore[attr-defined]
+
+
+def test_missing_flags_are_left_out_of_lists() -> None:
+    """A store of one's own may give `None` for a flag deleted meanwhile."""
+    store = MagicMock()
+    store.list.return_value = [None, MemoryFeatureFlagStore().create("x"), None]
+    (flag,) = FeatureFlagClient(store).list(limit=3, offset=1)
+    assert flag.name == "x"
+    store.list.assert_called_once_with(limit=3, offset=1)
+
+
+# Threads
+
+THREADS = 8
+
+
+@pytest.fixture
+def often() -> Iterator[None]:
+    """Let Python change threads as often as it can, so that they really meet."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+class Crowd:
+    """Eight threads, and the flag that all of them write.
+
+    Args:
+        store: where the flag is.
+        each: how often each thread writes.
+    """
+
+    def __init__(self, store: Any, each: int) -> None:
+        self.flag = FeatureFlagClient(store).create("x", is_enabled=True)
+        self.each = each
+
+    def writes(self, *writes: Callable[[int, int], object]) -> None:
+        """Let each thread make one of the writes again and again, all at once."""
+        barrier = threading.Barrier(THREADS)
+
+        def work(thread: int) -> None:
+            barrier.wait()
+            for count in range(self.each):
+                writes[thread % len(writes)](thread, count)
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            for done in [pool.submit(work, thread) for thread in range(THREADS)]:
+                done.result()
+
+
+@pytest.fixture(
+    params=[
+        pytest.param((MemoryFeatureFlagStore, 50), id="swaps"),
+        pytest.param((FailingMemoryStore, 50), id="swaps-but-for-get"),
+        pytest.param((OwnStore, 12), id="six-methods"),  # each decodes all there is
+    ]
+)
+def crowd(request: pytest.FixtureRequest, often: None) -> Crowd:
+    """Give threads that write a flag in a store of each kind."""
+    kind, each = request.param
+    return Crowd(kind(), each)
+
+
+def test_no_condition_is_lost(crowd: Crowd) -> None:
+    """Two administrators who save at once both get what they saved."""
+    flag = crowd.flag
+    crowd.writes(lambda thread, n: flag.add_condition(Condition(n__ne=[thread, n])))
+    conditions = [str(condition) for condition in flag.get_meta()["conditions"]]
+    assert len(conditions) == len({*conditions}) == THREADS * crowd.each
+
+
+def test_no_client_data_is_lost(crowd: Crowd) -> None:
+    """Each name is somebody's."""
+    flag = crowd.flag
+    crowd.writes(lambda thread, n: flag.set_client_data({f"{thread}.{n}": n}))
+    expected = {f"{t}.{n}": n for t in range(THREADS) for n in range(crowd.each)}
+    assert flag.get_client_data() == expected
+
+
+def test_state_and_metadata_do_not_undo_each_other(crowd: Crowd) -> None:
+    """Switching and describing a flag are two things, done by two people."""
+    flag = crowd.flag
+    crowd.writes(
+        lambda thread, n: (flag.disable if n % 2 else flag.enable)(),
+        lambda thread, n: flag.set_client_data({f"{thread}.{n}": n}),
+        lambda thread, n: flag.add_condition(Condition(n__ne=n)),
+        lambda thread, n: flag.set_bucketer(PercentageBucketer(0.5)),
+    )
+    meta = flag.get_meta()
+    assert len(meta["client_data"]) == THREADS // 4 * crowd.each
+    assert len(meta["conditions"]) == THREADS // 4 * crowd.each
+    assert meta["bucketer"]["percentage"]["value"] == 0.5
+    assert flag.is_enabled() is False

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The decorator on Django's views: asked by Django's test clients, and over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING
+
+import django
+import django_views
+import pytest
+from django.core.handlers.wsgi import WSGIRequest
+from django.test import AsyncClient, Client, RequestFactory
+from django.test.utils import setup_test_environment, teardown_test_environment
+from django.urls import resolve
+from run_example import ROOT, Site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+
+@pytest.fixture(autouse=True, scope="module")
+def test_environment() -> Iterator[None]:
+    """Let Django's test clients in, as its own test runner does."""
+    django.setup()
+    setup_test_environment()
+    yield
+    teardown_test_environment()
+
+
+@pytest.fixture(autouse=True)
+def flags_are_off() -> Iterator[None]:
+    """Begin each test as the example begins, and leave it so."""
+    yield
+    for flag in django_views.features.list():
+        flag.disable()
+
+
+def switch_on(feature_name: str) -> None:
+    """Switch on a flag that the example has made."""
+    django_views.features.enable(feature_name)
+
+
+def test_each_view_asks_for_its_own_flag() -> None:
+    """Decorated views of one project must not be taken for each other."""
+    client = Client()
+    switch_on("NEW_SEARCH")
+    assert client.get("/search/snow/").content == b"new search for snow"
+    assert client.get("/prices/").status_code == 404
+    switch_on("LIVE_PRICES")
+    assert client.get("/prices/").content == b"live prices"
+    django_views.features.disable("NEW_SEARCH")
+    assert client.get("/search/snow/").status_code == 302
+    assert client.get("/prices/").content == b"live prices"
+
+
+def test_a_redirect_view_answers_while_the_flag_is_off() -> None:
+    """It gets the request and the arguments from the address, as the view does."""
+    response = Client().get("/search/snow/", follow=True)
+    assert response.redirect_chain == [("/", 302)]
+    assert response.content == b"home"
+
+
+def test_a_decorated_view_keeps_its_name() -> None:
+    """Error pages and logs name views by these, and tools tell them apart by them."""
+    names = {resolve(path).func.__name__ for path in ("/search/x/", "/prices/")}
+    assert names == {"search", "prices"}
+    assert resolve("/search/x/").view_name == "django_views.search"
+    assert django_views.search.__doc__.startswith("Show a view")
+
+
+def test_a_decorated_async_view_is_one_for_django() -> None:
+    """Django awaits only what says that it is a coroutine function."""
+    assert inspect.iscoroutinefunction(resolve("/prices/").func)
+    assert not inspect.iscoroutinefunction(resolve("/search/x/").func)
+
+
+@pytest.mark.parametrize("path", ["/search/snow/", "/prices/", "/reports/", "/orders/"])
+def test_an_async_server_gets_the_same_answers(path: str) -> None:
+    """Under ASGI plain views run in threads, and async ones in the event loop."""
+
+    def answers() -> list[tuple[int, bytes]]:
+        plain = Client().get(path)
+        asynchronous = asyncio.run(get())
+        return [(got.status_code, got.content) for got in (plain, asynchronous)]
+
+    async def get() -> object:
+        return await AsyncClient().get(path)
+
+    off = answers()
+    for feature_name in ("NEW_SEARCH", "LIVE_PRICES", "REPORTS"):
+        switch_on(feature_name)
+    on = answers()
+    assert off[0][0] == off[1][0]
+    assert on[0] == on[1]
+    assert on[0][0] == 200
+    assert off[0][0] == {"/search/snow/": 302, "/orders/": 200}.get(path, 404)
+
+
+def test_a_class_is_under_a_flag_as_a_whole() -> None:
+    """`method_decorator` on `dispatch` covers every method, those to come as well."""
+    client = Client()
+    assert client.get("/reports/").status_code == 404
+    assert client.options("/reports/").status_code == 404
+    switch_on("REPORTS")
+    assert client.get("/reports/").content == b"reports"
+    assert client.options("/reports/").status_code == 200
+
+
+def test_one_method_of_a_class_is_under_a_flag() -> None:
+    """The others answer, whatever the flag is."""
+    client = Client()
+    assert client.get("/orders/").content == b"orders"
+    assert client.post("/orders/").status_code == 404
+    switch_on("REPORTS")
+    assert client.get("/orders/").content == b"orders"
+    assert client.post("/orders/").content == b"report made"
+
+
+def test_a_view_that_is_off_without_a_redirect_answers_none() -> None:
+    """Django refuses that: this is why each view of the example has a redirect."""
+    view = django_views.is_enabled(django_views.features, "REPORTS")(django_views.home)
+    request = RequestFactory().get("/")
+    assert isinstance(request, WSGIRequest)
+    assert view(request) is None
+    switch_on("REPORTS")
+    assert view(request).content == b"home"
+
+
+def test_the_example_serves_over_http() -> None:
+    """It runs as its docstring says, and its flags can be flipped while it does."""
+    script = str(ROOT / "examples" / "django_views.py")
+    with Site(script, "runserver", "--noreload", "{port}") as site:
+        assert site.get("/").text == "home"
+        assert site.get("/search/snow/").path == "/"
+        assert site.get("/prices/").status == 404
+        assert site.get("/reports/").status == 404
+        assert site.post("/flip/NEW_SEARCH/").text == "NEW_SEARCH: True"
+        assert site.get("/search/snow/").text == "new search for snow"
+        assert site.get("/prices/").status == 404
+        assert site.post("/flip/LIVE_PRICES/").status == 200
+        assert site.get("/prices/").text == "live prices"
+        assert site.post("/flip/REPORTS/").status == 200
+        assert site.get("/reports/").text == "reports"
+        assert site.post("/orders/").text == "report made"
+        assert site.post("/flip/NEW_SEARCH/").text == "NEW_SEARCH: False"
+        assert site.get("/search/snow/").path == "/"
+        assert site.post("/flip/NO_SUCH_FLAG/").status == 404

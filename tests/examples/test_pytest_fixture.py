@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fixture for users' own tests, run by pytest as they run it."""
+
+from __future__ import annotations
+
+from run_example import run_example
+
+
+def test_the_tests_of_the_example_pass() -> None:
+    """Four tests of an application on Redis, with no Redis there."""
+    run = run_example(
+        *("-m", "pytest", "-p", "no:cacheprovider", "examples/pytest_fixture")
+    )
+    assert " 4 passed" in run.stdout
+
+
+def test_every_test_begins_without_flags() -> None:
+    """In another order, and each of them twice, they pass all the same."""
+    module = "examples/pytest_fixture/test_checkout.py"
+    names = [
+        "test_small_orders_pay_for_shipping",
+        "test_shipping_costs_without_the_flag",
+    ]
+    run = run_example(
+        *("-m", "pytest", "-p", "no:cacheprovider", "--keep-duplicates"),
+        *[f"{module}::{name}" for name in names * 2],
+    )
+    assert " 4 passed" in run.stdout

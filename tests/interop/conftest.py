@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two processes on one store: one with the published flipper-client, one with this."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import venv
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+PUBLISHED = "flipper-client==1.3.2"
+# The psycopg that it pins has no wheels for today's Pythons; it works with newer ones.
+REQUIREMENTS = [PUBLISHED, "psycopg[binary]>=3.1", "setuptools<81"]
+
+
+class Agent:
+    """A process that runs `agent.py`; its methods are the agent's."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def __getattr__(self, method: str) -> Any:
+        def call(*arguments: object) -> Any:
+            assert self._process.stdin
+            assert self._process.stdout
+            self._process.stdin.write(json.dumps([method, arguments]) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+            assert line, f"the agent died while it did {method}"
+            answer = json.loads(line)
+            assert "error" not in answer, f"{method}{arguments}: {answer['error']}"
+            return answer["result"]
+
+        return call
+
+
+@contextmanager
+def agent(python: Path, backend: str, address: str, folder: Path) -> Iterator[Agent]:
+    """Run an agent with the library that `python` finds in `folder` or installed."""
+    process = subprocess.Popen(
+        [python, "-W", "ignore", HERE / "agent.py", backend, address],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+        env={"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin"},
+    )
+    with process:
+        try:
+            yield Agent(process)
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="session")
+def original_python() -> Path:
+    """Give an interpreter that has the published flipper-client, run as it is."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    home = ROOT / f".venv-original-{version}"
+    python = home / "bin" / "python"
+    mark = home / ".installed"
+    if not mark.exists() or mark.read_text() != repr(REQUIREMENTS):
+        venv.create(home, with_pip=True, clear=True)
+        pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "install", *REQUIREMENTS], check=True, timeout=600)
+        mark.write_text(repr(REQUIREMENTS))
+    return python
+
+
+@pytest.fixture
+def agents(
+    original_python: Path, address: tuple[str, str], tmp_path: Path
+) -> Iterator[dict[str, Agent]]:
+    """Give two agents on the same store: "original" and "ours"."""
+    with (
+        agent(original_python, *address, tmp_path) as original,
+        agent(Path(sys.executable), *address, ROOT) as ours,
+    ):
+        yield {"original": original, "ours": ours}

@@ -23,7 +23,7 @@ from .atomic import ABSENT, ANY
 from .document import DocumentFeatureFlagStore
 from .interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
 from .interface import FlagDoesNotExistError as FlagDoesNotExistError
-from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem
+from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem  # noqa: TC001
 from .storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
 from .util.date import now
 from .util.fork import renew_after_fork
@@ -130,7 +130,7 @@ class ConsulFeatureFlagStore(DocumentFeatureFlagStore):
             return self._replace(feature_name, document, row["ModifyIndex"])
         # An HTTP client that repeats requests whose answer was lost: the write took
         # effect, and it is its repetition that comes too late.
-        return row.get("Flags") == mark
+        return bool(row.get("Flags") == mark)
 
     def _remove(self, feature_name: str) -> None:
         if not _fault(feature_name):
@@ -151,8 +151,8 @@ class ConsulFeatureFlagStore(DocumentFeatureFlagStore):
         fault = _fault(feature_name)
         if fault:
             raise InvalidArgumentError(
-                f"Feature {feature_name!r} cannot be stored in Consul: its name {fault}; "
-                f"use another name",
+                f"Feature {feature_name!r} cannot be stored in Consul: its name "
+                f"{fault}; use another name",
                 feature_name=feature_name,
                 value=feature_name,
             )
@@ -182,12 +182,12 @@ class _Fact(NamedTuple):
 
     Attributes:
         document: the flag, or `None` for no flag.
-        index: since when it is so at the latest.
+        since: the index at which it was so.
         asked: how many requests for all flags had been sent when this became known.
     """
 
     document: bytes | None
-    index: int
+    since: int
     asked: int
 
 
@@ -241,13 +241,13 @@ class _Copy:
             self._current = None
             self._due = inf
 
-    def learn(self, feature_name: str, document: bytes | None, index: int) -> None:
+    def learn(self, feature_name: str, document: bytes | None, since: int) -> None:
         """Take in what is known of one flag, unless something newer is known."""
         with self._lock:
             known = self._facts.get(feature_name)
-            if index <= self.index or (known is not None and index < known.index):
+            if since <= self.index or (known is not None and since < known.since):
                 return
-            self._facts[feature_name] = _Fact(document, index, self._asked)
+            self._facts[feature_name] = _Fact(document, since, self._asked)
             _put(self.documents, feature_name, document)
 
     def _start(self) -> None:
@@ -261,7 +261,10 @@ class _Copy:
             is_first = self._current is None
             answered = self._current = threading.Event()
             thread = threading.Thread(
-                target=self._follow, args=(answered,), name="flipper-consul", daemon=True
+                target=self._follow,
+                args=(answered,),
+                name="flipper-consul",
+                daemon=True,
             )
             try:
                 thread.start()
@@ -327,7 +330,7 @@ class _Copy:
             self._facts = {
                 feature_name: fact
                 for feature_name, fact in self._facts.items()
-                if fact.asked == self._asked and fact.index > index
+                if fact.asked == self._asked and fact.since > index
             }
             for feature_name, fact in self._facts.items():
                 _put(documents, feature_name, fact.document)
@@ -357,7 +360,9 @@ class _Copy:
         )
 
 
-def _put(documents: dict[str, bytes], feature_name: str, document: bytes | None) -> None:
+def _put(
+    documents: dict[str, bytes], feature_name: str, document: bytes | None
+) -> None:
     if document is None:
         documents.pop(feature_name, None)
     else:
@@ -370,7 +375,11 @@ def _as_bytes(value: Any) -> bytes:
 
 def _growing(times: int, longest: float) -> float:
     """Return a pause in seconds that doubles each time."""
-    return min(longest, _FIRST_PAUSE * 2.0 ** min(times - 1, 10)) if times else _FIRST_PAUSE
+    return (
+        min(longest, _FIRST_PAUSE * 2.0 ** min(times - 1, 10))
+        if times
+        else _FIRST_PAUSE
+    )
 
 
 def _fault(feature_name: str) -> str | None:

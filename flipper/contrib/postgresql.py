@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import select
 import threading
 from contextlib import contextmanager, suppress
@@ -23,15 +24,16 @@ from .util.fork import renew_after_fork
 
 # It is in the way of nobody who has not got it, nor where its library libpq is missing.
 try:
-    from psycopg import Connection, conninfo, connect, errors, sql
-    from psycopg_pool import ConnectionPool, PoolTimeout
+    from psycopg import Connection, connect, errors, sql
+    from psycopg.conninfo import conninfo_to_dict
+    from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 except ImportError:
     POSTGRES_ENABLED = False
 else:
     POSTGRES_ENABLED = True
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from types import TracebackType
 
     from typing_extensions import Self
@@ -69,9 +71,16 @@ _LIMIT_SQL: Final = """
 """
 
 _LONGEST_WAIT_FOR_A_LOCK: Final = "3s"  # which others who use the table wait for, too
-_BATCHES: Final = (100, 1000)  # rows of the first statement of `list`, and of the others
+_BATCHES: Final = (
+    100,
+    1000,
+)  # rows of the first statement of `list`, and of the others
 _LARGEST_POOL: Final = 10
-_CONNECT_TIMEOUT: Final = 5  # seconds
+# All in seconds.
+_CONNECT_TIMEOUT: Final = 5.0  # where none is given
+_NO_TIMEOUT: Final = 30.0  # where it is forbidden
+_KEEPALIVE: Final = 20
+_LARGEST_OFFSET: Final = 2**63 - 1
 
 
 class PostgresNotEnabled(MissingDependencyError):  # noqa: N818  (flipper-client's name)
@@ -199,21 +208,6 @@ class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
         document = bytes(rows[0][0])
         return document, document
 
-    def _write(
-        self,
-        feature_name: str,
-        change: Callable[[FeatureFlagStoreItem], FeatureFlagStoreItem],
-        make: Callable[[], FeatureFlagStoreItem] | None = None,
-    ) -> FeatureFlagStoreItem:
-        # A flag has mostly been read just before it is written: a statement less.
-        known = self._decoded.get(feature_name)
-        if known is not None:
-            after = change(self._decode(feature_name, known[0]))
-            # Race: others may have written since; `_swap` notices.
-            if self._swap(after, known[0]):
-                return after
-        return super()._write(feature_name, change, make)
-
     def _replace(self, feature_name: str, document: bytes, expected: Any) -> bool:
         if expected is not ANY and expected is not ABSENT:
             update = (document, feature_name, expected)
@@ -233,6 +227,7 @@ class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
 
     def _documents(self) -> Iterator[tuple[str, bytes]]:
         offset, left = self._page
+        offset = min(offset, _LARGEST_OFFSET)
         after = None
         size = _BATCHES[0]
         while left is None or left > 0:
@@ -254,32 +249,15 @@ class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
     def _fetch(
         self, statement: str, parameters: Any, *, prepare: bool | None
     ) -> list_[Any]:
-        """Read rows; once more if the connection breaks, since that changes nothing."""
-        try:
-            return self._fetched(statement, parameters, prepare)
-        except errors.OperationalError as error:
-            if not _is_lost(error):
-                raise
-        return self._fetched(statement, parameters, prepare)
-
-    def _fetched(
-        self, statement: str, parameters: Any, prepare: bool | None
-    ) -> list_[Any]:
+        """Read rows; a second time if the connection breaks meanwhile."""
         with self._connections.lend() as connection:
             try:
-                return connection.execute(
-                    statement, parameters, prepare=prepare, binary=True
-                ).fetchall()
-            except (
-                errors.InvalidSqlStatementName,
-                errors.DuplicatePreparedStatement,
-            ):
-                # A pooler such as PgBouncer stands between, and gives each statement
-                # to another session of the server.
-                connection.prepare_threshold = None
-                return connection.execute(
-                    statement, parameters, binary=True
-                ).fetchall()
+                return _rows(connection, statement, parameters, prepare)
+            except errors.OperationalError as error:
+                if not _is_lost(connection, error):
+                    raise
+        with self._connections.lend() as connection:
+            return _rows(connection, statement, parameters, prepare)
 
     def _execute(self, statement: str, parameters: tuple[Any, ...]) -> bool:
         """Write, and tell whether there was a row to be written."""
@@ -289,14 +267,11 @@ class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
 
     def _statement(self, template: str, *, plain: bool = False) -> str:
         """Fill in the names; those of a `plain` statement are without parameters."""
-        return sql.SQL(template).format(  # type: ignore[arg-type]  # no literal
-            **{
-                placeholder: sql.Identifier(
-                    name if plain else name.replace("%", "%%")
-                )
-                for placeholder, name in self._names.items()
-            }
-        ).as_string(None)
+        names = {
+            placeholder: sql.Identifier(name if plain else name.replace("%", "%%"))
+            for placeholder, name in self._names.items()
+        }
+        return sql.SQL(template).format(**names).as_string(None)
 
     def _limits(self, connection: Connection[Any]) -> list_[int | None]:
         """Give the length of names that the table takes, nothing if there is none."""
@@ -337,6 +312,38 @@ class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
 list_ = list  # inside the class, `list` is the method
 
 
+def _rows(
+    connection: Connection[Any], statement: str, parameters: Any, prepare: bool | None
+) -> list[Any]:
+    try:
+        found = connection.execute(statement, parameters, prepare=prepare, binary=True)
+    except (errors.InvalidSqlStatementName, errors.DuplicatePreparedStatement):
+        # A pooler such as PgBouncer stands between, and gives each statement to
+        # another session of the server.
+        connection.prepare_threshold = None
+        found = connection.execute(statement, parameters, binary=True)
+    return found.fetchall()
+
+
+def _is_lost(connection: Connection[Any], error: Any) -> bool:
+    """Tell whether a connection has broken, and close it then."""
+    if not connection.closed and (error.sqlstate or "").startswith("57P"):
+        connection.close()  # the server has said that it closes it
+    return connection.closed
+
+
+def _is_stale(connection: Connection[Any]) -> bool:
+    """Tell whether a connection that was kept has been closed by the server."""
+    if connection.closed:
+        return True
+    # Nothing is expected: if there is something to be read, it is a farewell.
+    if not hasattr(select, "poll"):
+        return bool(select.select([connection], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(0))
+
+
 class _Connections:
     """Lends connections that commit each statement, and keeps them. Safe for threads.
 
@@ -345,32 +352,32 @@ class _Connections:
     """
 
     def __init__(self, source: Any) -> None:
-        self._settings: dict[str, Any] = {"autocommit": True}
-        if isinstance(source, str):
-            self._settings |= _defaults(source)
+        self._source = source
+        self._makes_pool = isinstance(source, str)
+        if self._makes_pool:
+            self._timeout = _connect_timeout(source)
+            self._settings = _settings(source, self._timeout)
         elif not hasattr(source, "getconn"):
             raise InvalidArgumentError(
                 f"conninfo={source!r} does not tell how to connect; use a connection "
                 f"string, or a psycopg_pool.ConnectionPool",
                 value=source,
             )
-        self._source = source
+        self._pool: Any = None if self._makes_pool else source
+        self._lock = threading.Lock()
         self._is_closed = False
         self._closing: finalize[Any, Any] | None = None
-        # A pool given is used as it is, but for a child of a fork.
-        self._pool = None if isinstance(source, str) else source
-        self._lock = threading.Lock()
-        self._has_answered = False
+        # Whether the server has, when it was asked last.
+        self._answers = False
         renew_after_fork(self)
 
     def after_fork(self) -> None:
         """Make a pool of this process, and leave the connections to the parent."""
         self._lock = threading.Lock()
-        self._has_answered = False
+        self._answers = False
         if self._closing is not None:
             self._closing.detach()
             self._closing = None
-        # Not to be collected: that would write to the parent's server sessions.
         _parents.append(self._pool)
         self._pool = None
 
@@ -378,18 +385,126 @@ class _Connections:
     def lend(self) -> Iterator[Connection[Any]]:
         """Lend a connection for one statement, or for a few that belong together."""
         pool = self._pool or self._open()
-        if pool is self._source:
-            with self._lend_given(pool) as connection:
+        connection = self._take(pool)
+        if connection is None:
+            with connect(self._source, **self._settings) as connection:
+                self._answers = True
                 yield connection
             return
-        if self._has_answered:
-            connection = self._take(pool)
-            if connection is not None:
-                with self._lending(pool, connection):
-                    yield connection
-                return
-        # A pool connects in the background, again and again, and does not tell why it
-        # cannot: whether the server is there is found out here.
-        with connect(self._source, **self._settings) as connection:
-            self._has_answered = True
+        commits = connection.autocommit
+        if not commits:  # as is usual for a pool that was given
+            connection.autocommit = True
+        try:
             yield connection
+        finally:
+            if connection.closed:
+                self._answers = False
+            elif not commits:
+                connection.autocommit = False
+            pool.putconn(connection)
+
+    def close(self) -> None:
+        """Close the pool that was made."""
+        with self._lock:
+            self._is_closed = True
+            self._pool = None
+            closing, self._closing = self._closing, None
+        if closing is not None:
+            closing()
+
+    def _take(self, pool: Any) -> Connection[Any] | None:
+        """Take a connection that is alive from a pool; `None` to connect here."""
+        # A pool connects in the background, time and again, and does not tell why it
+        # cannot. Whether the server is there is found out by who asks, and at once.
+        while self._answers or not self._makes_pool:
+            try:
+                connection: Connection[Any] = pool.getconn()
+            except PoolTimeout:
+                self._answers = False
+                raise
+            if not _is_stale(connection):
+                return connection
+            self._answers = False
+            connection.close()
+            pool.putconn(connection)
+        return None
+
+    def _open(self) -> Any:
+        with self._lock:
+            if self._is_closed:
+                raise PoolClosed("The feature flag store is closed")
+            if self._pool is None:
+                pool = self._make_pool()
+                pool.open()
+                # At the end of the program, too: a pool that is left to the garbage
+                # collector waits for its threads in vain then.
+                self._closing = finalize(self, pool.close)
+                self._pool = pool
+            return self._pool
+
+    def _make_pool(self) -> Any:
+        if self._makes_pool:
+            return ConnectionPool(
+                self._source,
+                kwargs=self._settings,
+                min_size=0,
+                max_size=_LARGEST_POOL,
+                open=False,
+                name="flipper",
+                timeout=self._timeout,
+                # It is not to go on trying: see `_take`.
+                reconnect_timeout=0,
+                num_workers=1,
+            )
+        # The pool that was given is the parent's; this one is the same, as far as it
+        # can be known.
+        given = self._source
+        return type(given)(
+            given.conninfo,
+            kwargs=given.kwargs,
+            connection_class=given.connection_class,
+            min_size=given.min_size,
+            max_size=given.max_size,
+            open=False,
+            configure=getattr(given, "_configure", None),
+            reset=getattr(given, "_reset", None),
+            timeout=given.timeout,
+            max_waiting=given.max_waiting,
+            max_lifetime=given.max_lifetime,
+            max_idle=given.max_idle,
+            reconnect_timeout=given.reconnect_timeout,
+            num_workers=given.num_workers,
+        )
+
+
+# Never to be collected: the pools of a parent, in a child that was forked.
+_parents: list[Any] = []
+
+
+def _connect_timeout(source: str) -> float:
+    """Return how long connecting takes at most, in seconds.
+
+    Raises:
+        psycopg.ProgrammingError: it is no connection string.
+    """
+    given = conninfo_to_dict(source).get("connect_timeout")
+    seconds = float(given or os.environ.get("PGCONNECT_TIMEOUT") or _CONNECT_TIMEOUT)
+    return seconds if seconds > 0 else _NO_TIMEOUT
+
+
+def _settings(source: str, timeout: float) -> dict[str, Any]:
+    """Complete a connection string, with what it does not say itself."""
+    usual = {
+        "connect_timeout": int(timeout),
+        # A server that is switched off says no farewell, and a system tries to reach it
+        # for a quarter of an hour.
+        "tcp_user_timeout": int(timeout * 1000),
+        "keepalives_idle": _KEEPALIVE,
+        "keepalives_interval": _KEEPALIVE,
+        "client_encoding": "utf8",
+    }
+    given = conninfo_to_dict(source)
+    return {
+        "autocommit": True,
+        **{name: value for name, value in usual.items() if name not in given},
+    }

@@ -236,8 +236,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         signal.signal(number, _stop)
     try:
         store = _open_store(options.store)
-    except (ImportError, ValueError) as error:
+    except ValueError as error:
         parser.error(str(error))
+    except ImportError as error:
+        parser.error(f"{error}; pip install 'flipper-client[all]' brings every package")
     try:
         serve(store, options.host, options.port, _announce)
     finally:

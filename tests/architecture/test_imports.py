@@ -50,12 +50,12 @@ FLOORS = {
     "flipper.contrib.s3": DRIVERS,
     "flipper.contrib.postgresql": DRIVERS,
     "flipper.contrib.thrift": DRIVERS,
-    "flipper.contrib.thrift_server": DRIVERS,
     "flipper.contrib.cached": DRIVERS,
     "flipper.contrib.replicated": DRIVERS,
     "flipper.contrib.synced": DRIVERS,
     "flipper.contrib.failover": DRIVERS,
     "flipper.contrib.read_only": DRIVERS,
+    "flipper.contrib.thrift_server": EDGE,  # a program, which makes any store by name
     "flipper.integrations": EDGE,
     "flipper.testing": EDGE,
     "flipper.cli": EDGE,

@@ -15,6 +15,7 @@ from own_stores import SubclassStore
 
 import flipper
 from flipper import (
+    CachedFeatureFlagStore,
     Condition,
     FeatureFlagClient,
     FlagDoesNotExistError,
@@ -610,11 +611,13 @@ def test_a_pre_listener_that_raises_prevents_the_write(method: str) -> None:
     assert store.rows == before
 
 
+@pytest.mark.parametrize("stack", [lambda store: store, CachedFeatureFlagStore])
 @pytest.mark.parametrize("method", WRITES)
 def test_a_pre_listener_that_raises_leaves_a_memory_store_alone(
-    client: FeatureFlagClient, method: str
+    method: str, stack: Callable[[Any], Any]
 ) -> None:
     """Where objects are kept, changing them early would be the write itself."""
+    client = FeatureFlagClient(stack(MemoryFeatureFlagStore()))
     client.create("x", client_data={"first": 1})
     before = client.get_meta("x"), client.is_enabled("x")
     client.events.on(EventType[f"PRE_{method.upper()}"], f=fail)

@@ -104,6 +104,7 @@ class OldStyle:
     """Documents in a dict, written by the six methods only."""
 
     atomic = False
+    repetitions = 20
     kind: type[Any] = Subclass
 
     def make_store(self) -> Any:

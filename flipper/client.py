@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from .conditions.condition import Condition
+    from .contrib.atomic import Change
     from .contrib.interface import AbstractFeatureFlagStore
     from .contrib.last_known import LastKnownFlags
     from .events.emitter import IEventEmitter
@@ -248,9 +249,10 @@ class FeatureFlagClient:
         announced = {"is_enabled": is_enabled, "client_data": client_data}
         self._events.emit(EventType.PRE_CREATE, feature_name, **announced)
         with write_lock(self._store, feature_name):
-            self._store.create(
+            item = self._store.create(
                 feature_name, is_enabled=is_enabled, client_data=client_data
             )
+        self._source.learn(feature_name, item)
         self._events.emit(EventType.POST_CREATE, feature_name, **announced)
         return self.get(feature_name)
 
@@ -262,8 +264,7 @@ class FeatureFlagClient:
             FlagDoesNotExistError: there is no such flag.
         """
         self._events.emit(EventType.PRE_ENABLE, feature_name)
-        with write_lock(self._store, feature_name):
-            self._store.set(feature_name, True)  # Drop-in: by position
+        self._set(feature_name, is_enabled=True)
         self._events.emit(EventType.POST_ENABLE, feature_name)
 
     @flag_must_exist
@@ -274,8 +275,7 @@ class FeatureFlagClient:
             FlagDoesNotExistError: there is no such flag.
         """
         self._events.emit(EventType.PRE_DISABLE, feature_name)
-        with write_lock(self._store, feature_name):
-            self._store.set(feature_name, False)  # Drop-in: by position
+        self._set(feature_name, is_enabled=False)
         self._events.emit(EventType.POST_DISABLE, feature_name)
 
     @flag_must_exist
@@ -288,6 +288,7 @@ class FeatureFlagClient:
         self._events.emit(EventType.PRE_DESTROY, feature_name)
         with write_lock(self._store, feature_name):
             self._store.delete(feature_name)
+        self._source.learn(feature_name, None)
         self._events.emit(EventType.POST_DESTROY, feature_name)
 
     def set_client_data(
@@ -307,7 +308,8 @@ class FeatureFlagClient:
         check_client_data(feature_name, client_data)
         merged = {**before.meta["client_data"], **copy_containers(client_data or {})}
         self._events.emit(EventType.PRE_SET_CLIENT_DATA, feature_name, merged)
-        after = self._update_meta(feature_name, client_data=client_data)
+        given = copy_containers(client_data)
+        after = self._update_meta(feature_name, client_data=given)
         stored = after.meta["client_data"]
         self._events.emit(EventType.POST_SET_CLIENT_DATA, feature_name, stored)
 
@@ -327,7 +329,7 @@ class FeatureFlagClient:
             meta.conditions.append(condition)
             return item.replace(meta=meta)
 
-        update(self._store, feature_name, added)
+        self._update(feature_name, added)
         self._events.emit(EventType.POST_ADD_CONDITION, feature_name, condition)
 
     @flag_must_exist
@@ -387,7 +389,17 @@ class FeatureFlagClient:
             meta.update(**changes)
             return item.replace(meta=meta)
 
-        return update(self._store, feature_name, changed)
+        return self._update(feature_name, changed)
+
+    def _update(self, feature_name: str, change: Change) -> FeatureFlagStoreItem:
+        after = update(self._store, feature_name, change)
+        self._source.learn(feature_name, after)
+        return after
+
+    def _set(self, feature_name: str, *, is_enabled: bool) -> None:
+        with write_lock(self._store, feature_name):
+            self._store.set(feature_name, is_enabled)  # Drop-in: by position
+        self._source.learn_state(feature_name, is_enabled)
 
     def _after_failed_read(self, feature_name: Any, error: Exception) -> Any:
         """Return the last known state of a flag whose store has failed."""

@@ -34,8 +34,8 @@ class Reason(Enum):
 
 
 # The answer; who gave it: a check, a condition, a bucketer, or else the reason; the
-# bucket and the percentage. A plain tuple inside the library, since every question makes one;
-# who asks for an explanation gets it as an `Evaluation`.
+# bucket and the percentage. A plain tuple inside the library, since every question
+# makes one; who asks for an explanation gets it as an `Evaluation`.
 Decision = tuple[Any, Any, Any, Any]
 
 DISABLED: Decision = (False, Reason.DISABLED, None, None)

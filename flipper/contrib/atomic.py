@@ -45,6 +45,9 @@ ABSENT: Final = _Expectation("ABSENT")
 
 # What a caller may override, and `update` would then go round.
 _CALLS = ("get", "set", "set_meta")
+# What makes a class a way of updating, whose calls belong to it: `update` itself, and
+# the hooks of `AtomicFeatureFlagStore` and `DocumentFeatureFlagStore` that write.
+_WRITES = frozenset({"update", "_swap", "_replace"})
 
 
 class SupportsUpdate:
@@ -61,7 +64,7 @@ class SupportsUpdate:
         own = vars(cls)
         if "update" in own and not _changes_flags(own["update"]):
             cls._own_calls = ()
-        elif "update" in own or "_swap" in own:
+        elif not _WRITES.isdisjoint(own):
             cls._own_calls = tuple(getattr(cls, name, None) for name in _CALLS)
 
     def update(self, feature_name: str, change: Change) -> FeatureFlagStoreItem:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
 from .lru import make_lru
+from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem  # noqa: TC001
+from .storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
 from .util.fork import renew_after_fork
 from .wrapper import FeatureFlagStoreWrapper
 
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .atomic import Change
-    from .storage import FeatureFlagStoreItem
 
 T = TypeVar("T")
 

@@ -72,15 +72,10 @@ class ConsulFeatureFlagStore(DocumentFeatureFlagStore):
         finalize(self, self._copy.close)
         self._copy.be_followed()
 
-    def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
-        """Return the flag, or `None` if there is none, without a request."""
-        self._copy.be_followed()
-        return self.last_known(feature_name)
-
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag as the copy has it, or `None`."""
-        document = self._copy.documents.get(feature_name)
-        return None if document is None else self._decode(feature_name, document)
+        row = self._copy.rows.get(feature_name)
+        return None if row is None else self._decode(feature_name, row.document)
 
     def close(self) -> None:
         """Stop following; `get` and `list` answer as of now from then on.
@@ -104,28 +99,31 @@ class ConsulFeatureFlagStore(DocumentFeatureFlagStore):
         self.close()
 
     def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
-        if _fault(feature_name):
-            return None
-        _, row = self._consul.kv.get(self._prefix + feature_name)
-        if not row or not row["Value"]:
-            return None
-        return _as_bytes(row["Value"]), row["ModifyIndex"]
+        self._copy.be_followed()
+        return self._copy.rows.get(feature_name)
 
     def _replace(self, feature_name: str, document: bytes, expected: Any) -> bool:
-        key = self._key(feature_name)
+        fault = _fault(feature_name)
+        if fault:
+            raise InvalidArgumentError(
+                f"Feature {feature_name!r} cannot be stored in Consul: its name "
+                f"{fault}; use another name",
+                feature_name=feature_name,
+                value=feature_name,
+            )
+        key = self._prefix + feature_name
         if expected is ANY:
             self._consul.kv.put(key, document)
-            self._look(feature_name, document)
+            self._look(feature_name, document, is_done=True)
             return True
         # A number of its own for each write, which Consul keeps beside the value.
         mark = randbits(63)
         revision = 0 if expected is ABSENT else expected
         written = self._consul.kv.put(key, document, cas=revision, flags=mark)
-        row = self._look(feature_name, document if written else None)
-        if written:
-            return True
-        if row is None:
-            return False
+        # What comes too late begins again with what is there now.
+        row = self._look(feature_name, document, is_done=written)
+        if written or row is None:
+            return bool(written)
         if expected is ABSENT and not row["Value"]:  # no flag, but a key all the same
             return self._replace(feature_name, document, row["ModifyIndex"])
         # An HTTP client that repeats requests whose answer was lost: the write took
@@ -135,58 +133,67 @@ class ConsulFeatureFlagStore(DocumentFeatureFlagStore):
     def _remove(self, feature_name: str) -> None:
         if not _fault(feature_name):
             self._consul.kv.delete(self._prefix + feature_name)
-            self._look(feature_name, None)
+            self._look(feature_name, None, is_done=True)
 
     def _documents(self) -> Iterator[tuple[str, bytes]]:
         self._copy.be_followed()
-        for feature_name in sorted(self._copy.documents):
-            document = self._copy.documents.get(feature_name)
-            if document is not None:  # deleted since the names were read
-                yield feature_name, document
+        for feature_name in sorted(self._copy.rows):
+            row = self._copy.rows.get(feature_name)
+            if row is not None:  # deleted since the names were read
+                yield feature_name, row.document
 
     def _now(self) -> int:
         return now()
 
-    def _key(self, feature_name: str) -> str:
-        fault = _fault(feature_name)
-        if fault:
-            raise InvalidArgumentError(
-                f"Feature {feature_name!r} cannot be stored in Consul: its name "
-                f"{fault}; use another name",
-                feature_name=feature_name,
-                value=feature_name,
-            )
-        return self._prefix + feature_name
-
-    def _look(self, feature_name: str, written: bytes | None) -> Any:
-        """Put into the copy what is there after a write, and return the row."""
+    def _look(self, feature_name: str, document: bytes | None, *, is_done: bool) -> Any:
+        """Put into the copy what is there after a write, and return Consul's row."""
         # Race: what the thread is being told right now may be older than the write. The
         # index tells, and only reading gives the index of the write.
         try:
-            index, row = self._consul.kv.get(self._prefix + feature_name)
+            index, found = self._consul.kv.get(self._prefix + feature_name)
         except Exception:
-            # The write has been acknowledged all the same.
+            if not is_done:
+                raise
             logger.debug("A write could not be read again", exc_info=True)
-            self._copy.learn(feature_name, written, self._copy.index + 1)
+            row = None if document is None else _Row(document, _UNKNOWN)
+            self._copy.learn(feature_name, row, self._copy.index + 1)
             return None
-        if row and row["Value"]:
-            document = _as_bytes(row["Value"])
-            self._copy.learn(feature_name, document, int(row["ModifyIndex"]))
+        if found and found["Value"]:
+            row = _Row.of(found)
+            self._copy.learn(feature_name, row, row.revision)
         else:
             self._copy.learn(feature_name, None, int(index))
-        return row
+        return found
+
+
+class _Row(NamedTuple):
+    """A document, and what tells this version of it from others."""
+
+    document: bytes
+    revision: int
+
+    @classmethod
+    def of(cls, found: Any) -> _Row:
+        """Make it of what a client gives."""
+        value = found["Value"]
+        document = value.encode() if isinstance(value, str) else bytes(value)
+        return cls(document, int(found["ModifyIndex"]))
+
+
+# No row has it, so that a write begins with reading.
+_UNKNOWN: Final = 0
 
 
 class _Fact(NamedTuple):
     """What is known of one flag from a request of its own.
 
     Attributes:
-        document: the flag, or `None` for no flag.
+        row: its document, or `None` for no flag.
         since: the index at which it was so.
         asked: how many requests for all flags had been sent when this became known.
     """
 
-    document: bytes | None
+    row: _Row | None
     since: int
     asked: int
 
@@ -197,7 +204,7 @@ class _Copy:
     It knows nothing of the store, so that a store nobody holds is free to go.
 
     Attributes:
-        documents: by feature name; to be read only.
+        rows: the documents by feature name; to be read only.
         index: the index of the last change that is in it.
     """
 
@@ -205,25 +212,27 @@ class _Copy:
         self._consul = consul
         self._prefix = prefix
         self._wait = wait
-        self.documents: dict[str, bytes] = {}
+        self.rows: dict[str, _Row] = {}
         self.index = 0
         self._closed = threading.Event()
+        self._due = -inf  # when the thread is taken to hang
         self._begin()
         renew_after_fork(self)
 
     def _begin(self) -> None:
-        self._lock = threading.Lock()
+        # Reentrant: the garbage collector may close a copy whose thread holds it.
+        self._lock = threading.RLock()
         self._threads: list[threading.Thread] = []
         self._current: threading.Event | None = None  # of the thread that counts
-        self._due = -inf  # when the thread is taken to hang
         self._asked = 0
         self._facts: dict[str, _Fact] = {}
 
     def after_fork(self) -> None:
         """Be followed by a thread of this process, over connections of its own."""
+        self._begin()
         if not self._closed.is_set():
             self._closed = threading.Event()
-            self._begin()
+            self._due = -inf
         _renew_connections(self._consul)
 
     def be_followed(self) -> None:
@@ -241,14 +250,14 @@ class _Copy:
             self._current = None
             self._due = inf
 
-    def learn(self, feature_name: str, document: bytes | None, since: int) -> None:
+    def learn(self, feature_name: str, row: _Row | None, since: int) -> None:
         """Take in what is known of one flag, unless something newer is known."""
         with self._lock:
             known = self._facts.get(feature_name)
             if since <= self.index or (known is not None and since < known.since):
                 return
-            self._facts[feature_name] = _Fact(document, since, self._asked)
-            _put(self.documents, feature_name, document)
+            self._facts[feature_name] = _Fact(row, since, self._asked)
+            _put(self.rows, feature_name, row)
 
     def _start(self) -> None:
         with self._lock:
@@ -289,27 +298,20 @@ class _Copy:
                 self._asked += 1
             began = monotonic()
             try:
-                # Without an index, as after an error, it is answered at once.
-                got, rows = self._consul.kv.get(
-                    self._prefix,
-                    index=str(index) if index > 0 else None,
-                    recurse=True,
-                    wait=f"{self._wait}s",
-                )
-                found, documents = int(got), self._documents_of(rows)
+                found, rows = self._ask(index)
             except Exception as error:  # noqa: BLE001  (logged, tried again)
                 failures += 1
                 self._log_failure(error, failures, answered)
                 index = 0
                 pause = uniform(0.5, 1) * _growing(failures, _LONGEST_PAUSE_AFTER_ERROR)  # noqa: S311
             else:
-                if not self._take(found, documents, answered):
+                if not self._take(found, rows, answered):
                     return
                 if failures:
                     logger.info("Consul answers again")
                 failures = 0
                 took = monotonic() - began
-                # An answer without news that did not wait: a server that cannot.
+                # No news, and not waited for any: a server, or a double, that cannot.
                 unchanged = unchanged + 1 if found == index and took < 1 else 0
                 pause = _growing(unchanged, _LONGEST_PAUSE_WITHOUT_NEWS) - took
                 # An index that goes backwards belongs to another history: begin anew.
@@ -319,7 +321,7 @@ class _Copy:
                 self._closed.wait(pause)
 
     def _take(
-        self, index: int, documents: dict[str, bytes], answered: threading.Event
+        self, index: int, rows: dict[str, _Row], answered: threading.Event
     ) -> bool:
         """Replace the copy, unless another thread does that by now; tell if so."""
         with self._lock:
@@ -333,19 +335,26 @@ class _Copy:
                 if fact.asked == self._asked and fact.since > index
             }
             for feature_name, fact in self._facts.items():
-                _put(documents, feature_name, fact.document)
-            self.documents = documents
+                _put(rows, feature_name, fact.row)
+            self.rows = rows
             self.index = index
             return True
 
-    def _documents_of(self, rows: Any) -> dict[str, bytes]:
-        documents = {}
-        for row in rows or ():
-            key, value = row["Key"], row["Value"]
+    def _ask(self, index: int) -> tuple[int, dict[str, _Row]]:
+        """Wait for what comes after an index; without one be answered at once."""
+        found, answer = self._consul.kv.get(
+            self._prefix,
+            index=str(index) if index > 0 else None,
+            recurse=True,
+            wait=f"{self._wait}s",
+        )
+        rows = {}
+        for row in answer or ():
+            key = row["Key"]
             # Without a value it is a folder, and the base key itself is one.
-            if value and key.startswith(self._prefix) and key != self._prefix:
-                documents[key[len(self._prefix) :]] = _as_bytes(value)
-        return documents
+            if row["Value"] and key.startswith(self._prefix) and key != self._prefix:
+                rows[key[len(self._prefix) :]] = _Row.of(row)
+        return int(found), rows
 
     def _log_failure(
         self, error: Exception, failures: int, answered: threading.Event
@@ -360,26 +369,16 @@ class _Copy:
         )
 
 
-def _put(
-    documents: dict[str, bytes], feature_name: str, document: bytes | None
-) -> None:
-    if document is None:
-        documents.pop(feature_name, None)
+def _put(rows: dict[str, _Row], feature_name: str, row: _Row | None) -> None:
+    if row is None:
+        rows.pop(feature_name, None)
     else:
-        documents[feature_name] = document
-
-
-def _as_bytes(value: Any) -> bytes:
-    return value.encode() if isinstance(value, str) else bytes(value)
+        rows[feature_name] = row
 
 
 def _growing(times: int, longest: float) -> float:
-    """Return a pause in seconds that doubles each time."""
-    return (
-        min(longest, _FIRST_PAUSE * 2.0 ** min(times - 1, 10))
-        if times
-        else _FIRST_PAUSE
-    )
+    """Return a pause in seconds that doubles from the second time on."""
+    return min(longest, _FIRST_PAUSE * 2.0 ** max(0, min(times - 1, 10)))
 
 
 def _fault(feature_name: str) -> str | None:

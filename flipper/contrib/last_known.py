@@ -7,10 +7,10 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
+from .storage import FeatureFlagStoreItem
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from .storage import FeatureFlagStoreItem
 
 REMEMBERED: Final = 10_000
 """How many flags are remembered at most."""
@@ -32,8 +32,11 @@ class SupportsLastKnown:
         """Return the flag as last read or written, or `None`, without I/O."""
         raise NotImplementedError
 
-    def forget(self, feature_name: str) -> None:
-        """Hear that the flag was written; nothing to do for who wrote it himself."""
+    def learn(self, feature_name: str, item: Any) -> None:
+        """Hear what was written; nothing to do for a store, which wrote it itself."""
+
+    def learn_state(self, feature_name: str, is_enabled: bool) -> None:
+        """Hear which state was written; nothing to do for a store either."""
 
 
 class LastKnownFlags(SupportsLastKnown):
@@ -53,18 +56,32 @@ class LastKnownFlags(SupportsLastKnown):
         if item is None:
             items.pop(feature_name, None)
         elif items.get(feature_name) is not item:
-            if feature_name not in items:
-                make_room(items)
-            items[feature_name] = item
+            self._remember(feature_name, item)
         return item
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return what the store gave last for this name."""
         return self._items.get(feature_name)
 
-    def forget(self, feature_name: str) -> None:
-        """Let go what was known before a write: it must not come back by a failure."""
-        self._items.pop(feature_name, None)
+    def learn(self, feature_name: str, item: Any) -> None:
+        """Take in what was written: what was known must not come back by a failure."""
+        if isinstance(item, FeatureFlagStoreItem):
+            self._remember(feature_name, item)
+        else:
+            self._items.pop(feature_name, None)
+
+    def learn_state(self, feature_name: str, is_enabled: bool) -> None:
+        """Take in which state was written, where the rest of the flag is known."""
+        known = self._items.get(feature_name)
+        changed = type(known) is FeatureFlagStoreItem
+        self.learn(
+            feature_name, known.replace(is_enabled=is_enabled) if changed else None
+        )
+
+    def _remember(self, feature_name: str, item: FeatureFlagStoreItem) -> None:
+        if feature_name not in self._items:
+            make_room(self._items)
+        self._items[feature_name] = item
 
 
 def remembering(store: Any) -> LastKnownFlags:
@@ -121,9 +138,13 @@ class Rest:
         """Return what the store knows."""
         return self._source.last_known(feature_name)  # type: ignore[no-any-return]
 
-    def forget(self, feature_name: str) -> None:
+    def learn(self, feature_name: str, item: Any) -> None:
         """Pass it on."""
-        self._source.forget(feature_name)
+        self._source.learn(feature_name, item)
+
+    def learn_state(self, feature_name: str, is_enabled: bool) -> None:
+        """Pass it on."""
+        self._source.learn_state(feature_name, is_enabled)
 
 
 def make_room(items: dict[Any, Any]) -> None:

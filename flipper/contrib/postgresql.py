@@ -24,8 +24,9 @@ from .util.fork import renew_after_fork
 
 # It is in the way of nobody who has not got it, nor where its library libpq is missing.
 try:
-    from psycopg import Connection, connect, errors, sql
+    from psycopg import Connection, Cursor, connect, errors, sql
     from psycopg.conninfo import conninfo_to_dict
+    from psycopg.rows import tuple_row
     from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 except ImportError:
     POSTGRES_ENABLED = False
@@ -33,7 +34,7 @@ else:
     POSTGRES_ENABLED = True
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from typing_extensions import Self
@@ -71,10 +72,7 @@ _LIMIT_SQL: Final = """
 """
 
 _LONGEST_WAIT_FOR_A_LOCK: Final = "3s"  # which others who use the table wait for, too
-_BATCHES: Final = (
-    100,
-    1000,
-)  # rows of the first statement of `list`, and of the others
+_BATCHES: Final = (100, 1000)  # rows of the first statement of a list, of the others
 _LARGEST_POOL: Final = 10
 # All in seconds.
 _CONNECT_TIMEOUT: Final = 5.0  # where none is given
@@ -208,6 +206,21 @@ class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
         document = bytes(rows[0][0])
         return document, document
 
+    def _write(
+        self,
+        feature_name: str,
+        change: Callable[[FeatureFlagStoreItem], FeatureFlagStoreItem],
+        make: Callable[[], FeatureFlagStoreItem] | None = None,
+    ) -> FeatureFlagStoreItem:
+        # A flag has mostly been read just before it is written: a statement less.
+        known = self._decoded.get(feature_name)
+        if known is not None:
+            after = change(self._decode(feature_name, known[0]))
+            # Race: others may have written since; `_swap` notices.
+            if self._swap(after, known[0]):
+                return after
+        return super()._write(feature_name, change, make)
+
     def _replace(self, feature_name: str, document: bytes, expected: Any) -> bool:
         if expected is not ANY and expected is not ABSENT:
             update = (document, feature_name, expected)
@@ -252,18 +265,19 @@ class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
         """Read rows; a second time if the connection breaks meanwhile."""
         with self._connections.lend() as connection:
             try:
-                return _rows(connection, statement, parameters, prepare)
+                return _rows(connection, statement, parameters, prepare=prepare)
             except errors.OperationalError as error:
                 if not _is_lost(connection, error):
                     raise
         with self._connections.lend() as connection:
-            return _rows(connection, statement, parameters, prepare)
+            return _rows(connection, statement, parameters, prepare=prepare)
 
     def _execute(self, statement: str, parameters: tuple[Any, ...]) -> bool:
         """Write, and tell whether there was a row to be written."""
         # Never prepared: behind such a pooler that might be another's statement.
-        with self._connections.lend() as connection:
-            return connection.execute(statement, parameters, prepare=False).rowcount > 0
+        with self._connections.lend() as connection, Cursor(connection) as cursor:
+            cursor.execute(statement, parameters, prepare=False)
+            return cursor.rowcount > 0
 
     def _statement(self, template: str, *, plain: bool = False) -> str:
         """Fill in the names; those of a `plain` statement are without parameters."""
@@ -276,10 +290,8 @@ class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
     def _limits(self, connection: Connection[Any]) -> list_[int | None]:
         """Give the length of names that the table takes, nothing if there is none."""
         table = sql.Identifier(self._table).as_string(None)
-        found = connection.execute(
-            _LIMIT_SQL, (table, self._name_column), prepare=False
-        )
-        return [limit for (limit,) in found]
+        rows = _rows(connection, _LIMIT_SQL, (table, self._name_column), prepare=False)
+        return [limit for (limit,) in rows]
 
     def _widen(self, connection: Connection[Any]) -> None:
         try:
@@ -313,16 +325,23 @@ list_ = list  # inside the class, `list` is the method
 
 
 def _rows(
-    connection: Connection[Any], statement: str, parameters: Any, prepare: bool | None
+    connection: Connection[Any],
+    statement: str,
+    parameters: Any,
+    *,
+    prepare: bool | None,
 ) -> list[Any]:
-    try:
-        found = connection.execute(statement, parameters, prepare=prepare, binary=True)
-    except (errors.InvalidSqlStatementName, errors.DuplicatePreparedStatement):
-        # A pooler such as PgBouncer stands between, and gives each statement to
-        # another session of the server.
-        connection.prepare_threshold = None
-        found = connection.execute(statement, parameters, binary=True)
-    return found.fetchall()
+    # Not by a method of the connection, which in a pool that was given may make
+    # cursors of other kinds, and rows that are dicts.
+    with Cursor(connection, row_factory=tuple_row) as cursor:
+        try:
+            cursor.execute(statement, parameters, prepare=prepare, binary=True)
+        except (errors.InvalidSqlStatementName, errors.DuplicatePreparedStatement):
+            # A pooler such as PgBouncer stands between, and gives each statement to
+            # another session of the server.
+            connection.prepare_threshold = None
+            cursor.execute(statement, parameters, prepare=False, binary=True)
+        return cursor.fetchall()
 
 
 def _is_lost(connection: Connection[Any], error: Any) -> bool:
@@ -378,8 +397,9 @@ class _Connections:
         if self._closing is not None:
             self._closing.detach()
             self._closing = None
-        _parents.append(self._pool)
-        self._pool = None
+        if self._pool is not None:
+            _parents.append(self._pool)
+            self._pool = None
 
     @contextmanager
     def lend(self) -> Iterator[Connection[Any]]:
@@ -447,7 +467,7 @@ class _Connections:
             return ConnectionPool(
                 self._source,
                 kwargs=self._settings,
-                min_size=0,
+                min_size=1,
                 max_size=_LARGEST_POOL,
                 open=False,
                 name="flipper",

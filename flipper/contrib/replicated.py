@@ -11,6 +11,8 @@ from weakref import finalize
 
 from .interface import AbstractFeatureFlagStore
 from .replica import Replica
+from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem  # noqa: TC001
+from .storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta  # noqa: TC001
 from .util.containers import copy_containers
 from .util.fork import renew_after_fork
 from .wrapper import FeatureFlagStoreWrapper
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
     from .atomic import Change
     from .replica import ReplicaStatus
-    from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 
     # A replica, whether it had nothing else to do, and what is set once it is level.
     _Wait = tuple[Replica, bool, threading.Event]

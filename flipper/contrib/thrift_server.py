@@ -12,6 +12,7 @@ import argparse
 import json
 import logging
 import signal
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -240,11 +241,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(str(error))
     except ImportError as error:
         parser.error(f"{error}; pip install 'flipper-client[all]' brings every package")
+    failures: list[Exception] = []
+
+    def run() -> None:
+        try:
+            serve(store, options.host, options.port, _announce)
+        except Exception as error:
+            failures.append(error)
+
+    server = threading.Thread(target=run, daemon=True)
+    server.start()
     try:
-        serve(store, options.host, options.port, _announce)
+        # Race: a signal that comes just before the main thread begins to wait does not
+        # end the waiting, so that may not last. Waiting for clients would.
+        while server.is_alive():
+            server.join(0.5)
     finally:
         if hasattr(store, "close"):
             store.close()
+    parser.error(f"cannot listen on {options.host}:{options.port}: {failures[0]}")
 
 
 def _stop(_number: int, _frame: object) -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .atomic import SupportsUpdate, update, write_lock
@@ -39,10 +38,12 @@ class FeatureFlagStoreWrapper(
         client_data: dict[str, Any] | None = None,
     ) -> FeatureFlagStoreItem:
         """Write a new flag over whatever was there, and return it."""
-        with self._writing(feature_name):
-            return self._store.create(  # type: ignore[no-any-return]
+        with write_lock(self._store, feature_name):
+            item: FeatureFlagStoreItem = self._store.create(
                 feature_name, is_enabled=is_enabled, client_data=client_data
             )
+        self._reader.learn(feature_name, item)
+        return item
 
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag, or `None` if there is none."""
@@ -50,13 +51,15 @@ class FeatureFlagStoreWrapper(
 
     def set(self, feature_name: str, is_enabled: bool) -> None:
         """Change the state and keep the metadata; create the flag if it is missing."""
-        with self._writing(feature_name):
+        with write_lock(self._store, feature_name):
             self._store.set(feature_name, is_enabled)
+        self._reader.learn_state(feature_name, is_enabled)
 
     def delete(self, feature_name: str) -> None:
         """Remove the flag, if it is there."""
-        with self._writing(feature_name):
+        with write_lock(self._store, feature_name):
             self._store.delete(feature_name)
+        self._reader.learn(feature_name, None)
 
     def list(
         self, limit: int | None = None, offset: int = 0
@@ -70,13 +73,15 @@ class FeatureFlagStoreWrapper(
         Raises:
             FlagDoesNotExistError: there is no such flag.
         """
-        with self._writing(feature_name):
+        with write_lock(self._store, feature_name):
             self._store.set_meta(feature_name, meta)
+        self._reader.learn(feature_name, None)
 
     def update(self, feature_name: str, change: Change) -> FeatureFlagStoreItem:
         """Replace a flag by what `change` makes of it, and return that."""
-        with self._writing(feature_name):
-            return update(self._store, feature_name, change)
+        after = update(self._store, feature_name, change)
+        self._reader.learn(feature_name, after)
+        return after
 
     @property
     def away_errors(self) -> tuple[type[Exception], ...]:
@@ -86,10 +91,3 @@ class FeatureFlagStoreWrapper(
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag as the inner store gave it last, or `None`."""
         return self._reader.last_known(feature_name)
-
-    @contextmanager
-    def _writing(self, feature_name: str) -> Iterator[None]:
-        """Write a flag of the inner store in here."""
-        with write_lock(self._store, feature_name):
-            yield
-        self._reader.forget(feature_name)

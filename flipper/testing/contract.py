@@ -12,7 +12,7 @@ import json
 import threading
 from functools import partial
 from time import monotonic, sleep, time
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import pytest
 
@@ -40,7 +40,9 @@ from .samples import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+
+T = TypeVar("T")
 
 WRITERS = 8
 """How many threads write at once."""
@@ -130,18 +132,17 @@ class StoreContract:
         def let(
             write: Callable[[AtomicFeatureFlagStore], object], times: int = 1
         ) -> Any:
-            load, left = raced._load, [times]
+            swap, left = raced._swap, [times]
 
-            def racing_load(feature_name: str) -> Any:
-                loaded = load(feature_name)
+            def racing_swap(item: FeatureFlagStoreItem, expected: Any) -> bool:
                 if left[0] > 0:
                     left[0] -= 1
                     with monkeypatch.context() as alone:
-                        alone.setattr(raced, "_load", load)
+                        alone.setattr(raced, "_swap", swap)
                         write(raced)
-                return loaded
+                return swap(item, expected)
 
-            monkeypatch.setattr(raced, "_load", racing_load)
+            monkeypatch.setattr(raced, "_swap", racing_swap)
             return raced
 
         return let
@@ -383,12 +384,10 @@ class StoreContract:
 
     # -- names -------------------------------------------------------------------------
 
-    @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
-    def test_any_text_names_a_flag(self, store: Any, name: str) -> None:
+    def test_any_text_names_a_flag(self, store: Any) -> None:
         """Applications name flags as they please, not as a database does."""
-        if name in self.refused_names:
-            pytest.skip("the backend refuses this name")
-        self._live_a_life(store, name)
+        possible = self._possible_names()
+        for_each(possible, lambda _, name: self._live_a_life(store, name))
 
     def test_a_long_name_names_a_flag(self, store: Any) -> None:
         """A name that is cut is another flag's."""
@@ -400,13 +399,17 @@ class StoreContract:
 
     def test_names_that_look_alike_are_different_flags(self, store: Any) -> None:
         """No name is changed on its way, so none can meet another."""
-        every = [name for name in NAMES.values() if name not in self.refused_names]
+        every = list(self._possible_names().values())
         for name in every:
             store.create(name, client_data={"name": name})
         assert sorted(names(store.list())) == sorted(every)
         for name in every:
             assert store.get(name).feature_name == name
             assert store.get(name).meta["client_data"] == {"name": name}
+
+    def _possible_names(self) -> dict[str, str]:
+        refused = self.refused_names
+        return {kind: name for kind, name in NAMES.items() if name not in refused}
 
     def _live_a_life(self, store: Any, name: str) -> None:
         store.create(name)
@@ -415,10 +418,10 @@ class StoreContract:
         item = store.get(name)
         assert (item.feature_name, item.raw_is_enabled) == (name, True)
         assert item.meta["client_data"] == {"a": 1}
-        assert names(store.list()) == [name]
+        assert names(store.list()).count(name) == 1
         store.delete(name)
         assert store.get(name) is None
-        assert names(store.list()) == []
+        assert name not in names(store.list())
         with pytest.raises(FlagDoesNotExistError):
             store.set_meta(name, FeatureFlagStoreMeta(1))
 
@@ -437,18 +440,20 @@ class StoreContract:
                 CLIENT_DATA, sort_keys=True
             )
 
-    @pytest.mark.parametrize("condition", CONDITIONS.values(), ids=CONDITIONS)
-    def test_a_condition_comes_back_as_it_was(
-        self, store: Any, client: FeatureFlagClient, condition: Condition
+    def test_conditions_come_back_as_they_were(
+        self, store: Any, client: FeatureFlagClient
     ) -> None:
         """A check that changes on its way opens a flag to others than was meant."""
-        client.create("f", is_enabled=True)
-        client.add_condition("f", condition)
-        assert plain(store.get("f"))["checks"] == checks(condition.to_dict())
-        same = FeatureFlagStoreItem(
-            "f", True, FeatureFlagStoreMeta(1, None, [condition])
-        )
-        assert answers(store.get("f")) == answers(same)
+
+        def keep(_: str, condition: Condition) -> None:
+            client.create("f", is_enabled=True)
+            client.add_condition("f", condition)
+            assert plain(store.get("f"))["checks"] == checks(condition.to_dict())
+            meta = FeatureFlagStoreMeta(1, None, [condition])
+            same = FeatureFlagStoreItem("f", True, meta)
+            assert answers(store.get("f")) == answers(same)
+
+        for_each(CONDITIONS, keep)
 
     def test_conditions_keep_their_order(
         self, store: Any, client: FeatureFlagClient
@@ -460,18 +465,22 @@ class StoreContract:
         expected = [check for each in every for check in checks(each.to_dict())]
         assert plain(store.get("f"))["checks"] == expected
 
-    @pytest.mark.parametrize("bucketer", BUCKETERS.values(), ids=BUCKETERS)
-    def test_a_bucketer_comes_back_as_it_was(
-        self, store: Any, client: FeatureFlagClient, bucketer: Any
+    def test_bucketers_come_back_as_they_were(
+        self, store: Any, client: FeatureFlagClient
     ) -> None:
         """Who is in a rollout must not change because it was stored."""
-        client.create("f", is_enabled=True)
-        client.set_bucketer("f", bucketer)
-        assert store.get("f").meta["bucketer"] == bucketer.to_dict()
-        if bucketer.get_type() == "ConsistentHashPercentageBucketer":
-            for user in range(100):
-                expected = bucketer.check(user_id=user)
-                assert client.is_enabled("f", user_id=user) is expected
+
+        def keep(_: str, bucketer: Any) -> None:
+            client.create("f", is_enabled=True)
+            client.set_bucketer("f", bucketer)
+            assert store.get("f").meta["bucketer"] == bucketer.to_dict()
+            if bucketer.get_type() == "ConsistentHashPercentageBucketer":
+                users = range(100)
+                expected = [bucketer.check(user_id=user) for user in users]
+                item = store.get("f")
+                assert [item.is_enabled(user_id=user) for user in users] == expected
+
+        for_each(BUCKETERS, keep)
 
     def test_the_created_date_stays(
         self, store: Any, client: FeatureFlagClient
@@ -704,17 +713,16 @@ class StoreContract:
         assert client.is_enabled("X", a=2)
         assert not client.is_enabled("X", a=1)
 
-    @pytest.mark.parametrize(
-        "document", FOREIGN_DOCUMENTS.values(), ids=FOREIGN_DOCUMENTS
-    )
-    def test_a_document_may_be_written_in_other_ways(
-        self, store: Any, document: bytes
-    ) -> None:
+    def test_a_document_may_be_written_in_other_ways(self, store: Any) -> None:
         """JSON is JSON, whoever wrote it."""
-        self.write_document(store, "X", document)
-        assert plain(store.get("X")) == plain(
-            FeatureFlagStoreItem.deserialize(DOCUMENT)
-        )
+        expected = plain(FeatureFlagStoreItem.deserialize(DOCUMENT))
+
+        def read(name: str, document: bytes) -> None:
+            named = document.replace(b'"X"', json.dumps(name).encode())
+            self.write_document(store, name, named)
+            assert plain(store.get(name)) == {**expected, "feature_name": name}
+
+        for_each(FOREIGN_DOCUMENTS, read)
 
     def test_reading_writes_nothing(
         self, store: Any, client: FeatureFlagClient
@@ -729,56 +737,54 @@ class StoreContract:
         client.get_meta("X")
         assert self.read_document(store, "X") == document
 
-    @pytest.mark.parametrize(
-        "document", BROKEN_DOCUMENTS.values(), ids=BROKEN_DOCUMENTS
-    )
     def test_a_broken_document_is_an_error_where_it_is_read(
-        self, store: Any, client: FeatureFlagClient, document: bytes
+        self, store: Any, client: FeatureFlagClient
     ) -> None:
         """A flag that cannot be read is never on by itself, and never written over."""
-        self.write_document(store, "broken", document)
-        with pytest.raises(InvalidFlagDataError):
-            store.get("broken")
         asking = FeatureFlagClient(store)
-        assert asking.is_enabled("broken") is False
-        assert asking.is_enabled("broken", default=True) is True
-        for write in (
-            lambda: client.get_meta("broken"),
-            lambda: client.enable("broken"),
-            lambda: client.add_condition("broken", Condition(a=1)),
-            lambda: store.set("broken", True),
-            lambda: store.set_meta("broken", FeatureFlagStoreMeta(1)),
-        ):
-            with pytest.raises(InvalidFlagDataError):
-                write()
-        assert self.read_document(store, "broken") == document
 
-    @pytest.mark.parametrize(
-        "document", BROKEN_DOCUMENTS.values(), ids=BROKEN_DOCUMENTS
-    )
-    def test_a_broken_document_does_not_hide_the_others(
-        self, store: Any, document: bytes
-    ) -> None:
+        def refuse(name: str, document: bytes) -> None:
+            self.write_document(store, name, document)
+            with pytest.raises(InvalidFlagDataError):
+                store.get(name)
+            assert asking.is_enabled(name) is False
+            assert asking.is_enabled(name, default=True) is True
+            for write in (
+                lambda: client.get_meta(name),
+                lambda: client.enable(name),
+                lambda: client.add_condition(name, Condition(a=1)),
+                lambda: store.set(name, True),
+                lambda: store.set_meta(name, FeatureFlagStoreMeta(1)),
+            ):
+                with pytest.raises(InvalidFlagDataError):
+                    write()
+            assert self.read_document(store, name) == document
+
+        for_each(BROKEN_DOCUMENTS, refuse)
+
+    def test_broken_documents_do_not_hide_the_others(self, store: Any) -> None:
         """One bad document must not take the overview away."""
         every = self._create_many(store, 3)
-        self.write_document(store, "broken", document)
-        assert sorted(names(store.list())) == every
 
-    @pytest.mark.parametrize(
-        "document", BROKEN_DOCUMENTS.values(), ids=BROKEN_DOCUMENTS
-    )
-    def test_a_broken_document_is_replaced_and_removed(
-        self, store: Any, document: bytes
-    ) -> None:
+        def leave_out(name: str, document: bytes) -> None:
+            self.write_document(store, name, document)
+            assert sorted(names(store.list())) == every
+
+        for_each(BROKEN_DOCUMENTS, leave_out)
+
+    def test_broken_documents_are_replaced_and_removed(self, store: Any) -> None:
         """There is a way out, without a tool of the backend."""
-        self.write_document(store, "broken", document)
-        store.create("broken", is_enabled=True)
-        assert store.get("broken").raw_is_enabled is True
-        store.delete("broken")
-        self.write_document(store, "other", document)
-        store.delete("other")
-        assert store.get("other") is None
-        assert self.read_document(store, "other") is None
+
+        def repair(name: str, document: bytes) -> None:
+            self.write_document(store, name, document)
+            store.create(name, is_enabled=True)
+            assert store.get(name).raw_is_enabled is True
+            self.write_document(store, f"{name}-2", document)
+            store.delete(f"{name}-2")
+            assert store.get(f"{name}-2") is None
+            assert self.read_document(store, f"{name}-2") is None
+
+        for_each(BROKEN_DOCUMENTS, repair)
 
     # -- threads -----------------------------------------------------------------------
 
@@ -992,7 +998,7 @@ class StoreContract:
             update(store, "f", adding(condition=Condition(a=1)))
         assert (caught.value.feature_name, caught.value.attempts) == ("f", 4)
         assert plain(raced.get("f"))["checks"] == []
-        assert next(count) == 4
+        assert next(count) in (4, 5)  # a store may begin with what it knows
 
     # -- several processes -------------------------------------------------------------
 
@@ -1052,6 +1058,19 @@ class StoreContract:
 
 class Cancelled(Exception):  # noqa: N818  (no error of the store)
     """Raised in the middle of a write, by the test."""
+
+
+def for_each(cases: Mapping[str, T], check: Callable[[str, T], None]) -> None:
+    """Check every case, and fail with all that fail, by their names."""
+    failures: dict[str, Exception] = {}
+    for name, case in cases.items():
+        try:
+            check(name, case)
+        except Exception as error:  # noqa: BLE001  (raised below)
+            failures[name] = error
+    for first in failures.values():
+        told = [f"{name}: {type(e).__name__}: {e}" for name, e in failures.items()]
+        raise AssertionError("\n\n".join(told)) from first
 
 
 def innermost(store: Any) -> Any:

@@ -7,20 +7,43 @@ name is what `make contract STORE=name` looks for, in capitals or not.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
-from flipper.contrib.cached import CachedFeatureFlagStore
+import consul
+import fakeredis
+import psycopg
+import pytest
+import redis
+from thrift.protocol.TBinaryProtocol import TBinaryProtocol
+from thrift.transport.TSocket import TSocket
+from thrift.transport.TTransport import TBufferedTransport
+
+from flipper import (
+    CachedFeatureFlagStore,
+    ConsulFeatureFlagStore,
+    FlagDoesNotExistError,
+    MemoryFeatureFlagStore,
+    PostgreSQLFeatureFlagStore,
+    RedisFeatureFlagStore,
+    ReplicatedFeatureFlagStore,
+    S3FeatureFlagStore,
+    ThriftRPCFeatureFlagStore,
+)
 from flipper.contrib.interface import AbstractFeatureFlagStore
-from flipper.contrib.memory import MemoryFeatureFlagStore
-from flipper.contrib.replicated import ReplicatedFeatureFlagStore
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.contrib.util.date import now
 from flipper.contrib.wrapper import FeatureFlagStoreWrapper
-from flipper.exceptions import FlagDoesNotExistError, InvalidFlagDataError
-from flipper.testing.contract import innermost
+from flipper.exceptions import InvalidFlagDataError
+from flipper.testing.contract import eventually, innermost
+from flipper_thrift.python.feature_flag_store import FeatureFlagStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from conftest import ThriftService
+    from servers import ConsulServer, RedisServer
 
 
 class Duck:
@@ -130,6 +153,182 @@ class DuckTyped(OldStyle):
     kind = Duck
 
 
+class FakeRedis:
+    """Strings in a double of a Redis, as applications have it in their tests."""
+
+    atomic = True
+    repetitions = 20
+
+    @pytest.fixture(autouse=True)
+    def _connect(self) -> None:
+        self.redis = fakeredis.FakeRedis()
+
+    def make_store(self) -> Any:
+        """Make a store under a key of its own."""
+        return RedisFeatureFlagStore(self.redis, base_key=f"contract-{uuid4().hex}")
+
+    def open_again(self, store: Any) -> Any:
+        """Make another with the same key."""
+        return RedisFeatureFlagStore(self.redis, base_key=innermost(store).base_key)
+
+    def write_document(self, store: Any, feature_name: str, document: bytes) -> None:
+        """Write a string."""
+        self.redis.set(f"{innermost(store).base_key}/{feature_name}", document)
+
+    def read_document(self, store: Any, feature_name: str) -> bytes | None:
+        """Read a string."""
+        return self.redis.get(f"{innermost(store).base_key}/{feature_name}")
+
+
+@pytest.mark.redis
+class Redis(FakeRedis):
+    """Strings in a Redis server."""
+
+    @pytest.fixture(autouse=True)
+    def _connect(self, redis_server: RedisServer) -> Iterator[None]:
+        with contextlib.closing(redis.Redis.from_url(redis_server.url)) as self.redis:
+            yield
+
+
+@pytest.mark.consul
+class Consul:
+    """Keys in a Consul server, followed by a copy."""
+
+    atomic = True
+    repetitions = 10
+    refused_names = ("/a", "a//b", ".", "../a", "a\nb", "a\tb")
+
+    @pytest.fixture(autouse=True)
+    def _connect(self, consul_server: ConsulServer) -> None:
+        self.consul = consul.Consul(consul_server.host, consul_server.port)
+
+    def make_store(self) -> Any:
+        """Make a store under a key of its own."""
+        return ConsulFeatureFlagStore(self.consul, base_key=f"contract-{uuid4().hex}")
+
+    def close_store(self, store: Any) -> None:
+        """End its thread."""
+        store.close()
+
+    def open_again(self, store: Any) -> Any:
+        """Make another with the same key."""
+        return ConsulFeatureFlagStore(self.consul, base_key=innermost(store).base_key)
+
+    def write_document(self, store: Any, feature_name: str, document: bytes) -> None:
+        """Write a value, and wait until the copy has it."""
+        store = innermost(store)
+        self.consul.kv.put(f"{store.base_key}/{feature_name}", document)
+        eventually(lambda: store._copy.documents.get(feature_name) == document)
+
+    def read_document(self, store: Any, feature_name: str) -> bytes | None:
+        """Read a value."""
+        key = f"{innermost(store).base_key}/{feature_name}"
+        row = self.consul.kv.get(key)[1]
+        return None if row is None else row["Value"]
+
+
+@pytest.mark.postgres
+class PostgreSQL:
+    """Rows in a PostgreSQL server."""
+
+    atomic = True
+    repetitions = 10
+
+    @pytest.fixture(autouse=True)
+    def _connect(self, postgres_conninfo: str) -> Iterator[None]:
+        self.conninfo = postgres_conninfo
+        with psycopg.connect(postgres_conninfo, autocommit=True) as self.connection:
+            yield
+
+    def make_store(self) -> Any:
+        """Make a store with an empty table."""
+        self.connection.execute("DROP TABLE IF EXISTS feature_flags")
+        return PostgreSQLFeatureFlagStore(self.conninfo)
+
+    def close_store(self, store: Any) -> None:
+        """Close its connections."""
+        store.close()
+
+    def open_again(self, store: Any) -> Any:
+        """Make another with the same table."""
+        return PostgreSQLFeatureFlagStore(self.conninfo)
+
+    def write_document(self, store: Any, feature_name: str, document: bytes) -> None:
+        """Write a row."""
+        self.connection.execute(
+            "INSERT INTO feature_flags VALUES (%s, %s)", (feature_name, document)
+        )
+
+    def read_document(self, store: Any, feature_name: str) -> bytes | None:
+        """Read a row."""
+        row = self.connection.execute(
+            "SELECT item FROM feature_flags WHERE name = %s", (feature_name,)
+        ).fetchone()
+        return None if row is None else bytes(row[0])
+
+
+@pytest.mark.s3
+class S3:
+    """Objects in an S3 server."""
+
+    atomic = True
+    repetitions = 4
+
+    @pytest.fixture(autouse=True)
+    def _connect(self, s3_client: Any, s3_bucket: str) -> None:
+        self.s3, self.bucket = s3_client, s3_bucket
+
+    def make_store(self) -> Any:
+        """Make a store in the bucket, emptied."""
+        found = self.s3.list_objects_v2(Bucket=self.bucket)
+        for entry in found.get("Contents", ()):
+            self.s3.delete_object(Bucket=self.bucket, Key=entry["Key"])
+        return S3FeatureFlagStore(self.s3, self.bucket)
+
+    def open_again(self, store: Any) -> Any:
+        """Make another in the same bucket."""
+        return S3FeatureFlagStore(self.s3, self.bucket)
+
+    def write_document(self, store: Any, feature_name: str, document: bytes) -> None:
+        """Write an object."""
+        self.s3.put_object(Bucket=self.bucket, Key=feature_name, Body=document)
+
+    def read_document(self, store: Any, feature_name: str) -> bytes | None:
+        """Read an object."""
+        try:
+            found = self.s3.get_object(Bucket=self.bucket, Key=feature_name)
+        except self.s3.exceptions.NoSuchKey:
+            return None
+        return found["Body"].read()
+
+
+@pytest.mark.thrift
+class Thrift:
+    """A store in memory behind a Thrift service."""
+
+    atomic = False
+    repetitions = 10
+
+    @pytest.fixture(autouse=True)
+    def _connect(self, thrift_service: ThriftService) -> Iterator[None]:
+        self.service = thrift_service
+        with contextlib.ExitStack() as self.transports:
+            yield
+
+    def make_store(self) -> Any:
+        """Serve an empty store, and make one that asks the service."""
+        FeatureFlagStoreWrapper.__init__(self.service.served, MemoryFeatureFlagStore())
+        return self.open_again(None)
+
+    def open_again(self, store: Any) -> Any:
+        """Make another that asks the same service."""
+        transport = TBufferedTransport(TSocket(*self.service.address))
+        transport.open()
+        self.transports.callback(transport.close)
+        client = FeatureFlagStore.Client(TBinaryProtocol(transport))
+        return ThriftRPCFeatureFlagStore(client)
+
+
 class Cached:
     """A cache before the store."""
 
@@ -213,4 +412,10 @@ STORES: dict[type[Any], list[tuple[type[Any], ...]]] = {
     ],
     OldStyle: [*USUAL, (Wrapped,), (Cached, Replicated)],
     DuckTyped: [(Cached,)],
+    FakeRedis: [],
+    Redis: USUAL,
+    Consul: USUAL,
+    PostgreSQL: USUAL,
+    S3: USUAL,
+    Thrift: USUAL,
 }

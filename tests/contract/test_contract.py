@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pytest
 from hypothesis.stateful import invariant
-from stores import STORES
 
 from flipper import MemoryFeatureFlagStore, ReplicatedFeatureFlagStore
 from flipper.testing import StoreContract
 from flipper.testing.contract import eventually, plain
 from flipper.testing.stateful import StoreMachine, run_random_operations
+from stores import STORES
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def _contracts() -> dict[str, type[Any]]:
@@ -33,7 +35,7 @@ globals().update(_contracts())
 
 
 class FollowedMachine(StoreMachine):
-    """Random operations on a replicated store, whose replica is looked at after each."""
+    """Random operations on a replicated store, with a look at the replica each time."""
 
     def make_store(self) -> Any:
         """Put a replica beside a store in memory."""

@@ -271,8 +271,7 @@ def test_an_unknown_operator_is_refused_by_the_condition() -> None:
 class Weekend:
     """A condition of one's own, by its two methods."""
 
-    checks: dict[str, Any]
-    checks = {"day": []}
+    checks = MappingProxyType({"day": ()})
 
     def check(self, **kwargs: Any) -> bool:
         """Look at the day."""
@@ -311,6 +310,13 @@ def _set(shop: Shop, bucketer: Any) -> None:
     shop.client.set_bucketer("x", bucketer)
 
 
+def test_a_bucketer_of_none_changes_nothing(shop: Shop) -> None:
+    """In metadata `None` always means "as it was"."""
+    _set(shop, PercentageBucketer(0.5))
+    _set(shop, None)
+    assert shop.client.get_meta("x")["bucketer"]["percentage"]["value"] == 0.5
+
+
 @pytest.mark.parametrize(
     "share", [50, -0.1, 1.0001, NAN, INFINITE, -INFINITE, "0.5", 1j, [0.5]], ids=repr
 )
@@ -318,7 +324,7 @@ def _set(shop: Shop, bucketer: Any) -> None:
     "make",
     [
         lambda share: PercentageBucketer(Percentage(share)),
-        lambda share: PercentageBucketer(share),
+        PercentageBucketer,
         lambda share: ConsistentHashPercentageBucketer(percentage=Percentage(share)),
         lambda share: PercentageBucketer(LinearRampPercentage(share, 1, 60, LATER)),
         lambda share: PercentageBucketer(LinearRampPercentage(0, share, 60, LATER)),

@@ -26,6 +26,7 @@ from flipper import (
 )
 from flipper.bucketing import ConsistentHashPercentageBucketer, PercentageBucketer
 from flipper.client import flag_must_exist
+from flipper.contrib.last_known import SupportsLastKnown
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.evaluation import Reason
 from flipper.events import FlipperEventEmitter
@@ -145,6 +146,7 @@ class Clock:
         self.seconds = 1000.0
 
     def __call__(self) -> float:
+        """Tell the time."""
         return self.seconds
 
 
@@ -327,6 +329,31 @@ def test_a_store_that_is_back_is_believed_at_once(kind: Any) -> None:
     assert answers(client, "gone") is OTHER
 
 
+@pytest.mark.parametrize("kind", [OwnStore, FailingMemoryStore, DistantStore])
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda flag: flag.disable(),
+        lambda flag: flag.destroy(),
+        lambda flag: flag.add_condition(Condition(a=1)),
+        lambda flag: flag.set_conditions([Condition(a=1)]),
+        lambda flag: flag.set_bucketer(PercentageBucketer(0)),
+        lambda flag: flag._client.create(flag.name),
+    ],
+    ids=lambda write: write.__code__.co_names[-1],
+)
+def test_what_was_written_is_never_undone_by_an_outage(
+    kind: Any, write: Callable[[Any], None]
+) -> None:
+    """Who switched a flag off does not find it on because the store went away."""
+    store = kind()
+    flag = FeatureFlagClient(store).create("x", is_enabled=True)
+    assert flag.is_enabled(a=2) is True
+    write(flag)
+    store.failure = ConnectionError("away")
+    assert flag.is_enabled(a=2) is False
+
+
 def test_what_is_broken_is_not_away() -> None:
     """A document that was read and is no flag has replaced the one known before."""
     store = OwnStore()
@@ -338,11 +365,10 @@ def test_what_is_broken_is_not_away() -> None:
 
 
 def test_a_last_known_state_that_cannot_be_told_is_none() -> None:
-    """A store whose memory fails as well is asked for nothing more."""
+    """A store that promises to remember, and cannot, is asked for nothing more."""
 
     class Forgetful(FailingMemoryStore):
-        def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
-            raise RuntimeError("forgotten")
+        last_known = SupportsLastKnown.last_known
 
     store = Forgetful()
     client = FeatureFlagClient(store)
@@ -473,6 +499,21 @@ def test_any_answer_ends_the_rest(
     for _ in range(5):
         assert client.is_enabled("x") is False
     assert store.reads == 5
+
+
+def test_a_write_is_told_to_a_store_at_rest(
+    away: tuple[FeatureFlagClient, DistantStore],
+) -> None:
+    """Whatever remembers has to forget what was before the write."""
+    client, store = away
+    store.forget = MagicMock()  # type: ignore[method-assign]
+    store.failure = None
+    client.disable("x")
+    store.forget.assert_called_once_with("x")
+    assert client.is_enabled("x") is False  # at rest, from what the store knows
+    store.get = MagicMock()  # type: ignore[method-assign]
+    assert client.is_enabled("x") is False
+    store.get.assert_not_called()
 
 
 def test_one_thread_asks_while_the_others_rest(
@@ -675,7 +716,9 @@ def test_a_choice_that_is_none_is_refused(
 # The names of arguments
 
 
-@pytest.mark.parametrize("name", ["feature_name", "self", "randomizer", "item", "store"])
+@pytest.mark.parametrize(
+    "name", ["feature_name", "self", "randomizer", "item", "store"]
+)
 def test_a_condition_may_look_at_any_name(client: FeatureFlagClient, name: str) -> None:
     """Users' names come first: the library keeps out of their way."""
     client.create("x", is_enabled=True)

@@ -241,7 +241,7 @@ def test_a_generator_function_is_asked_when_it_is_called(
 
     decorated = is_enabled(client, "x")(numbers)
     assert decorated() is None
-    assert [*is_enabled(client, "x", redirect=lambda: [])(numbers)()] == []
+    assert [*is_enabled(client, "x", redirect=list)(numbers)()] == []
     client.enable("x")
     running = decorated()
     client.disable("x")
@@ -288,7 +288,7 @@ class Awaitable:
     """Something to be awaited that is no coroutine."""
 
     def __init__(self, *given: int, **named: int) -> None:
-        self.given = given
+        self.given = (*given, *named.values())
 
     def __await__(self) -> Any:
         yield from asyncio.sleep(0).__await__()
@@ -302,7 +302,7 @@ class Awaitable:
         (old, ("old", 1, 2)),
         (plain, ("plain", 1, 2)),
         (functools.partial(old, b=3), ("old", 1, 2)),
-        (lambda a, b: Awaitable(a, b), ("awaitable", 1, 2)),
+        (Awaitable, ("awaitable", 1, 2)),
     ],
     ids=["none", "async", "plain", "partial", "awaitable"],
 )
@@ -349,7 +349,7 @@ def test_a_plain_function_gives_what_an_async_redirect_gives(
 
     The methods of Django's class-based async views are such functions.
     """
-    decorated: Any = is_enabled(client, "x", redirect=old)(lambda a: new(a))
+    decorated: Any = is_enabled(client, "x", redirect=old)(lambda a: new(a, 0))
     assert not inspect.iscoroutinefunction(decorated)
     assert asyncio.run(decorated(1)) == ("old", 1, 0)
     client.enable("x")

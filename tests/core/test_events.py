@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,12 +26,14 @@ from flipper.events import (
     FlipperEventSubscriber,
     IEventEmitter,
 )
+from servers.process import absent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT = Path(__file__).parents[2]
-PYEE_VERSIONS = ["6.*", "7.*", "8.*", "9.*", "10.*", "11.*", "12.*", "13.*", ""]
+# The last of each line that changed something here; without a number, the newest.
+PYEE_VERSIONS = ["==6.*", "==7.*", "==8.*", "==9.*", "==11.*", "==12.*", "==13.*", ""]
 
 WRITES: dict[str, Callable[[Any], object]] = {
     "create": lambda client: client.create("x", is_enabled=True, client_data={"a": 1}),
@@ -366,7 +367,7 @@ def test_an_emitter_of_ones_own_takes_subscribers(client: FeatureFlagClient) -> 
 )
 def test_an_emitter_of_ones_own_has_four_methods(method: str) -> None:
     """One that lacks a method cannot be made."""
-    rest = {name: print for name in IEventEmitter.__abstractmethods__ - {method}}
+    rest = dict.fromkeys(IEventEmitter.__abstractmethods__ - {method}, print)
     with pytest.raises(TypeError, match=method):
         type("Partial", (IEventEmitter,), rest)()
 
@@ -400,7 +401,7 @@ def test_an_event_is_one_object_wherever_it_goes() -> None:
         for twin in (
             copy.copy(event),
             copy.deepcopy(event),
-            pickle.loads(pickle.dumps(event)),
+            pickle.loads(pickle.dumps(event)),  # noqa: S301 # our own
             EventType(event.value),
             EventType[event.name],
         ):
@@ -420,8 +421,11 @@ def test_every_pyee_will_do(pin: str, tmp_path: Path) -> None:
     The class has been renamed, removing has changed, and warnings are errors here.
     """
     folder = tmp_path / "pyee"
-    requirement = f"pyee=={pin}" if pin else "pyee"
-    run(*("-m", "pip", "install", "--quiet", "--target", str(folder), requirement))
+    pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    try:
+        run(*pip, "--no-deps", "--no-compile", "--target", str(folder), f"pyee{pin}")
+    except AssertionError as error:
+        absent(f"pyee{pin} cannot be installed: {error}")
     found = run("-c", "import pyee; print(pyee.__file__)", folder=folder)
     assert Path(found.strip()).is_relative_to(folder)
     told = run(
@@ -430,7 +434,7 @@ def test_every_pyee_will_do(pin: str, tmp_path: Path) -> None:
         folder=folder,
     )
     assert " passed" in told
-    assert not {" failed", " skipped"} & {told}
+    assert " skipped" not in told
 
 
 def run(*arguments: str, folder: Path = ROOT) -> str:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-
 @pytest.fixture(autouse=True, scope="module")
 def test_environment() -> Iterator[None]:
     """Let Django's test clients in, as its own test runner does."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import random
 import re
 import signal
 import socket
 import subprocess
 import sys
-import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -143,7 +145,7 @@ STORES: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("kind", STORES)
-def test_any_store_can_be_served(kind: str) -> None:
+def test_any_store_can_be_served(kind: str, caplog: pytest.LogCaptureFixture) -> None:
     """What a store promises holds for it behind the service."""
     inner = STORES[kind]()
     store = ThriftRPCFeatureFlagStore(client_of(inner))
@@ -173,28 +175,33 @@ def test_any_store_can_be_served(kind: str) -> None:
     with pytest.raises(FlagDoesNotExistError):
         store.set_meta("a", meta)
     assert inner.get("a") is None
+    assert not [record for record in caplog.records if record.name == MODULE]
 
 
-def test_threads_on_connections_of_their_own_lose_nothing() -> None:
+class SlowStore(OldStyleStore):
+    """A store in which others can write between a read and the write after it."""
+
+    def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Read a flag, and give others the time."""
+        item = super().get(feature_name)
+        time.sleep(0.002)
+        return item
+
+
+def test_callers_that_write_at_once_lose_nothing() -> None:
     """The handler is where writers meet: a store that cannot compare needs it."""
-    handler = FeatureFlagStoreHandler(OldStyleStore())  # type: ignore[arg-type]
-    handler.Create("f", False, None)
-
-    def write(number: int) -> None:
-        for _ in range(100):
-            if number % 2:
-                handler.Set("f", True)
-            else:
-                meta = ttypes.FeatureFlagStoreMeta(client_data='{"k": 1}')
-                handler.SetMeta("f", meta)
-
-    threads = [threading.Thread(target=write, args=[number]) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    item = handler.Get("f")
-    assert (item.is_enabled, item.meta.client_data) == (True, '{"k": 1}')
+    handler = FeatureFlagStoreHandler(SlowStore())  # type: ignore[arg-type]
+    meta = ttypes.FeatureFlagStoreMeta(client_data='{"k": 1}')
+    writes: list[Any] = [(handler.Set, "f", True), (handler.SetMeta, "f", meta)]
+    with ThreadPoolExecutor(2) as threads:
+        for number in range(20):
+            handler.Create("f", False, None)
+            first = threads.submit(*writes[number % 2])
+            time.sleep(number * 0.0003)  # so that the other comes at every point of it
+            threads.submit(*writes[1 - number % 2]).result()
+            first.result()
+            item = handler.Get("f")
+            assert (item.is_enabled, item.meta.client_data) == (True, '{"k": 1}')
 
 
 def test_metadata_without_a_date_leaves_the_date() -> None:
@@ -409,9 +416,13 @@ def connected(port: int, timeout: float = 5) -> Iterator[ThriftRPCFeatureFlagSto
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_the_program_says_where_it_listens_and_ends_in_order(ending: int) -> None:
     """Who starts it by a script waits for the line, and looks at the exit code."""
-    command = [sys.executable, "-m", MODULE, "--port", "0"]
     with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", MODULE, "--port", "0"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONUNBUFFERED": ""},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -434,12 +445,13 @@ def test_the_program_says_where_it_listens_and_ends_in_order(ending: int) -> Non
         (["--store", "tape"], "'tape' is unknown"),
         (["--store", "redis://host:port"], "port"),
         (["--port", "http"], "invalid int value"),
+        (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1"),
     ],
 )
 def test_the_program_says_what_it_does_not_understand(
     arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A usage error is exit code 2."""
+    """A wrong command line is exit code 2, as usual."""
     handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
         with pytest.raises(SystemExit) as ended:

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Documents that are broken, as a backend may hold them after an accident or an attack.
+
+Each of them says that its flag is on, for everybody, and would say so but for its one
+defect. So a store that overlooks the defect gives the flag away.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import pickle
+import random
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Spoil = Callable[[random.Random, dict[str, Any]], bytes]
+
+SEED = 20_251_122
+
+
+def hostile_documents(count: int = 500, seed: int = SEED) -> dict[str, bytes]:
+    """Give so many different broken documents by feature name, the same for a seed.
+
+    No flag of them may ever read as on, whatever the arguments, if only `age` is not
+    among them. Some can be decoded, and fail only when they are asked.
+    """
+    chance = random.Random(seed)  # noqa: S311 # the same each time, on purpose
+    documents: dict[str, bytes] = {}
+    seen: set[bytes] = set()
+    while len(documents) < count:
+        name = f"hostile-{len(documents)}"
+        spoil = SPOILS[len(documents) % len(SPOILS)]
+        document = spoil(chance, _flag(chance, name))
+        while document in seen:  # there are not many empty ones
+            document = replace_a_part(chance, _flag(chance, name))
+        seen.add(document)
+        documents[name] = document
+    return documents
+
+
+def _flag(chance: random.Random, name: str) -> dict[str, Any]:
+    """Make a flag that is on for everybody who names none of its variables."""
+    percentage = chance.choice(
+        [
+            {"type": "Percentage", "value": 1.0},
+            {
+                "type": "LinearRampPercentage",
+                "initial_value": 0.5,
+                "final_value": 1.0,
+                "ramp_duration": 60,
+                "initial_time": 1_500_000_000,
+            },
+        ]
+    )
+    bucketer = chance.choice(
+        [
+            {"type": "PercentageBucketer", "percentage": percentage},
+            {
+                "type": "ConsistentHashPercentageBucketer",
+                "percentage": percentage,
+                "key_whitelist": ["user_id"],
+            },
+        ]
+    )
+    check = {"variable": "age", "value": chance.randrange(100), "operator": "gte"}
+    return {
+        "feature_name": name,
+        "is_enabled": True,
+        "meta": {
+            "client_data": {"owner": chance.choice(["käthe", "ö" * 20, "\u2603"])},
+            "created_date": 1_500_000_000 + chance.randrange(10**8),
+            "conditions": [{"age": [check]}],
+            "bucketer": bucketer,
+        },
+    }
+
+
+def _json(flag: dict[str, Any]) -> bytes:
+    return json.dumps(flag, ensure_ascii=False).encode()
+
+
+# What is no JSON
+
+
+def cut(chance: random.Random, flag: dict[str, Any]) -> bytes:
+    """Stop in the middle, as a write that was interrupted."""
+    document = _json(flag)
+    return document[: chance.randrange(1, len(document))]
+
+
+def insert_garbage(chance: random.Random, flag: dict[str, Any]) -> bytes:
+    """Put something between two tokens that no JSON has there."""
+    document = _json(flag)
+    garbage = chance.choice([b"\0", b"//", b"'", b"\\", b"undefined", b"{", b"]", b"<"])
+    place = chance.choice([i for i, byte in enumerate(document) if byte in b":{["])
+    return document[: place + 1] + garbage * chance.randrange(1, 4) + document[place:]
+
+
+def break_the_encoding(chance: random.Random, flag: dict[str, Any]) -> bytes:
+    """Put bytes into it that are not UTF-8."""
+    document = _json(flag)
+    place = chance.randrange(len(document))
+    wrong = chance.choice([b"\xff", b"\xc3\x28", b"\xed\xa0\x80", b"\xf8\x88\x80\x80"])
+    return document[:place] + wrong + document[place:]
+
+
+def append(chance: random.Random, flag: dict[str, Any]) -> bytes:
+    """Go on after the end."""
+    tail = chance.choice([b"}", b",", b"\0", b"null", _json(flag), b" garbage"])
+    return _json(flag) + tail * chance.randrange(1, 3)
+
+
+def write_in_another_format(chance: random.Random, flag: dict[str, Any]) -> bytes:
+    """Write it as something other than JSON."""
+    text = json.dumps(flag)
+    return chance.choice(
+        [
+            b"",
+            b" \n",
+            b"\0" * chance.randrange(1, 100),
+            b"on",
+            b"<flag>on</flag>",
+            repr(flag).encode(),
+            pickle.dumps(flag),
+            gzip.compress(text.encode(), mtime=0),
+            text.encode("utf-16"),
+            text.replace("}", ",}").encode(),
+            chance.randbytes(chance.randrange(1, 300)),
+        ]
+    )
+
+
+def nest_deeply(chance: random.Random, flag: dict[str, Any]) -> bytes:
+    """Nest it deeper than any parser follows; not all backends bear much more."""
+    depth = chance.randrange(100_000, 104_000)
+    if chance.random() < 0.5:
+        return chance.choice([b"[", b'{"a":']) * depth
+    flag["meta"]["client_data"]["owner"] = "here"
+    return _json(flag).replace(b'"here"', b"[" * depth + b"]" * depth)
+
+
+# What is JSON, but no flag
+
+
+def replace_all(chance: random.Random, flag: dict[str, Any]) -> bytes:
+    """Be another JSON value."""
+    value = chance.choice(
+        [None, True, 1, -0.5, "on", [], [[]], {}, [True], {"on": True}]
+    )
+    return json.dumps(value).encode()
+
+
+def leave_out(chance: random.Random, flag: dict[str, Any]) -> bytes:
+    """Lack a field that has to be there."""
+    meta = flag["meta"]
+    check = meta["conditions"][0]["age"][0]
+    bucketer = meta["bucketer"]
+    fields, name = chance.choice(
+        [
+            *((flag, name) for name in ("feature_name", "is_enabled", "meta")),
+            (meta, "created_date"),
+            *((check, name) for name in ("variable", "value", "operator")),
+            (bucketer, "type"),
+            (bucketer["percentage"], "type"),
+        ]
+    )
+    del fields[name]
+    return _json(flag)
+
+
+def replace_a_part(chance: random.Random, flag: dict[str, Any]) -> bytes:
+    """Have a value of another shape where one of a certain shape has to be."""
+    meta = flag["meta"]
+    check = meta["conditions"][0]["age"][0]
+    percentage = meta["bucketer"]["percentage"]
+    number, word = chance.randrange(1, 10**6), f"word-{chance.randrange(10**6)}"
+    wrong_parts = [
+        *((flag, "meta", value) for value in (None, number, word, [number], True)),
+        *((meta, "client_data", value) for value in (number, word, [word], True)),
+        *(
+            (meta, "conditions", value)
+            for value in (
+                *(None, number, word, True),
+                *([number], [None], [word], [[word]]),
+                *([{"age": number}], [{"age": word}], [{"age": None}], [{"age": True}]),
+                *([{"age": [number]}], [{"age": [None]}], [{"age": [word]}]),
+                *([{"age": [[]]}], [{"age": [{}]}]),
+            )
+        ),
+        *((check, "operator", value) for value in (number, word, "", [], {}, True)),
+        *((meta, "bucketer", value) for value in (number, word, [word], True, {})),
+        *(
+            (meta["bucketer"], "type", value)
+            for value in (None, number, word, "", [], {}, "Percentage")
+        ),
+        *(
+            (meta["bucketer"], "percentage", value)
+            for value in (word, [word], {}, {"value": 1}, {"type": word})
+        ),
+        *(
+            (percentage, "type", value)
+            for value in (None, number, word, "", [], {}, "PercentageBucketer")
+        ),
+        *(
+            (meta["bucketer"], "percentage", {"type": "Percentage", "value": value})
+            for value in (word, [number], {"value": number})
+        ),
+    ]
+    fields, name, value = chance.choice(wrong_parts)
+    fields[name] = value
+    return _json(flag)
+
+
+def exaggerate(chance: random.Random, flag: dict[str, Any]) -> bytes:
+    """Have a number where none so large has a meaning."""
+    bucketer = flag["meta"]["bucketer"]
+    huge = chance.randrange(1, 10)
+    if chance.random() < 0.3:  # more digits than Python converts
+        flag["meta"]["created_date"] = "here"
+        digits = str(huge).encode() * chance.randrange(5000, 6000)
+        return _json(flag).replace(b'"here"', digits)
+    bucketer["percentage"] = {
+        "type": "LinearRampPercentage",
+        "initial_time": chance.choice([huge * 10**18, huge * 1e300, -huge * 1e18]),
+    }
+    return _json(flag)
+
+
+SPOILS: tuple[Spoil, ...] = (
+    cut,
+    insert_garbage,
+    break_the_encoding,
+    append,
+    write_in_another_format,
+    replace_all,
+    leave_out,
+    *[replace_a_part] * 4,
+    exaggerate,
+    nest_deeply,
+)

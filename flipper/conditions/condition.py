@@ -65,7 +65,8 @@ class Condition:
         if verdict is None:
             verdict, self._bound = compile_checks(self._checks)
             self._verdict = verdict
-        return verdict(context, self._bound)
+        decided: Check | bool | None = verdict(context, self._bound)
+        return decided
 
     def to_dict(self) -> dict[str, list[dict[str, Any]]]:
         """Return the checks as plain data, by variable."""

@@ -73,10 +73,11 @@ class LastKnownFlags(SupportsLastKnown):
     def learn_state(self, feature_name: str, is_enabled: bool) -> None:
         """Take in which state was written, where the rest of the flag is known."""
         known = self._items.get(feature_name)
-        changed = type(known) is FeatureFlagStoreItem
-        self.learn(
-            feature_name, known.replace(is_enabled=is_enabled) if changed else None
-        )
+        if type(known) is FeatureFlagStoreItem:
+            known = known.replace(is_enabled=is_enabled)
+        else:
+            known = None
+        self.learn(feature_name, known)
 
     def _remember(self, feature_name: str, item: FeatureFlagStoreItem) -> None:
         if feature_name not in self._items:

@@ -9,6 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 from weakref import finalize
 
+from .atomic import write_lock
 from .interface import AbstractFeatureFlagStore
 from .replica import Replica
 from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem  # noqa: TC001
@@ -191,8 +192,9 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
         # Race: replicas get the writes of a flag in the order in which the primary got
         # them.
         with self._lock_of(feature_name):
-            with self._writing(feature_name):
+            with write_lock(self._store, feature_name):
                 result = call(self._store)
+            self._reader.learn(feature_name, result)
             waits = self._hand_on(feature_name, call)
         self._await(feature_name, waits, asynch=bool(asynch), lent=lent)
         return result

@@ -246,7 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     def run() -> None:
         try:
             serve(store, options.host, options.port, _announce)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (told by the main thread)
             failures.append(error)
 
     server = threading.Thread(target=run, daemon=True)

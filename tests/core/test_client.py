@@ -504,12 +504,12 @@ def test_any_answer_ends_the_rest(
 def test_a_write_is_told_to_a_store_at_rest(
     away: tuple[FeatureFlagClient, DistantStore],
 ) -> None:
-    """Whatever remembers has to forget what was before the write."""
+    """Whatever remembers must not come back with what was before the write."""
     client, store = away
-    store.forget = MagicMock()  # type: ignore[method-assign]
+    store.learn_state = MagicMock()  # type: ignore[method-assign]
     store.failure = None
     client.disable("x")
-    store.forget.assert_called_once_with("x")
+    store.learn_state.assert_called_once_with("x", False)
     assert client.is_enabled("x") is False  # at rest, from what the store knows
     store.get = MagicMock()  # type: ignore[method-assign]
     assert client.is_enabled("x") is False

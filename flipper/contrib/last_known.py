@@ -113,7 +113,8 @@ class Rest:
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Raise without asking, or ask."""
         if monotonic() < self._until:
-            raise self._error
+            # One error object for all: without the frames of those it came out of.
+            raise self._error.with_traceback(None)
         # Race: the others go on resting while one thread asks, which may take long.
         self._until = float("inf")
         try:

@@ -1046,7 +1046,7 @@ class StoreContract:
         from .stateful import run_random_operations, store_machine
 
         machine = store_machine(self.make_store, self.close_store)
-        examples = max(self.repetitions // 5, 5)
+        examples = max(self.repetitions // 5, 1)
         run_random_operations(machine, seed=self.seed, examples=examples)
 
     def _create_many(self, store: Any, count: int) -> list[str]:

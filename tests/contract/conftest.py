@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -13,7 +14,9 @@ from flipper import MemoryFeatureFlagStore
 from flipper.contrib.wrapper import FeatureFlagStoreWrapper
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from servers import PostgresServer, S3Server
 
 
 class ThriftService(NamedTuple):
@@ -45,3 +48,37 @@ def thrift_service() -> Iterator[ThriftService]:
         daemon=True,  # it serves until the program ends
     ).start()
     return ThriftService(addresses.get(timeout=30), served)
+
+
+@pytest.fixture(scope="session")
+def contract_database(postgres_server: PostgresServer) -> Iterator[str]:
+    """Give the connection string of a database for the tables of all stores."""
+    with postgres_server.scratch_database() as conninfo:
+        yield conninfo
+
+
+class S3Buckets(NamedTuple):
+    """A client of an S3 server, and what makes a bucket and gives its name."""
+
+    client: Any
+    make: Callable[[], str]
+
+
+@pytest.fixture(scope="session")
+def contract_buckets(s3_server: S3Server) -> Iterator[S3Buckets]:
+    """Give what makes buckets, which are removed at the end."""
+    client = s3_server.client()
+    made = []
+
+    def make() -> str:
+        made.append(f"contract-{uuid.uuid4().hex}")
+        client.create_bucket(Bucket=made[-1])
+        return made[-1]
+
+    yield S3Buckets(client, make)
+    if s3_server.address is not None:  # somebody else's; what was started here, ends
+        for bucket in made:
+            for entry in client.list_objects_v2(Bucket=bucket).get("Contents", ()):
+                client.delete_object(Bucket=bucket, Key=entry["Key"])
+            client.delete_bucket(Bucket=bucket)
+    client.close()

@@ -42,7 +42,7 @@ from flipper_thrift.python.feature_flag_store import FeatureFlagStore
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import ThriftService
+    from conftest import S3Buckets, ThriftService
     from servers import ConsulServer, RedisServer
 
 
@@ -190,12 +190,18 @@ class Redis(FakeRedis):
             yield
 
 
+class Following(ConsulFeatureFlagStore):
+    """A store whose thread does not wait long for news, and so ends soon."""
+
+    wait = 1
+
+
 @pytest.mark.consul
 class Consul:
     """Keys in a Consul server, followed by a copy."""
 
     atomic = True
-    repetitions = 10
+    repetitions = 6
     refused_names = ("/a", "a//b", ".", "../a", "a\nb", "a\tb")
 
     @pytest.fixture(autouse=True)
@@ -204,7 +210,7 @@ class Consul:
 
     def make_store(self) -> Any:
         """Make a store under a key of its own."""
-        return ConsulFeatureFlagStore(self.consul, base_key=f"contract-{uuid4().hex}")
+        return Following(self.consul, base_key=f"contract-{uuid4().hex}")
 
     def close_store(self, store: Any) -> None:
         """End its thread."""
@@ -212,19 +218,26 @@ class Consul:
 
     def open_again(self, store: Any) -> Any:
         """Make another with the same key."""
-        return ConsulFeatureFlagStore(self.consul, base_key=innermost(store).base_key)
+        return Following(self.consul, base_key=innermost(store).base_key)
 
     def write_document(self, store: Any, feature_name: str, document: bytes) -> None:
         """Write a value, and wait until the copy has it."""
         store = innermost(store)
         self.consul.kv.put(f"{store.base_key}/{feature_name}", document)
-        eventually(lambda: store._copy.documents.get(feature_name) == document)
+        eventually(lambda: _is_there(store, feature_name))
 
     def read_document(self, store: Any, feature_name: str) -> bytes | None:
         """Read a value."""
         key = f"{innermost(store).base_key}/{feature_name}"
         row = self.consul.kv.get(key)[1]
         return None if row is None else row["Value"]
+
+
+def _is_there(store: Any, feature_name: str) -> bool:
+    try:
+        return store.get(feature_name) is not None
+    except InvalidFlagDataError:
+        return True
 
 
 @pytest.mark.postgres
@@ -235,15 +248,14 @@ class PostgreSQL:
     repetitions = 10
 
     @pytest.fixture(autouse=True)
-    def _connect(self, postgres_conninfo: str) -> Iterator[None]:
-        self.conninfo = postgres_conninfo
-        with psycopg.connect(postgres_conninfo, autocommit=True) as self.connection:
+    def _connect(self, contract_database: str) -> Iterator[None]:
+        self.conninfo = contract_database
+        with psycopg.connect(contract_database, autocommit=True) as self.connection:
             yield
 
     def make_store(self) -> Any:
-        """Make a store with an empty table."""
-        self.connection.execute("DROP TABLE IF EXISTS feature_flags")
-        return PostgreSQLFeatureFlagStore(self.conninfo)
+        """Make a store with a table of its own."""
+        return self._open(f"contract_{uuid4().hex}")
 
     def close_store(self, store: Any) -> None:
         """Close its connections."""
@@ -251,20 +263,27 @@ class PostgreSQL:
 
     def open_again(self, store: Any) -> Any:
         """Make another with the same table."""
-        return PostgreSQLFeatureFlagStore(self.conninfo)
+        return self._open(innermost(store).table)
 
     def write_document(self, store: Any, feature_name: str, document: bytes) -> None:
         """Write a row."""
         self.connection.execute(
-            "INSERT INTO feature_flags VALUES (%s, %s)", (feature_name, document)
+            f"INSERT INTO {innermost(store).table} VALUES (%s, %s)",
+            (feature_name, document),
         )
 
     def read_document(self, store: Any, feature_name: str) -> bytes | None:
         """Read a row."""
         row = self.connection.execute(
-            "SELECT item FROM feature_flags WHERE name = %s", (feature_name,)
+            f"SELECT item FROM {innermost(store).table} WHERE name = %s",
+            (feature_name,),
         ).fetchone()
         return None if row is None else bytes(row[0])
+
+    def _open(self, table: str) -> Any:
+        store = PostgreSQLFeatureFlagStore(self.conninfo, table_name=table)
+        store.table = table
+        return store
 
 
 @pytest.mark.s3
@@ -275,31 +294,36 @@ class S3:
     repetitions = 4
 
     @pytest.fixture(autouse=True)
-    def _connect(self, s3_client: Any, s3_bucket: str) -> None:
-        self.s3, self.bucket = s3_client, s3_bucket
+    def _connect(self, contract_buckets: S3Buckets) -> None:
+        self.s3 = contract_buckets.client
+        self.make_bucket = contract_buckets.make
 
     def make_store(self) -> Any:
-        """Make a store in the bucket, emptied."""
-        found = self.s3.list_objects_v2(Bucket=self.bucket)
-        for entry in found.get("Contents", ()):
-            self.s3.delete_object(Bucket=self.bucket, Key=entry["Key"])
-        return S3FeatureFlagStore(self.s3, self.bucket)
+        """Make a store in a bucket of its own."""
+        return self._open(self.make_bucket())
 
     def open_again(self, store: Any) -> Any:
         """Make another in the same bucket."""
-        return S3FeatureFlagStore(self.s3, self.bucket)
+        return self._open(innermost(store).bucket)
 
     def write_document(self, store: Any, feature_name: str, document: bytes) -> None:
         """Write an object."""
-        self.s3.put_object(Bucket=self.bucket, Key=feature_name, Body=document)
+        bucket = innermost(store).bucket
+        self.s3.put_object(Bucket=bucket, Key=feature_name, Body=document)
 
     def read_document(self, store: Any, feature_name: str) -> bytes | None:
         """Read an object."""
+        bucket = innermost(store).bucket
         try:
-            found = self.s3.get_object(Bucket=self.bucket, Key=feature_name)
+            found = self.s3.get_object(Bucket=bucket, Key=feature_name)
         except self.s3.exceptions.NoSuchKey:
             return None
         return found["Body"].read()
+
+    def _open(self, bucket: str) -> Any:
+        store = S3FeatureFlagStore(self.s3, bucket)
+        store.bucket = bucket
+        return store
 
 
 @pytest.mark.thrift

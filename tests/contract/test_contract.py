@@ -26,7 +26,7 @@ def _contracts() -> dict[str, type[Any]]:
             name = "Test" + "".join(kind.__name__ for kind in kinds)
             own: dict[str, Any] = {"__module__": __name__, "__doc__": kinds[0].__doc__}
             if stack:  # the store itself has been through all of it
-                own["repetitions"] = min(10, getattr(store, "repetitions", 10))
+                own["repetitions"] = getattr(store, "repetitions", 50) // 2
             classes[name] = type(name, (*kinds, StoreContract), own)
     return classes
 

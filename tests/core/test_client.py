@@ -540,9 +540,6 @@ def test_one_thread_asks_while_the_others_rest(
         assert one.result(30) is True
 
 
-@pytest.mark.xfail(
-    strict=True, reason="Rest.get raises one error again and again, with its traceback"
-)
 def test_a_rest_does_not_grow(
     away: tuple[FeatureFlagClient, DistantStore],
 ) -> None:

@@ -7,7 +7,7 @@ Run it by `python examples/own_atomic_store.py`: eight threads write one flag at
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import time
@@ -54,10 +54,8 @@ class SqliteFeatureFlagStore(AtomicFeatureFlagStore):
     def _scan(self) -> Iterator[FeatureFlagStoreItem]:
         rows, _ = self._execute("SELECT item FROM flags ORDER BY name")
         for (document,) in rows:
-            try:
+            with suppress(InvalidFlagDataError):
                 yield FeatureFlagStoreItem.deserialize(document)
-            except InvalidFlagDataError:
-                continue
 
     def _now(self) -> int:
         return int(time())

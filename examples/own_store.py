@@ -7,6 +7,7 @@ which also keeps several writing processes from undoing each other's work.
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +18,7 @@ from typing import Any
 from flipper import Condition, FeatureFlagClient, FlagDoesNotExistError
 from flipper.contrib.interface import AbstractFeatureFlagStore
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
+from flipper.exceptions import InvalidFlagDataError
 
 
 class JsonFileFeatureFlagStore(AbstractFeatureFlagStore):
@@ -62,8 +64,7 @@ class JsonFileFeatureFlagStore(AbstractFeatureFlagStore):
     ) -> Iterator[FeatureFlagStoreItem]:
         """Return an iterator of the flags: `offset` are skipped, `limit` given."""
         stop = None if limit is None else offset + limit
-        for document in islice(self._read().values(), offset, stop):
-            yield FeatureFlagStoreItem.deserialize(document)
+        return islice(self._items(), offset, stop)
 
     def set_meta(self, feature_name: str, meta: FeatureFlagStoreMeta) -> None:
         """Replace the metadata and keep the state."""
@@ -71,6 +72,11 @@ class JsonFileFeatureFlagStore(AbstractFeatureFlagStore):
         if item is None:
             raise FlagDoesNotExistError.for_flag(feature_name)
         self._put(item.replace(meta=meta))
+
+    def _items(self) -> Iterator[FeatureFlagStoreItem]:
+        for document in self._read().values():
+            with suppress(InvalidFlagDataError):
+                yield FeatureFlagStoreItem.deserialize(document)
 
     def _put(self, item: FeatureFlagStoreItem) -> FeatureFlagStoreItem:
         self._change(item.feature_name, item.serialize().decode())
@@ -85,14 +91,15 @@ class JsonFileFeatureFlagStore(AbstractFeatureFlagStore):
             if document is not None:
                 documents[feature_name] = document
             new = self._path.with_suffix(".new")
-            new.write_text(json.dumps(documents, indent=2))
+            new.write_text(json.dumps(documents))
             new.replace(self._path)
 
     def _read(self) -> dict[str, str]:
         try:
-            return json.loads(self._path.read_bytes())
+            documents: dict[str, str] = json.loads(self._path.read_bytes())
         except FileNotFoundError:
             return {}
+        return documents
 
 
 def main() -> None:

@@ -163,8 +163,12 @@ class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
         with self._connections.lend() as connection:
             limits = self._limits(connection)
             if not limits:
-                # Race: of two who create it one is told so by an error.
-                with suppress(errors.UniqueViolation, errors.DuplicateTable):
+                # Race: of two who create it one may be told so by an error.
+                with suppress(
+                    errors.DuplicateObject,
+                    errors.DuplicateTable,
+                    errors.UniqueViolation,
+                ):
                     connection.execute(self._statement(CREATE_TABLE_SQL, plain=True))
             elif limits[0] is not None:
                 self._widen(connection)

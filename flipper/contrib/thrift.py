@@ -65,11 +65,11 @@ class ThriftRPCFeatureFlagStore(SupportsLastKnown, AbstractFeatureFlagStore):
     bounds that, which is the socket's: `TSocket.setTimeout(500)`, in milliseconds.
 
     The transport is opened when it is not open, after an error of the connection too: a
-    server that was restarted is used again by itself. Nothing is ever sent twice: a
-    write whose reply is lost raises, and may have taken effect. A forked process gets a
-    connection of its own.
+    server that was restarted is used again by itself (by older releases of Thrift from
+    the second call on). Nothing is ever sent twice: a write whose reply is lost raises,
+    and may have taken effect. A forked process gets a connection of its own.
 
-    Writes of one client and process do not undo each other. The service has no
+    Writes through one store do not undo each other. The service has no
     compare-and-swap: of two processes that change the metadata of one flag at once, the
     last writer wins.
 

@@ -8,6 +8,7 @@ import threading
 import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import consul
 import pytest
 
 from flipper import MemoryFeatureFlagStore
@@ -16,7 +17,7 @@ from flipper.contrib.wrapper import FeatureFlagStoreWrapper
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from servers import PostgresServer, S3Server
+    from servers import ConsulServer, PostgresServer, S3Server
 
 
 class ThriftService(NamedTuple):
@@ -55,6 +56,12 @@ def contract_database(postgres_server: PostgresServer) -> Iterator[str]:
     """Give the connection string of a database for the tables of all stores."""
     with postgres_server.scratch_database() as conninfo:
         yield conninfo
+
+
+@pytest.fixture(scope="session")
+def contract_consul(consul_server: ConsulServer) -> Any:
+    """Give a client that all stores share: Consul bears 200 connections at once."""
+    return consul.Consul(consul_server.host, consul_server.port)
 
 
 class S3Buckets(NamedTuple):

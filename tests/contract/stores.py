@@ -11,11 +11,11 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import consul
 import fakeredis
 import psycopg
 import pytest
 import redis
+from psycopg.sql import SQL, Identifier
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.transport.TSocket import TSocket
 from thrift.transport.TTransport import TBufferedTransport
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conftest import S3Buckets, ThriftService
-    from servers import ConsulServer, RedisServer
+    from servers import RedisServer
 
 
 class Duck:
@@ -205,8 +205,8 @@ class Consul:
     refused_names = ("/a", "a//b", ".", "../a", "a\nb", "a\tb")
 
     @pytest.fixture(autouse=True)
-    def _connect(self, consul_server: ConsulServer) -> None:
-        self.consul = consul.Consul(consul_server.host, consul_server.port)
+    def _connect(self, contract_consul: Any) -> None:
+        self.consul = contract_consul
 
     def make_store(self) -> Any:
         """Make a store under a key of its own."""
@@ -267,17 +267,15 @@ class PostgreSQL:
 
     def write_document(self, store: Any, feature_name: str, document: bytes) -> None:
         """Write a row."""
-        self.connection.execute(
-            f"INSERT INTO {innermost(store).table} VALUES (%s, %s)",
-            (feature_name, document),
-        )
+        table = Identifier(innermost(store).table)
+        insert = SQL("INSERT INTO {} VALUES (%s, %s)").format(table)
+        self.connection.execute(insert, (feature_name, document))
 
     def read_document(self, store: Any, feature_name: str) -> bytes | None:
         """Read a row."""
-        row = self.connection.execute(
-            f"SELECT item FROM {innermost(store).table} WHERE name = %s",
-            (feature_name,),
-        ).fetchone()
+        table = Identifier(innermost(store).table)
+        select = SQL("SELECT item FROM {} WHERE name = %s").format(table)
+        row = self.connection.execute(select, (feature_name,)).fetchone()
         return None if row is None else bytes(row[0])
 
     def _open(self, table: str) -> Any:
@@ -292,6 +290,7 @@ class S3:
 
     atomic = True
     repetitions = 4
+    refused_names = ("a\nb",)  # by the server of the tests; S3 itself keeps it
 
     @pytest.fixture(autouse=True)
     def _connect(self, contract_buckets: S3Buckets) -> None:
@@ -440,6 +439,6 @@ STORES: dict[type[Any], list[tuple[type[Any], ...]]] = {
     Redis: USUAL,
     Consul: USUAL,
     PostgreSQL: USUAL,
-    S3: USUAL,
+    S3: [],  # stacks are the same over every server, and this one takes its time
     Thrift: USUAL,
 }

@@ -354,6 +354,34 @@ def test_what_was_written_is_never_undone_by_an_outage(
     assert flag.is_enabled(a=2) is False
 
 
+@pytest.mark.parametrize("kind", [OwnStore, FailingMemoryStore])
+def test_what_was_written_is_known_before_it_is_read(kind: Any) -> None:
+    """A flag made or changed a moment ago answers as it was written."""
+    store = kind()
+    client = FeatureFlagClient(store)
+    made = client.create("made", is_enabled=True)
+    limited = client.create("limited", is_enabled=True)
+    limited.add_condition(Condition(a=1))
+    switched = client.create("switched")
+    switched.enable()
+    store.failure = ConnectionError("away")
+    assert made.is_enabled() is True
+    assert limited.is_enabled(a=1) is True
+    assert limited.is_enabled(a=2) is False
+    assert switched.is_enabled() is True
+
+
+def test_what_cannot_be_known_of_a_write_is_not_made_up() -> None:
+    """A state alone is no flag: conditions that nobody has read may limit it."""
+    store = OwnStore()
+    store.create("x")
+    store.set_meta("x", FeatureFlagStoreMeta(0, conditions=[Condition(a=1)]))
+    flag = FeatureFlagClient(store).get("x")
+    flag.enable()
+    store.failure = ConnectionError("away")
+    assert flag.is_enabled(OTHER, a=2) is OTHER
+
+
 def test_what_is_broken_is_not_away() -> None:
     """A document that was read and is no flag has replaced the one known before."""
     store = OwnStore()
@@ -942,3 +970,29 @@ def test_state_and_metadata_do_not_undo_each_other(crowd: Crowd) -> None:
     assert len(meta["conditions"]) == THREADS // 4 * crowd.each
     assert meta["bucketer"]["percentage"]["value"] == 0.5
     assert flag.is_enabled() is False
+
+
+def test_switching_waits_for_who_describes() -> None:
+    """A store's own `set` reads and writes; nobody's write may come in between."""
+    read, written = threading.Event(), threading.Event()
+
+    class SlowStore(OwnStore):
+        def set(self, feature_name: str, is_enabled: bool) -> None:
+            item = self.get(feature_name)
+            assert item is not None
+            read.set()
+            written.wait(0.3)  # in vain, if the other has to wait
+            self._put(item.replace(is_enabled=is_enabled))
+
+    flag = FeatureFlagClient(SlowStore()).create("x")
+
+    def describe() -> None:
+        assert read.wait(30)
+        flag.set_client_data({"a": 1})
+        written.set()
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in (pool.submit(flag.enable), pool.submit(describe)):
+            done.result(30)
+    assert flag.is_enabled() is True
+    assert flag.get_client_data() == {"a": 1}

@@ -5,16 +5,21 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import django
 import django_views
 import pytest
 from django.core.handlers.wsgi import WSGIRequest
+from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client, RequestFactory
 from django.test.utils import setup_test_environment, teardown_test_environment
 from django.urls import resolve
+from django.utils.decorators import method_decorator
+from django.views import View
 from run_example import ROOT, Site
+
+from flipper.decorators import is_enabled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,9 +123,60 @@ def test_one_method_of_a_class_is_under_a_flag() -> None:
     assert client.post("/orders/").content == b"report made"
 
 
+class AsyncReports(View):
+    """A class-based view whose methods are coroutine functions."""
+
+    async def get(self, request: HttpRequest) -> HttpResponse:
+        """Show the reports."""
+        return HttpResponse("async reports")
+
+
+async def gone(*args: object, **kwargs: object) -> HttpResponse:
+    """Answer in place of an async view."""
+    return HttpResponse("gone", status=410)
+
+
+under_flag = is_enabled(django_views.features, "REPORTS", redirect=gone)
+
+
+@method_decorator(under_flag, name="dispatch")
+class AsyncReportsUnderFlag(AsyncReports):
+    """Under the flag as a whole."""
+
+
+class AsyncReportsInPart(AsyncReports):
+    """One method is under the flag, without a decorator of Django's around ours."""
+
+    @under_flag
+    async def get(self, request: HttpRequest) -> HttpResponse:
+        """Show the reports."""
+        return HttpResponse("async reports")
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        AsyncReportsUnderFlag.as_view(),
+        AsyncReportsInPart.as_view(),
+        under_flag(AsyncReports.as_view()),
+    ],
+    ids=["dispatch", "method", "as_view"],
+)
+def test_an_async_class_has_an_async_redirect(view: Any) -> None:
+    """Django awaits what its methods give, so that the redirect gives it as well."""
+
+    async def answer() -> HttpResponse:
+        response: HttpResponse = await view(RequestFactory().get("/"))
+        return response
+
+    assert asyncio.run(answer()).status_code == 410
+    switch_on("REPORTS")
+    assert asyncio.run(answer()).content == b"async reports"
+
+
 def test_a_view_that_is_off_without_a_redirect_answers_none() -> None:
     """Django refuses that: this is why each view of the example has a redirect."""
-    view = django_views.is_enabled(django_views.features, "REPORTS")(django_views.home)
+    view = is_enabled(django_views.features, "REPORTS")(django_views.home)
     request = RequestFactory().get("/")
     assert isinstance(request, WSGIRequest)
     assert view(request) is None

@@ -16,6 +16,7 @@ WAITING = 10.0  # seconds until a store that follows its server has to have foll
 def make_redis(address):
     """Connect by a URL."""
     import redis
+
     from flipper import RedisFeatureFlagStore
 
     return RedisFeatureFlagStore(redis.StrictRedis.from_url(address), base_key="shared")
@@ -31,6 +32,7 @@ def make_postgres(address):
 def make_consul(address):
     """Connect by host:port."""
     import consul
+
     from flipper import ConsulFeatureFlagStore
 
     host, port = address.split(":")
@@ -42,6 +44,7 @@ def make_consul(address):
 def make_s3(address):
     """Connect by endpoint, and bucket after a space."""
     import boto3
+
     from flipper import S3FeatureFlagStore
 
     endpoint, bucket = address.split(" ")
@@ -57,10 +60,11 @@ def make_s3(address):
 
 def make_thrift(address):
     """Connect by host:port."""
-    from flipper import ThriftRPCFeatureFlagStore
-    from flipper_thrift.python.feature_flag_store import FeatureFlagStore
     from thrift.protocol import TBinaryProtocol
     from thrift.transport import TSocket, TTransport
+
+    from flipper import ThriftRPCFeatureFlagStore
+    from flipper_thrift.python.feature_flag_store import FeatureFlagStore
 
     host, port = address.split(":")
     transport = TTransport.TBufferedTransport(TSocket.TSocket(host, int(port)))
@@ -109,16 +113,19 @@ class Agent:
                 name, is_enabled=flag["is_enabled"], client_data=flag["client_data"]
             )
             self.until(lambda name=name: self.client.exists(name))
-            for count, checks in enumerate(flag["conditions"], 1):
+            count = 0
+            for checks in flag["conditions"]:
                 self.client.add_condition(name, Condition(**checks))
-                self.until(lambda n=name, c=count: self.conditions(n) == c)
+                count += len(checks)
+                self.until(lambda n=name, c=count: self.checks(n) == c)
             bucketer = make_bucketer(flag["bucketer"])
             if bucketer is not None:
                 self.client.set_bucketer(name, bucketer)
 
-    def conditions(self, name):
-        """Count the conditions."""
-        return len(self.client.get_meta(name)["conditions"])
+    def checks(self, name):
+        """Count the checks: over Thrift, each comes back as a condition of its own."""
+        conditions = self.client.get_meta(name)["conditions"]
+        return sum(len(checks) for each in conditions for checks in each.values())
 
     def answers(self, name, contexts):
         """Ask about a flag for each context, reading it from the store once."""
@@ -147,9 +154,7 @@ class Agent:
         self.until(lambda: not self.client.is_enabled(name))
         self.client.set_client_data(name, client_data)
         self.until(
-            lambda: (
-                client_data.items() <= self.client.get_client_data(name).items()
-            )
+            lambda: client_data.items() <= self.client.get_client_data(name).items()
         )
 
     def enable(self, name):
@@ -176,7 +181,7 @@ def main():
         try:
             answer = {"result": getattr(agent, method)(*arguments)}
         except Exception as error:
-            answer = {"error": "{}: {}".format(type(error).__name__, error)}
+            answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), flush=True)
 
 

@@ -241,7 +241,7 @@ def test_it_does_not_matter_whether_the_client_decodes(
 def test_how_many_round_trips_each_call_takes(
     redis_server: RedisServer, connect: Connect, base_key: str
 ) -> None:
-    """A flag is asked for in the middle of page views: each round trip is waited for."""
+    """Flags are asked for in the middle of page views, which wait for each of them."""
     with Proxy(redis_server.host, redis_server.port) as proxy:
         redis_client = connect(redis_server, proxy)
         redis_client.ping()
@@ -706,7 +706,10 @@ def test_a_write_whose_reply_is_lost_raises_or_took_effect(
     store = RedisFeatureFlagStore(connect(redis_server), base_key)
     with Proxy(redis_server.host, redis_server.port) as proxy:
         for lost in range(1, 20):
-            client = connect(redis_server, proxy, retry=quick(retries))
+            options = {"retry": quick(retries)}
+            if retries:
+                options["retry_on_error"] = [redis.ConnectionError]
+            client = connect(redis_server, proxy, **options)
             flags = FeatureFlagClient(RedisFeatureFlagStore(client, base_key))
             client.ping()
             store.create("x")
@@ -903,10 +906,10 @@ def test_a_cluster_keeps_flags_on_all_its_nodes(
             flags.enable(name)
             flags.add_condition(name, Condition(a=1))
         assert all(node.keys(f"{base_key}/*") for node in cluster)
+        assert len(names(store, limit=8)) == 8
         slot = client.keyslot(f"{base_key}/hash")
         cluster[slot // 8192].hset(f"{base_key}/hash", "a", 1)
         assert names(store) == expected
-        assert len(names(store, limit=8)) == 8
         assert all(flags.is_enabled(name, a=1) for name in expected)
         flags.destroy(expected[0])
         assert names(store) == expected[1:]
@@ -987,9 +990,8 @@ def test_a_sentinel_leads_to_the_new_master(redis_server: RedisServer) -> None:
         sentinel = Sentinel([(watcher.host, watcher.port)])
         for client in sentinel.sentinels:
             stack.callback(client.connection_pool.disconnect)
-        client = stack.enter_context(
-            sentinel.master_for("flags", retry=quick(), socket_timeout=10)
-        )
+        client = sentinel.master_for("flags", retry=quick(), socket_timeout=10)
+        stack.callback(client.connection_pool.disconnect)
         store = RedisFeatureFlagStore(client)
         flags = FeatureFlagClient(store)
         flags.create("x", is_enabled=True)

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is measured: the flags, the calls, and the answers that are right.
+
+A contender does a workload by its method of that name (see `contenders`). Flags, calls
+and answers follow from numbers alone, so every contender gets the same.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FLAGS = 1000
+USERS = 1000
+PLAN = "pro"
+SEATS = 10
+COUNTRIES = [a + b for a in "ABCDEFGH" for b in "VWXYZ"]
+MEMBERS = COUNTRIES[::2]  # 20
+SHARE = 0.5
+CONDITIONS = 10  # that a flag has before one is added
+# Coprime to the numbers above: everything has its turn, in no order of memory.
+STEP = 617
+
+
+class Flag(NamedTuple):
+    """A flag that every contender can express, in its own words."""
+
+    name: str
+    on: bool = True
+    checks: tuple[tuple[str, str, Any], ...] = ()
+    """Variable, `==`, `>` or `in`, and value; all of them have to hold."""
+    share: float | None = None
+    """The fraction of the users that no check concerns for whom it is on."""
+
+
+class Call(NamedTuple):
+    """One question to a contender, and what is right."""
+
+    arguments: Any
+    answer: Any
+    drawn: bool = False
+    """The answer is by flipper-client's buckets; others have buckets of their own."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One line of the table.
+
+    Attributes:
+        key: the method that does it.
+        title: its name in the table.
+        goal: how many times the limit this library may need.
+        flags: makes the flags that are stored, so many of them.
+        call: makes the call of a number, with so many flags stored.
+        keeps: the method of a contender that makes, of the last argument of a call,
+            what a program keeps between calls; it is made beforehand.
+        writes: it changes flags, so they are its own.
+        spends: it can be done once with each flag, after the method `renew`.
+    """
+
+    key: str
+    title: str
+    goal: float
+    flags: Callable[[int], list[Flag]]
+    call: Callable[[int, int], Call]
+    keeps: str | None = None
+    writes: bool = False
+    spends: bool = False
+
+
+@functools.lru_cache
+def names(count: int) -> tuple[str, ...]:
+    """Name the flags; these objects are the callers', not those that are stored."""
+    return tuple(_name(i) for i in range(count))
+
+
+def _name(number: int) -> str:
+    return f"CHECKOUT_{number:06}"
+
+
+@functools.lru_cache
+def _absent(count: int) -> tuple[str, ...]:
+    return tuple("NO_" + name for name in names(count))
+
+
+@functools.lru_cache
+def _users() -> tuple[str, ...]:
+    return tuple(f"user-{i:08}" for i in range(USERS))
+
+
+@functools.lru_cache(maxsize=2 * USERS)
+def _in_share(user_id: str) -> bool:
+    """Tell whether flipper-client lets a user in, from how it documents its buckets."""
+    text = json.dumps([["user_id", user_id]])
+    digest = hashlib.sha1(text.encode()).hexdigest()  # noqa: S324  (no secret)
+    return int(digest, 16) % 100 / 100 <= SHARE
+
+
+# The flags. Their names are made anew, so that they count as memory of the contender.
+
+
+def _switches(count: int) -> list[Flag]:
+    return [Flag(_name(i), on=i % 2 == 0) for i in range(count)]
+
+
+def _checked(count: int) -> list[Flag]:
+    checks = (("plan", "==", PLAN), ("seats", ">", SEATS))
+    return [Flag(_name(i), checks=checks) for i in range(count)]
+
+
+def _listed(count: int) -> list[Flag]:
+    checks = (("country", "in", MEMBERS),)
+    return [Flag(_name(i), checks=checks) for i in range(count)]
+
+
+def _rolled_out(count: int) -> list[Flag]:
+    return [Flag(_name(i), share=SHARE) for i in range(count)]
+
+
+def _ruled(count: int) -> list[Flag]:
+    checks = (("staff", "==", True),)
+    return [Flag(_name(i), checks=checks, share=SHARE) for i in range(count)]
+
+
+def with_one_condition(count: int) -> list[Flag]:
+    """Make the flags whose memory is measured."""
+    return [Flag(_name(i), checks=(("plan", "==", PLAN),)) for i in range(count)]
+
+
+# The calls.
+
+
+def _any_name(i: int, flags: int) -> str:
+    return names(flags)[i * STEP % flags]
+
+
+def _on_off(i: int, flags: int) -> Call:
+    return Call(_any_name(i, flags), answer=i * STEP % flags % 2 == 0)
+
+
+def _checks(i: int, flags: int) -> Call:
+    seats = SEATS - 5 + i % 11  # the plan is always right: both checks are made
+    return Call((_any_name(i, flags), PLAN, seats), answer=seats > SEATS)
+
+
+def _checks_kept(i: int, flags: int) -> Call:
+    (name, plan, seats), answer, _ = _checks(i, flags)
+    return Call((name, (("plan", plan), ("seats", seats))), answer)
+
+
+def _member(i: int, flags: int) -> Call:
+    country = COUNTRIES[i * STEP % len(COUNTRIES)]  # every other one is listed
+    return Call((_any_name(i, flags), country), answer=country in MEMBERS)
+
+
+def _new_user(i: int, flags: int) -> Call:
+    user_id = f"user-{i + USERS:08}"
+    return Call((_any_name(i, flags), user_id), _in_share(user_id), drawn=True)
+
+
+def _seen_user(i: int, flags: int) -> Call:
+    # Round by round, another flag for each user.
+    user_id = _users()[i % USERS]
+    name = _any_name(i + i // USERS, flags)
+    return Call((name, (("user_id", user_id),)), _in_share(user_id), drawn=True)
+
+
+def _ruled_call(i: int, flags: int) -> Call:
+    (name, ((_, user_id),)), answer, _ = _seen_user(i, flags)
+    if i % 2:
+        return Call((name, user_id, True), answer=True)
+    return Call((name, user_id, False), answer, drawn=True)
+
+
+def _missing(i: int, flags: int) -> Call:
+    return Call(_absent(flags)[i * STEP % flags], answer=False)
+
+
+def _all(i: int, flags: int) -> Call:
+    del i
+    return Call(None, answer=sorted(names(flags)))
+
+
+def _toggle(i: int, flags: int) -> Call:
+    return Call((_any_name(i, flags), i // flags % 2 == 0), answer=None)
+
+
+def _add(i: int, flags: int) -> Call:
+    return Call(_any_name(i, flags), answer=None)
+
+
+WORKLOADS = {
+    workload.key: workload
+    for workload in (
+        Workload("on_off", "on/off", 2.5, _switches, _on_off),
+        Workload("cached", "on/off, cached store", 3.5, _switches, _on_off),
+        Workload("checks", "one `==` and one `>` check", 7.5, _checked, _checks),
+        Workload(
+            *("checks_kept", "the same, arguments kept between calls", 7.5),
+            *(_checked, _checks_kept, "context"),
+        ),
+        Workload("member", "`__in` a list of 20", 8, _listed, _member),
+        Workload("new_user", "sticky rollout, new users", 25, _rolled_out, _new_user),
+        Workload(
+            *("seen_user", "sticky rollout, users seen before", 6),
+            *(_rolled_out, _seen_user, "user"),
+        ),
+        Workload("ruled", "rule, else rollout", 9.5, _ruled, _ruled_call),
+        Workload("missing", "missing flag", 2.2, _switches, _missing),
+        Workload("list_all", "list 1,000, per flag", 4, _switches, _all),
+        Workload(
+            "toggle", "enable or disable, memory", 13, _switches, _toggle, writes=True
+        ),
+        Workload(
+            *("add_condition", "add a condition to ten", 16, _switches, _add),
+            writes=True,
+            spends=True,
+        ),
+    )
+}

@@ -1,37 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process of one contender, run by path with the contender's own interpreter.
+"""The process of one contender, run by its path with the contender's interpreter.
 
-It reads commands as lines of JSON and answers each with one: `{"ok": ...}`, or
-`{"error": ...}`. See `Commands` for what there is.
+It reads commands as lines of JSON, the name of a method of `Commands` and its arguments,
+and answers each with a line: what came out, or the error.
 """
 
 from __future__ import annotations
 
 import gc
 import importlib
-import importlib.metadata
 import json
 import logging
 import os
-import platform
 import socket
 import sys
 import tracemalloc
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import measuring
-from workloads import CONDITIONS, FLAGS, WORKLOADS, Workload, names, with_one_condition
+import workloads
+from workloads import Call, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_MANY = 400  # answers, from which on a share can be judged
+_FIRST = 3  # calls, to see how long one takes
+_TRIED = 2000  # calls whose answers are compared before anything is measured,
+_TRYING = 2.0  # in so many seconds at most
+_LONGEST = 0.2  # seconds for a slice, unless its fewest pairs take longer
+_FEWEST_PAIRS = 3
+_LIMITS = 1000  # calls of the limit in one pair
+
+
+class WrongAnswerError(Exception):
+    """A contender that had been right gave a wrong answer while it was measured."""
 
 
 class Course:
-    """A workload, done by one contender on so many flags.
+    """A workload as one contender does it.
 
     Attributes:
         wrong: why its answers are not the right ones; empty if they are.
@@ -44,17 +52,202 @@ class Course:
         self._work = getattr(contender, workload.key)
         self._kept: dict[Any, Any] = {}
         self._next = 0
-        self._limit = measuring.limit(names(flags))
-        self.wrong = self._try_out()
+        # Beside a store, the limit is its bare operation on the same arguments.
+        self._bare = getattr(contender, f"bare_{workload.key}", None)
+        self._limit = self._bare or measuring.limit(workloads.names(flags))
+        each = self._seconds_each()
+        self.wrong = self._try_out(each)
+        fitting = min(round(measuring.PIECE / each), workload.most // measuring.PAIRS)
+        self._size = max(1, min(fitting, measuring.MOST_CALLS))
+        pairs = round(_LONGEST / (each * self._size))
+        self._pairs = max(_FEWEST_PAIRS, min(pairs, measuring.PAIRS))
 
-    def _try_out(self) -> str:
-        """Ask twice, see whether the answers are right, and how long they take."""
-        count = 50 if self._workload.spends else min(2 * FLAGS, 4 * self._flags)
-        if self._workload.key == "list_all":
-            count = 1
-        calls, expected = self._calls(count)
-        answers = self._work(calls)
-        wrong = self._compare(calls, answers, expected)
-        if not wrong and not self._workload.spends and answers != self._work(calls):
-            ...
+    def slice(self) -> measuring.Slice:
+        """Measure some pairs of limit and work; all answers have to be right."""
+        calls = self._calls(self._size * self._pairs)
+        pieces = self._pieces(self._arguments(calls), self._size)
+        limits = pieces
+        if self._bare is None:
+            begin = self._next
+            every = [
+                workloads.any_name(i, self._flags)
+                for i in range(begin, begin + _LIMITS * self._pairs)
+            ]
+            limits = self._pieces(every, _LIMITS)
+        found, answers = measuring.measure(self._work, pieces, self._limit, limits)
+        if not self.wrong:
+            flat = [answer for piece in answers for answer in piece]
+            wrong = self._workload.why_wrong(self._contender, calls, flat)
+            if wrong:
+                raise WrongAnswerError(wrong)
+        if self._workload.per_flag:
+            each = self._flags
+            return found._replace(ratio=found.ratio / each, work=found.work / each)
+        return found
+
+    def throughput(self, threads: int, count: int) -> float:
+        """Return calls per second of all of these threads, which share the calls."""
+        arguments = self._arguments(self._calls(count))
+        return measuring.throughput(self._work, arguments, threads)
+
+    def _seconds_each(self) -> float:
+        arguments = self._arguments(self._calls(_FIRST))
+        self._work(arguments)  # the first call of all may load and compile
+        return measuring.seconds(self._work, arguments) / _FIRST
+
+    def _try_out(self, each: float) -> str:
+        """Return what is wrong with the answers; a sticky one has to stay."""
+        workload = self._workload
+        count = max(1, min(_TRIED, workload.most, round(_TRYING / each)))
+        calls = self._calls(count)
+        arguments = self._arguments(calls)
+        answers = self._work(arguments)
+        wrong = workload.why_wrong(self._contender, calls, answers)
+        drawn = any(call.drawn for call in calls)
+        if not wrong and drawn and not getattr(self._contender, "draws", False):
+            wrong = "" if self._work(arguments) == answers else "another answer later"
         return wrong
+
+    def _calls(self, count: int) -> list[Call]:
+        begin = self._next
+        self._next += count
+        return [self._workload.call(i, self._flags) for i in range(begin, self._next)]
+
+    def _arguments(self, calls: list[Call]) -> list[Any]:
+        """Return what the contender is handed; with what it keeps from call to call."""
+        arguments = [call.arguments for call in calls]
+        if self._workload.spends:
+            self._contender.renew(arguments)
+        if not self._workload.keeps:
+            return arguments
+        make = getattr(self._contender, self._workload.keeps)
+        kept = self._kept
+        for _, given in arguments:
+            if given not in kept:
+                kept[given] = make(**dict(given))
+        return [(name, kept[given]) for name, given in arguments]
+
+    @staticmethod
+    def _pieces(arguments: list[Any], size: int) -> list[list[Any]]:
+        return [arguments[i : i + size] for i in range(0, len(arguments), size)]
+
+
+class Commands:
+    """What the parent may ask for."""
+
+    def __init__(self) -> None:
+        self._contenders: dict[Any, Any] = {}
+        self._courses: dict[Any, Course] = {}
+
+    def prepare(
+        self, table: str, key: str, flags: int, module: str, address: str = ""
+    ) -> str | None:
+        """Store the flags and try the workload out; return what is wrong with it.
+
+        `None` is that the contender cannot do it.
+        """
+        workload = _workload(table, key)
+        made_of = (table, workload.flags, key if workload.writes else "", flags)
+        kind = importlib.import_module(f"contenders.{module}").Contender
+        if not hasattr(kind, key):
+            return None
+        contender = self._contenders.get(made_of)
+        if contender is None:
+            place = (address,) if address else ()
+            contender = kind(workload.flags(flags), *place)
+            self._contenders[made_of] = contender
+        course = Course(workload, contender, flags)
+        self._courses[table, key, flags] = course
+        return course.wrong
+
+    def slice(self, table: str, key: str, flags: int) -> measuring.Slice:
+        """Measure a slice of a workload that was prepared."""
+        return self._courses[table, key, flags].slice()
+
+    def throughput(self, key: str, flags: int, threads: int, count: int) -> float:
+        """Return calls per second of threads that share so many calls."""
+        return self._courses["memory", key, flags].throughput(threads, count)
+
+    def memory(self, module: str, flags: int) -> float:
+        """Return the bytes that each flag with one condition takes."""
+        kind = importlib.import_module(f"contenders.{module}").Contender
+        small = kind(workloads.with_one_condition(1))  # loads what is loaded once
+        del small
+        if getattr(kind, "native", False):
+            return _resident_growth(kind, flags) / flags
+        gc.collect()
+        tracemalloc.start()
+        before, _ = tracemalloc.get_traced_memory()
+        contender = kind(workloads.with_one_condition(flags))
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+        del contender
+        return (after - before) / flags
+
+
+def _workload(table: str, key: str) -> Workload:
+    if table == "memory":
+        return workloads.IN_MEMORY[key]
+    return workloads.IN_STORES[table][1][key]
+
+
+def _resident_growth(kind: Callable[[Any], Any], flags: int) -> int:
+    """Return by how many bytes the process grows; of memory that is not Python's."""
+
+    def resident() -> int:
+        gc.collect()
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGESIZE")
+
+    before = resident()
+    contender = kind(workloads.with_one_condition(flags))
+    grown = resident() - before
+    del contender
+    return grown
+
+
+def _stay_offline() -> None:
+    """Let nothing but this machine be called: all evaluation has to be local."""
+    connect = socket.socket.connect
+
+    def local(self: socket.socket, address: Any) -> None:
+        if self.family == socket.AF_UNIX or address[0] in {"127.0.0.1", "::1"}:
+            return connect(self, address)
+        _refuse(address)
+
+    def lookup(host: Any, *rest: Any, **more: Any) -> Any:
+        if host in {"127.0.0.1", "::1", "localhost", None}:
+            return getaddrinfo(host, *rest, **more)
+        _refuse(host)
+
+    getaddrinfo = socket.getaddrinfo
+    socket.socket.connect = local  # type: ignore[method-assign]
+    socket.getaddrinfo = lookup
+
+
+def _refuse(address: object) -> NoReturn:
+    print("refused to call", address, file=sys.stderr)  # noqa: T201  (to the log)
+    raise OSError(f"a benchmark calls nobody, not {address}")
+
+
+def main() -> None:
+    """Answer commands until there are no more."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print goes to the log
+    warnings.simplefilter("ignore")
+    logging.disable(logging.ERROR)
+    _stay_offline()
+    commands = Commands()
+    for line in sys.stdin:
+        name, arguments = json.loads(line)
+        try:
+            answer = {"result": getattr(commands, name)(**arguments)}
+        except Exception as error:  # noqa: BLE001  (the parent tells it)
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+    os._exit(0)  # libraries may have threads that would wait for their servers
+
+
+if __name__ == "__main__":
+    main()

@@ -24,8 +24,8 @@ COUNTRIES = [a + b for a in "ABCDEFGH" for b in "VWXYZ"]
 MEMBERS = COUNTRIES[::2]  # 20
 SHARE = 0.5
 CONDITIONS = 10  # that a flag has before one is added
-# Coprime to the numbers above: everything has its turn, in no order of memory.
-STEP = 617
+STEP = 617  # coprime to the numbers above: all have their turn, in no order of memory
+JUDGED = 400  # answers, from which on their share says something
 
 
 class Flag(NamedTuple):
@@ -48,36 +48,15 @@ class Call(NamedTuple):
     """The answer is by flipper-client's buckets; others have buckets of their own."""
 
 
-@dataclass(frozen=True)
-class Workload:
-    """One line of the table.
-
-    Attributes:
-        key: the method that does it.
-        title: its name in the table.
-        goal: how many times the limit this library may need.
-        flags: makes the flags that are stored, so many of them.
-        call: makes the call of a number, with so many flags stored.
-        keeps: the method of a contender that makes, of the last argument of a call,
-            what a program keeps between calls; it is made beforehand.
-        writes: it changes flags, so they are its own.
-        spends: it can be done once with each flag, after the method `renew`.
-    """
-
-    key: str
-    title: str
-    goal: float
-    flags: Callable[[int], list[Flag]]
-    call: Callable[[int, int], Call]
-    keeps: str | None = None
-    writes: bool = False
-    spends: bool = False
-
-
 @functools.lru_cache
 def names(count: int) -> tuple[str, ...]:
     """Name the flags; these objects are the callers', not those that are stored."""
     return tuple(_name(i) for i in range(count))
+
+
+def any_name(i: int, count: int) -> str:
+    """Pick a flag for the call of this number."""
+    return names(count)[i * STEP % count]
 
 
 def _name(number: int) -> str:
@@ -86,7 +65,7 @@ def _name(number: int) -> str:
 
 @functools.lru_cache
 def _absent(count: int) -> tuple[str, ...]:
-    return tuple("NO_" + name for name in names(count))
+    return tuple(f"NO_{name}" for name in names(count))
 
 
 @functools.lru_cache
@@ -105,8 +84,14 @@ def _in_share(user_id: str) -> bool:
 # The flags. Their names are made anew, so that they count as memory of the contender.
 
 
-def _switches(count: int) -> list[Flag]:
+def switches(count: int) -> list[Flag]:
+    """Make flags without conditions, every other one on."""
     return [Flag(_name(i), on=i % 2 == 0) for i in range(count)]
+
+
+def with_one_condition(count: int) -> list[Flag]:
+    """Make the flags whose memory is measured."""
+    return [Flag(_name(i), checks=(("plan", "==", PLAN),)) for i in range(count)]
 
 
 def _checked(count: int) -> list[Flag]:
@@ -128,25 +113,16 @@ def _ruled(count: int) -> list[Flag]:
     return [Flag(_name(i), checks=checks, share=SHARE) for i in range(count)]
 
 
-def with_one_condition(count: int) -> list[Flag]:
-    """Make the flags whose memory is measured."""
-    return [Flag(_name(i), checks=(("plan", "==", PLAN),)) for i in range(count)]
-
-
 # The calls.
 
 
-def _any_name(i: int, flags: int) -> str:
-    return names(flags)[i * STEP % flags]
-
-
 def _on_off(i: int, flags: int) -> Call:
-    return Call(_any_name(i, flags), answer=i * STEP % flags % 2 == 0)
+    return Call(any_name(i, flags), answer=i * STEP % flags % 2 == 0)
 
 
 def _checks(i: int, flags: int) -> Call:
-    seats = SEATS - 5 + i % 11  # the plan is always right: both checks are made
-    return Call((_any_name(i, flags), PLAN, seats), answer=seats > SEATS)
+    seats = SEATS - 5 + i % 11  # the plan is always right, so both checks are made
+    return Call((any_name(i, flags), PLAN, seats), answer=seats > SEATS)
 
 
 def _checks_kept(i: int, flags: int) -> Call:
@@ -156,18 +132,17 @@ def _checks_kept(i: int, flags: int) -> Call:
 
 def _member(i: int, flags: int) -> Call:
     country = COUNTRIES[i * STEP % len(COUNTRIES)]  # every other one is listed
-    return Call((_any_name(i, flags), country), answer=country in MEMBERS)
+    return Call((any_name(i, flags), country), answer=country in MEMBERS)
 
 
 def _new_user(i: int, flags: int) -> Call:
-    user_id = f"user-{i + USERS:08}"
-    return Call((_any_name(i, flags), user_id), _in_share(user_id), drawn=True)
+    user_id = f"user-{USERS + i:08}"
+    return Call((any_name(i, flags), user_id), _in_share(user_id), drawn=True)
 
 
 def _seen_user(i: int, flags: int) -> Call:
-    # Round by round, another flag for each user.
     user_id = _users()[i % USERS]
-    name = _any_name(i + i // USERS, flags)
+    name = any_name(i + i // USERS, flags)  # each time another one for the same user
     return Call((name, (("user_id", user_id),)), _in_share(user_id), drawn=True)
 
 
@@ -184,43 +159,139 @@ def _missing(i: int, flags: int) -> Call:
 
 def _all(i: int, flags: int) -> Call:
     del i
-    return Call(None, answer=sorted(names(flags)))
+    return Call(None, answer=list(names(flags)))
 
 
 def _toggle(i: int, flags: int) -> Call:
-    return Call((_any_name(i, flags), i // flags % 2 == 0), answer=None)
+    # All on, then all off, and again.
+    return Call((any_name(i, flags), i // flags % 2 == 0), answer=None)
 
 
 def _add(i: int, flags: int) -> Call:
-    return Call(_any_name(i, flags), answer=None)
+    return Call(any_name(i, flags), answer=None)
 
 
-WORKLOADS = {
-    workload.key: workload
-    for workload in (
-        Workload("on_off", "on/off", 2.5, _switches, _on_off),
-        Workload("cached", "on/off, cached store", 3.5, _switches, _on_off),
-        Workload("checks", "one `==` and one `>` check", 7.5, _checked, _checks),
+# What is right.
+
+
+def _same(contender: Any, calls: list[Call], answers: list[Any]) -> str:
+    exact = getattr(contender, "exact", False)
+    drawn = []
+    for call, answer in zip(calls, answers, strict=True):
+        if call.drawn and not exact:
+            drawn.append(answer)
+        elif answer is not call.answer:
+            return f"{call.arguments} is {answer!r}, not {call.answer!r}"
+    share = sum(drawn) / len(drawn) if drawn else SHARE
+    if len(drawn) >= JUDGED and abs(share - SHARE) > SHARE / 5:
+        return f"on for {share:.0%} of the users, not {SHARE:.0%}"
+    return ""
+
+
+def _same_names(contender: Any, calls: list[Call], answers: list[Any]) -> str:
+    del contender
+    for call, answer in zip(calls, answers, strict=True):
+        if sorted(flag.name for flag in answer) != call.answer:
+            return "not the flags that are stored"
+    return ""
+
+
+def _toggled(contender: Any, calls: list[Call], answers: list[Any]) -> str:
+    del answers
+    last = dict(call.arguments for call in calls)
+    return "" if contender.on_off([*last]) == [*last.values()] else "not as written"
+
+
+def _added(contender: Any, calls: list[Call], answers: list[Any]) -> str:
+    del answers
+    counts = {contender.count_conditions(call.arguments) for call in calls}
+    return "" if counts == {CONDITIONS + 1} else f"{counts} conditions, one was added"
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One line of a table.
+
+    Attributes:
+        key: the method that does it.
+        title: its name in the table.
+        goal: how many times the limit this library may need.
+        flags: makes the flags that are stored, so many of them.
+        call: makes the call of a number, with so many flags stored.
+        why_wrong: says what is wrong with a contender's answers to some calls, if
+            anything.
+        keeps: the method of a contender that makes, of the last argument of a call,
+            what a program keeps between calls; that is made beforehand.
+        writes: it changes flags, so they are its own.
+        spends: it can be done once with each flag after the method `renew`.
+        per_flag: a call does all flags, and the figure is for one of them.
+        most: calls in a slice.
+    """
+
+    key: str
+    title: str
+    goal: float
+    flags: Callable[[int], list[Flag]]
+    call: Callable[[int, int], Call]
+    why_wrong: Callable[[Any, list[Call], list[Any]], str] = _same
+    keeps: str = ""
+    writes: bool = False
+    spends: bool = False
+    per_flag: bool = False
+    most: int = 20_000
+
+
+def _table(*workloads: Workload) -> dict[str, Workload]:
+    return {workload.key: workload for workload in workloads}
+
+
+IN_MEMORY = _table(
+    Workload("on_off", "on/off", 2.5, switches, _on_off),
+    Workload("cached", "on/off, cached store", 3.5, switches, _on_off),
+    Workload("checks", "one `==` and one `>` check", 7.5, _checked, _checks),
+    Workload(
+        *("checks_kept", "the same, arguments kept from call to call", 7.5),
+        *(_checked, _checks_kept),
+        keeps="context",
+    ),
+    Workload("member", "`__in` a list of 20", 8, _listed, _member),
+    Workload("new_user", "sticky rollout, a new user each", 25, _rolled_out, _new_user),
+    Workload(
+        *("seen_user", "sticky rollout, users seen before", 6),
+        *(_rolled_out, _seen_user),
+        keeps="user",
+    ),
+    Workload("ruled", "rule, else rollout", 9.5, _ruled, _ruled_call),
+    Workload("missing", "missing flag", 2.2, switches, _missing),
+    Workload(
+        *("list_all", "list 1,000, per flag", 4, switches, _all, _same_names),
+        per_flag=True,
+        most=20,
+    ),
+    Workload(
+        *("toggle", "enable or disable, memory", 13, switches, _toggle, _toggled),
+        writes=True,
+    ),
+    Workload(
+        *("add_condition", "add a condition to ten", 16, switches, _add, _added),
+        writes=True,
+        spends=True,
+        most=FLAGS,
+    ),
+)
+
+
+def _in_store(ask: float, write: float, listing: float) -> dict[str, Workload]:
+    return _table(
+        Workload("on_off", "is_enabled", ask, switches, _on_off),
         Workload(
-            *("checks_kept", "the same, arguments kept between calls", 7.5),
-            *(_checked, _checks_kept, "context"),
+            "toggle", "enable", write, switches, _toggle, _toggled, writes=True
         ),
-        Workload("member", "`__in` a list of 20", 8, _listed, _member),
-        Workload("new_user", "sticky rollout, new users", 25, _rolled_out, _new_user),
-        Workload(
-            *("seen_user", "sticky rollout, users seen before", 6),
-            *(_rolled_out, _seen_user, "user"),
-        ),
-        Workload("ruled", "rule, else rollout", 9.5, _ruled, _ruled_call),
-        Workload("missing", "missing flag", 2.2, _switches, _missing),
-        Workload("list_all", "list 1,000, per flag", 4, _switches, _all),
-        Workload(
-            "toggle", "enable or disable, memory", 13, _switches, _toggle, writes=True
-        ),
-        Workload(
-            *("add_condition", "add a condition to ten", 16, _switches, _add),
-            writes=True,
-            spends=True,
-        ),
+        Workload("list_all", "list", listing, switches, _all, _same_names, most=20),
     )
+
+
+IN_STORES = {
+    "redis": (10_000, _in_store(1.15, 3, 3)),
+    "postgresql": (1000, _in_store(1.2, 2, 3)),
 }

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     Change = Callable[[FeatureFlagStoreItem], FeatureFlagStoreItem]
+    Make = Callable[[], FeatureFlagStoreItem]
 
 
 class _Expectation:
@@ -186,10 +187,7 @@ class AtomicFeatureFlagStore(SupportsUpdate, AbstractFeatureFlagStore):
         return FeatureFlagStoreItem(feature_name, is_enabled, meta)
 
     def _write(
-        self,
-        feature_name: str,
-        change: Change,
-        make: Callable[[], FeatureFlagStoreItem] | None = None,
+        self, feature_name: str, change: Change, make: Make | None = None
     ) -> FeatureFlagStoreItem:
         """Put what `change` makes of a flag, or `make` of its absence; return it."""
         attempts = 0

@@ -135,9 +135,10 @@ class ConsulFeatureFlagStore(DocumentFeatureFlagStore):
             self._consul.kv.delete(self._prefix + feature_name)
             self._look(feature_name, None, is_done=True)
 
-    def _documents(self) -> Iterator[tuple[str, bytes]]:
+    def _documents(self, offset: int, limit: int | None) -> Iterator[tuple[str, bytes]]:
         self._copy.be_followed()
-        for feature_name in sorted(self._copy.rows):
+        end = None if limit is None else offset + limit
+        for feature_name in sorted(self._copy.rows)[offset:end]:
             row = self._copy.rows.get(feature_name)
             if row is not None:  # deleted since the names were read
                 yield feature_name, row.document

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..exceptions import InvalidFlagDataError
 from .atomic import AtomicFeatureFlagStore
@@ -14,6 +14,8 @@ from .storage import FeatureFlagStoreItem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from .atomic import Change, Make
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +27,9 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
     once, as long as its bytes stay the same; that also tells the last known state of a
     flag while the server is away. A constructor calls `super().__init__()`.
     """
+
+    _documents_are_tokens: ClassVar[bool] = False
+    """Whether `_read` gives the document itself as the token of its version."""
 
     def __init__(self) -> None:
         # A document just written is decoded when somebody asks: None until then.
@@ -45,8 +50,20 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
         """
 
     @abstractmethod
-    def _documents(self) -> Iterator[tuple[str, bytes]]:
-        """Give every name with its document, each once, whatever the document is."""
+    def _documents(self, offset: int, limit: int | None) -> Iterator[tuple[str, bytes]]:
+        """Give a page of names with their documents, each once, whatever they are.
+
+        Nothing is asked before the first one is.
+        """
+
+    def list(
+        self, limit: int | None = None, offset: int = 0
+    ) -> Iterator[FeatureFlagStoreItem]:
+        """Return an iterator of the flags: `offset` are skipped, `limit` given.
+
+        Both count documents: one that is no flag makes a page shorter.
+        """
+        return self._flags(self._documents(offset, limit))
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag as last read or written, or `None`, without I/O."""
@@ -74,7 +91,24 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
         return True
 
     def _scan(self) -> Iterator[FeatureFlagStoreItem]:
-        for feature_name, document in self._documents():
+        return self.list()
+
+    def _write(
+        self, feature_name: str, change: Change, make: Make | None = None
+    ) -> FeatureFlagStoreItem:
+        # A flag has mostly been read just before it is written: a reading less.
+        known = self._decoded.get(feature_name) if self._documents_are_tokens else None
+        if known is not None:
+            after = change(self._decode(feature_name, known[0]))
+            # Race: others may have written since; `_swap` notices.
+            if self._swap(after, known[0]):
+                return after
+        return super()._write(feature_name, change, make)
+
+    def _flags(
+        self, documents: Iterator[tuple[str, bytes]]
+    ) -> Iterator[FeatureFlagStoreItem]:
+        for feature_name, document in documents:
             try:
                 item = self._decode(feature_name, document)
             except InvalidFlagDataError:

@@ -8,7 +8,6 @@ import os
 import select
 import threading
 from contextlib import contextmanager, suppress
-from copy import copy
 from typing import TYPE_CHECKING, Any, Final
 from weakref import finalize
 
@@ -17,7 +16,7 @@ from .atomic import ABSENT, ANY
 from .document import DocumentFeatureFlagStore
 from .interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
 from .interface import FlagDoesNotExistError as FlagDoesNotExistError
-from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem  # noqa: TC001
+from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem
 from .storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
 from .util.date import now
 from .util.fork import renew_after_fork
@@ -34,7 +33,7 @@ else:
     POSTGRES_ENABLED = True
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from types import TracebackType
 
     from typing_extensions import Self
@@ -117,8 +116,7 @@ class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
         InvalidArgumentError: `conninfo` is neither text nor a pool.
     """
 
-    # What `list` shows, of all rows: how many are skipped, and how many given.
-    _page: tuple[int, int | None] = (0, None)
+    _documents_are_tokens = True
 
     def __init__(
         self,
@@ -173,19 +171,6 @@ class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
             elif limits[0] is not None:
                 self._widen(connection)
 
-    def list(
-        self, limit: int | None = None, offset: int = 0
-    ) -> Iterator[FeatureFlagStoreItem]:
-        """Return an iterator of the flags, by name in the order of code points.
-
-        `offset` and `limit` count rows: one that holds no flag makes a page shorter.
-        Nothing is asked before the first flag is. Rows are read by hundreds and
-        thousands; between them no connection is held.
-        """
-        page = copy(self)
-        page._page = (offset, limit)  # noqa: SLF001  (own class)
-        return page._scan()  # noqa: SLF001
-
     def close(self) -> None:
         """Close the connections, but not a pool that was given. Idempotent."""
         self._connections.close()
@@ -210,21 +195,6 @@ class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
         document = bytes(rows[0][0])
         return document, document
 
-    def _write(
-        self,
-        feature_name: str,
-        change: Callable[[FeatureFlagStoreItem], FeatureFlagStoreItem],
-        make: Callable[[], FeatureFlagStoreItem] | None = None,
-    ) -> FeatureFlagStoreItem:
-        # A flag has mostly been read just before it is written: a statement less.
-        known = self._decoded.get(feature_name)
-        if known is not None:
-            after = change(self._decode(feature_name, known[0]))
-            # Race: others may have written since; `_swap` notices.
-            if self._swap(after, known[0]):
-                return after
-        return super()._write(feature_name, change, make)
-
     def _replace(self, feature_name: str, document: bytes, expected: Any) -> bool:
         if expected is not ANY and expected is not ABSENT:
             update = (document, feature_name, expected)
@@ -242,30 +212,28 @@ class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
     def _remove(self, feature_name: str) -> None:
         self._execute(self._delete, (feature_name,))
 
-    def _documents(self) -> Iterator[tuple[str, bytes]]:
-        offset, left = self._page
-        offset = min(offset, _LARGEST_OFFSET)
-        after = None
+    def _documents(self, offset: int, limit: int | None) -> Iterator[tuple[str, bytes]]:
+        left, after, offset = limit, None, min(offset, _LARGEST_OFFSET)
         size = _BATCHES[0]
         while left is None or left > 0:
-            limit = size if left is None else min(size, left)
-            page = {"after": after, "limit": limit, "offset": offset}
+            count = size if left is None else min(size, left)
+            page = {"after": after, "limit": count, "offset": offset}
             rows = self._fetch(self._list, page, prepare=False)
             for feature_name, document in rows:
                 yield feature_name, bytes(document)
-            if len(rows) < limit:
+            if len(rows) < count:
                 return
             # Going on behind the last name, none is missed and none comes twice,
             # whatever is written meanwhile.
             after, offset, size = rows[-1][0], 0, _BATCHES[1]
-            left = None if left is None else left - limit
+            left = None if left is None else left - count
 
     def _now(self) -> int:
         return now()
 
     def _fetch(
         self, statement: str, parameters: Any, *, prepare: bool | None
-    ) -> list_[Any]:
+    ) -> list[Any]:
         """Read rows; a second time if the connection breaks meanwhile."""
         with self._connections.lend() as connection:
             try:
@@ -291,7 +259,7 @@ class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
         }
         return sql.SQL(template).format(**names).as_string(None)
 
-    def _limits(self, connection: Connection[Any]) -> list_[int | None]:
+    def _limits(self, connection: Connection[Any]) -> list[int | None]:
         """Give the length of names that the table takes, nothing if there is none."""
         table = sql.Identifier(self._table).as_string(None)
         rows = _rows(connection, _LIMIT_SQL, (table, self._name_column), prepare=False)
@@ -323,9 +291,6 @@ class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
                 feature_name=feature_name,
                 value=feature_name,
             )
-
-
-list_ = list  # inside the class, `list` is the method
 
 
 def _rows(

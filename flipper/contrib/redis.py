@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import sys
-from copy import copy
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,13 +12,13 @@ from .atomic import ABSENT, ANY
 from .document import DocumentFeatureFlagStore
 from .interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
 from .interface import FlagDoesNotExistError as FlagDoesNotExistError
-from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem  # noqa: TC001
+from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem
 from .storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
 from .util.date import now
 from .util.iter import batchify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from redis import Redis
     from redis.cluster import RedisCluster
@@ -53,8 +52,7 @@ class RedisFeatureFlagStore(DocumentFeatureFlagStore):
         InvalidArgumentError: the batch size is below 1.
     """
 
-    # What `list` shows, of all keys: from which on, and up to which.
-    _page: tuple[int, int | None] = (0, None)
+    _documents_are_tokens = True
 
     def __init__(
         self,
@@ -85,22 +83,6 @@ class RedisFeatureFlagStore(DocumentFeatureFlagStore):
             exceptions.RedisClusterException,
         )
 
-    def list(
-        self, limit: int | None = None, offset: int = 0
-    ) -> Iterator[FeatureFlagStoreItem]:
-        """Return an iterator of the flags, in no order.
-
-        `offset` and `limit` count keys: one that holds no flag makes a page shorter. No
-        more keys are read than `limit` needs, and none before the first flag is asked
-        for.
-        """
-        page = copy(self)
-        page._page = (  # noqa: SLF001  (own class)
-            offset,
-            None if limit is None else offset + limit,
-        )
-        return page._scan()  # noqa: SLF001
-
     def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
         try:
             found = self._redis.get(self._key(feature_name))
@@ -111,22 +93,6 @@ class RedisFeatureFlagStore(DocumentFeatureFlagStore):
         if isinstance(found, str):
             found = self._redis.get_encoder().encode(found)
         return found, found
-
-    def _write(
-        self,
-        feature_name: str,
-        change: Callable[[FeatureFlagStoreItem], FeatureFlagStoreItem],
-        make: Callable[[], FeatureFlagStoreItem] | None = None,
-    ) -> FeatureFlagStoreItem:
-        # A flag has mostly been read just before it is written, and `_replace` reads it
-        # once more in any case: a round trip less.
-        known = self._decoded.get(feature_name)
-        if known is not None:
-            after = change(self._decode(feature_name, known[0]))
-            # Race: others may have written since; `_swap` notices.
-            if self._swap(after, known[0]):
-                return after
-        return super()._write(feature_name, change, make)
 
     def _replace(self, feature_name: str, document: bytes, expected: Any) -> bool:
         key = self._key(feature_name)
@@ -169,8 +135,8 @@ class RedisFeatureFlagStore(DocumentFeatureFlagStore):
     def _remove(self, feature_name: str) -> None:
         self._redis.delete(self._key(feature_name))
 
-    def _documents(self) -> Iterator[tuple[str, bytes]]:
-        keys = islice(self._keys(), *self._page)
+    def _documents(self, offset: int, limit: int | None) -> Iterator[tuple[str, bytes]]:
+        keys = islice(self._keys(), offset, None if limit is None else offset + limit)
         for batch in batchify(keys, self.list_method_batch_size):
             documents = self._values([key for key, _ in batch])
             for (_, feature_name), document in zip(batch, documents, strict=True):

@@ -6,7 +6,6 @@ from __future__ import annotations
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from copy import copy
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +14,7 @@ from .atomic import ABSENT, ANY
 from .document import DocumentFeatureFlagStore
 from .interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
 from .interface import FlagDoesNotExistError as FlagDoesNotExistError
-from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem  # noqa: TC001
+from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem
 from .storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
 from .util.date import now
 from .util.fork import renew_after_fork
@@ -62,9 +61,6 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
             other's writes, but another process may.
     """
 
-    # What `list` shows, of all objects: from which on, and up to which.
-    _page: tuple[int, int | None] = (0, None)
-
     def __init__(self, client: Any, bucket_name: str, page_size: int = 1000) -> None:
         if page_size < 1:
             raise InvalidArgumentError(
@@ -93,22 +89,6 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
             exceptions.HTTPClientError,
             exceptions.IncompleteReadError,
         )
-
-    def list(
-        self, limit: int | None = None, offset: int = 0
-    ) -> Iterator[FeatureFlagStoreItem]:
-        """Return an iterator of the flags, by name in the order of UTF-8.
-
-        `offset` and `limit` count objects: one that is no flag makes a page shorter. No
-        object outside of them is fetched, and nothing before the first flag is asked
-        for.
-        """
-        page = copy(self)
-        page._page = (  # noqa: SLF001  (own class)
-            offset,
-            None if limit is None else offset + limit,
-        )
-        return page._scan()  # noqa: SLF001
 
     def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
         try:
@@ -167,8 +147,8 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
     def _remove(self, feature_name: str) -> None:
         self._client.delete_object(Bucket=self._bucket_name, Key=feature_name)
 
-    def _documents(self) -> Iterator[tuple[str, bytes]]:
-        names = islice(self._names(), *self._page)
+    def _documents(self, offset: int, limit: int | None) -> Iterator[tuple[str, bytes]]:
+        names = islice(self._names(), offset, None if limit is None else offset + limit)
         for batch in batchify(names, _BATCH):
             # No thread is there between two flags: who stops asking, stops all.
             with ThreadPoolExecutor(_THREADS, "flipper-s3") as threads:

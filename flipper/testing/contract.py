@@ -893,6 +893,30 @@ class StoreContract:
 
         at_once(write, read, read)
 
+    def test_a_slow_read_does_not_undo_a_write(
+        self, store: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What a cache was reading while somebody wrote is old, and not to be kept."""
+        inner = innermost(store)
+        inner.create("f")
+        get, read, written = inner.get, threading.Event(), threading.Event()
+
+        def slow_get(feature_name: str) -> Any:
+            item = get(feature_name)
+            if not read.is_set():
+                read.set()
+                assert written.wait(PATIENCE)
+            return item
+
+        def write() -> None:
+            assert read.wait(PATIENCE)
+            store.set("f", True)
+            written.set()
+
+        monkeypatch.setattr(inner, "get", slow_get)
+        at_once(lambda: store.get("f"), write)
+        assert store.get("f").raw_is_enabled is True
+
     # -- rivals ------------------------------------------------------------------------
 
     def test_the_store_is_as_atomic_as_it_says(self, store: Any) -> None:

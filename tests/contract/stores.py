@@ -8,6 +8,7 @@ name is what `make contract STORE=name` looks for, in capitals or not.
 from __future__ import annotations
 
 import contextlib
+import threading
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -31,6 +32,8 @@ from flipper import (
     S3FeatureFlagStore,
     ThriftRPCFeatureFlagStore,
 )
+from flipper.contrib.atomic import ABSENT, ANY
+from flipper.contrib.document import DocumentFeatureFlagStore
 from flipper.contrib.interface import AbstractFeatureFlagStore
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.contrib.util.date import now
@@ -113,6 +116,44 @@ class Subclass(Duck, AbstractFeatureFlagStore):
     """The same, as a subclass of the interface."""
 
 
+class Rows(DocumentFeatureFlagStore):
+    """A store of four hooks that deal in bytes, over a dict.
+
+    Args:
+        rows: where the documents are, by name.
+    """
+
+    def __init__(self, rows: dict[str, bytes]) -> None:
+        super().__init__()
+        self.rows = rows
+        self._lock = threading.Lock()
+
+    def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
+        row = self.rows.get(feature_name)
+        return None if row is None else (row, row)
+
+    def _replace(self, feature_name: str, document: bytes, expected: Any) -> bool:
+        with self._lock:
+            found = self.rows.get(feature_name, ABSENT)
+            if expected is not ANY and found != expected:
+                return False
+            self.rows[feature_name] = document
+            return True
+
+    def _remove(self, feature_name: str) -> None:
+        with self._lock:
+            self.rows.pop(feature_name, None)
+
+    def _documents(self) -> Iterator[tuple[str, bytes]]:
+        for name in sorted(self.rows):
+            row = self.rows.get(name)
+            if row is not None:
+                yield name, row
+
+    def _now(self) -> int:
+        return now()
+
+
 class Memory:
     """Live objects in a dict."""
 
@@ -151,6 +192,13 @@ class DuckTyped(OldStyle):
     """The same, without a base class."""
 
     kind = Duck
+
+
+class Documents(OldStyle):
+    """Documents in a dict, written by hooks."""
+
+    atomic = True
+    kind = Rows
 
 
 class FakeRedis:
@@ -435,6 +483,7 @@ STORES: dict[type[Any], list[tuple[type[Any], ...]]] = {
     ],
     OldStyle: [*USUAL, (Wrapped,), (Cached, Replicated)],
     DuckTyped: [(Cached,)],
+    Documents: USUAL,
     FakeRedis: [],
     Redis: USUAL,
     Consul: USUAL,

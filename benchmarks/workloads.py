@@ -20,8 +20,8 @@ FLAGS = 1000
 USERS = 1000
 PLAN = "pro"
 SEATS = 10
-COUNTRIES = [a + b for a in "ABCDEFGH" for b in "VWXYZ"]
-MEMBERS = COUNTRIES[::2]  # 20
+REGIONS = [a + b for a in "ABCDEFGH" for b in "VWXYZ"]
+MEMBERS = REGIONS[::2]  # 20
 SHARE = 0.5
 CONDITIONS = 10  # that a flag has before one is added
 STEP = 617  # coprime to the numbers above: all have their turn, in no order of memory
@@ -91,7 +91,7 @@ def switches(count: int) -> list[Flag]:
 
 def with_one_condition(count: int) -> list[Flag]:
     """Make the flags whose memory is measured."""
-    return [Flag(_name(i), checks=(("plan", "==", PLAN),)) for i in range(count)]
+    return _checked(count)
 
 
 def _checked(count: int) -> list[Flag]:
@@ -100,7 +100,7 @@ def _checked(count: int) -> list[Flag]:
 
 
 def _listed(count: int) -> list[Flag]:
-    checks = (("country", "in", MEMBERS),)
+    checks = (("region", "in", MEMBERS),)
     return [Flag(_name(i), checks=checks) for i in range(count)]
 
 
@@ -131,8 +131,8 @@ def _checks_kept(i: int, flags: int) -> Call:
 
 
 def _member(i: int, flags: int) -> Call:
-    country = COUNTRIES[i * STEP % len(COUNTRIES)]  # every other one is listed
-    return Call((any_name(i, flags), country), answer=country in MEMBERS)
+    region = REGIONS[i * STEP % len(REGIONS)]  # every other one is listed
+    return Call((any_name(i, flags), region), answer=region in MEMBERS)
 
 
 def _new_user(i: int, flags: int) -> Call:
@@ -180,7 +180,7 @@ def _same(contender: Any, calls: list[Call], answers: list[Any]) -> str:
     for call, answer in zip(calls, answers, strict=True):
         if call.drawn and not exact:
             drawn.append(answer)
-        elif answer is not call.answer:
+        elif bool(answer) is not call.answer:
             return f"{call.arguments} is {answer!r}, not {call.answer!r}"
     share = sum(drawn) / len(drawn) if drawn else SHARE
     if len(drawn) >= JUDGED and abs(share - SHARE) > SHARE / 5:

@@ -31,8 +31,10 @@ def is_enabled(
         features: the client to ask.
         feature_name: the flag; it is asked about without arguments.
         redirect: called instead while the flag is off, with the same arguments; may be
-            a coroutine function if the decorated one is. Without it the answer is
-            `None`.
+            a coroutine function if the decorated one is, and has to give an awaitable
+            where that does so without being one, as `dispatch` of Django's async
+            classes does. Without it the answer is `None`, which no framework takes for
+            a response.
         flags: another name of `features`.
 
     Raises:

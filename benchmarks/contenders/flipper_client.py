@@ -32,7 +32,7 @@ class Contender:
     def __init__(self, flags: Iterable[Flag]) -> None:
         self._store = MemoryFeatureFlagStore()
         self._features = FeatureFlagClient(self._store)
-        self._added = Condition(seats__gt=5)
+        self._added = Condition(plan=PLAN, seats__gt=5)
         for flag in flags:
             self._features.create(flag.name, is_enabled=flag.on)
             if flag.checks:
@@ -73,7 +73,7 @@ class Contender:
 
     def member(self, calls: list[Any]) -> list[Any]:
         is_enabled = self._features.is_enabled
-        return [is_enabled(name, country=country) for name, country in calls]
+        return [is_enabled(name, region=region) for name, region in calls]
 
     def user(self, user_id: str) -> Any:
         return user_id
@@ -103,7 +103,7 @@ class Contender:
 
     def renew(self, calls: list[Any]) -> None:
         for name in calls:
-            conditions = [Condition(plan=PLAN) for _ in range(CONDITIONS)]
+            conditions = [Condition(plan=PLAN, seats__gt=5) for _ in range(CONDITIONS)]
             self._features.set_conditions(name, conditions)
 
     def add_condition(self, calls: list[Any]) -> list[Any]:

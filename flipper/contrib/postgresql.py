@@ -96,6 +96,9 @@ class PostgresNotEnabled(MissingDependencyError):  # noqa: N818  (flipper-client
 class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
     """Keeps each flag in a row of one table. Safe for threads and forks.
 
+    `list` gives flags by name, in the order of code points. It reads rows by hundreds
+    and thousands, and holds no connection between them.
+
     A write compares and sets in one statement. Errors of psycopg come out as they are;
     a write whose reply is lost raises, and may have taken effect.
 

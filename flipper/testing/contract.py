@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import suppress
 from functools import partial
 from time import monotonic, sleep, time
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -849,19 +850,26 @@ class StoreContract:
         """Who changes a flag that somebody deletes hears of it, and deletes nothing."""
         for _ in range(max(self.repetitions // 5, 2)):
             client.create("f")
-            started = threading.Event()
+            changed, destroyed = threading.Event(), threading.Event()
 
-            def change(started: threading.Event = started) -> None:
-                while True:
-                    try:
+            def change(
+                changed: threading.Event = changed,
+                destroyed: threading.Event = destroyed,
+            ) -> None:
+                with suppress(FlagDoesNotExistError):
+                    while True:
+                        is_last = destroyed.is_set()
                         client.set_client_data("f", {"a": 1})
-                    except FlagDoesNotExistError:
-                        return
-                    started.set()
+                        changed.set()
+                        assert not is_last, "a change that came after the deletion"
 
-            def destroy(started: threading.Event = started) -> None:
-                started.wait(PATIENCE)
+            def destroy(
+                changed: threading.Event = changed,
+                destroyed: threading.Event = destroyed,
+            ) -> None:
+                assert changed.wait(PATIENCE)
                 client.destroy("f")
+                destroyed.set()
 
             at_once(change, destroy)
             assert store.get("f") is None
@@ -1192,8 +1200,13 @@ def at_once(*jobs: Callable[[], object]) -> None:
     for thread in threads:
         thread.start()
     deadline = monotonic() + PATIENCE
-    for thread in threads:
-        thread.join(max(0.0, deadline - monotonic()))
+    while any(thread.is_alive() for thread in threads):
+        if failures:  # and the others may wait for the one that failed
+            deadline = min(deadline, monotonic() + 1)
+        if monotonic() > deadline:
+            break
+        for thread in threads:
+            thread.join(0.1)
     if failures:
         raise failures[0]
     assert not any(thread.is_alive() for thread in threads), "threads wait for ever"

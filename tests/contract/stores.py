@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -144,8 +145,9 @@ class Rows(DocumentFeatureFlagStore):
         with self._lock:
             self.rows.pop(feature_name, None)
 
-    def _documents(self) -> Iterator[tuple[str, bytes]]:
-        for name in sorted(self.rows):
+    def _documents(self, offset: int, limit: int | None) -> Iterator[tuple[str, bytes]]:
+        end = None if limit is None else offset + limit
+        for name in islice(sorted(self.rows), offset, end):
             row = self.rows.get(name)
             if row is not None:
                 yield name, row

@@ -382,6 +382,24 @@ def test_what_cannot_be_known_of_a_write_is_not_made_up() -> None:
     assert flag.is_enabled(OTHER, a=2) is OTHER
 
 
+def test_an_item_of_ones_own_is_not_known_after_a_write() -> None:
+    """What its class makes of a state is its own affair: better no answer than that."""
+
+    class OwnItem(FeatureFlagStoreItem):
+        """Says on, whatever it is given."""
+
+        def is_enabled(self, /, **kwargs: Any) -> bool:
+            return True
+
+    store = MagicMock()
+    store.get.return_value = OwnItem("x", True, FeatureFlagStoreMeta(0))
+    client = FeatureFlagClient(store)
+    assert answers(client, "x") is True
+    client.disable("x")
+    store.get.side_effect = ConnectionError("away")
+    assert answers(client, "x") is OTHER
+
+
 def test_what_is_broken_is_not_away() -> None:
     """A document that was read and is no flag has replaced the one known before."""
     store = OwnStore()
@@ -538,6 +556,9 @@ def test_a_write_is_told_to_a_store_at_rest(
     store.failure = None
     client.disable("x")
     store.learn_state.assert_called_once_with("x", False)
+    store.learn = MagicMock()  # type: ignore[method-assign]
+    client.set_client_data("x", {"a": 1})
+    store.learn.assert_called_once_with("x", store.last_known("x"))
     assert client.is_enabled("x") is False  # at rest, from what the store knows
     store.get = MagicMock()  # type: ignore[method-assign]
     assert client.is_enabled("x") is False

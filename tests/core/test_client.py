@@ -558,7 +558,8 @@ def test_a_write_is_told_to_a_store_at_rest(
     store.learn_state.assert_called_once_with("x", False)
     store.learn = MagicMock()  # type: ignore[method-assign]
     client.set_client_data("x", {"a": 1})
-    store.learn.assert_called_once_with("x", store.last_known("x"))
+    ((name, item), _) = store.learn.call_args
+    assert (name, item.meta["client_data"]) == ("x", {"a": 1})
     assert client.is_enabled("x") is False  # at rest, from what the store knows
     store.get = MagicMock()  # type: ignore[method-assign]
     assert client.is_enabled("x") is False

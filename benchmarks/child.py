@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import importlib.metadata
 import json
 import logging
 import os
@@ -139,6 +140,10 @@ class Commands:
         self._contenders: dict[Any, Any] = {}
         self._courses: dict[Any, Course] = {}
 
+    def version(self, distribution: str) -> str:
+        """Return the version that is installed."""
+        return importlib.metadata.version(distribution)
+
     def prepare(
         self, table: str, key: str, flags: int, module: str, address: str = ""
     ) -> str | None:
@@ -158,31 +163,32 @@ class Commands:
             self._contenders[made_of] = contender
         course = Course(workload, contender, flags)
         self._courses[table, key, flags] = course
+        gc.collect()
+        gc.freeze()  # nothing for the collector to look at again
         return course.wrong
 
     def slice(self, table: str, key: str, flags: int) -> measuring.Slice:
         """Measure a slice of a workload that was prepared."""
-        return self._courses[table, key, flags].slice()
+        found = self._courses[table, key, flags].slice()
+        gc.collect()
+        return found
 
     def throughput(self, key: str, flags: int, threads: int, count: int) -> float:
         """Return calls per second of threads that share so many calls."""
         return self._courses["memory", key, flags].throughput(threads, count)
 
-    def memory(self, module: str, flags: int) -> float:
-        """Return the bytes that each flag with one condition takes."""
+    def memory(self, module: str, flags: int) -> float | None:
+        """Return the bytes that each flag with one condition takes, if that is known."""
         kind = importlib.import_module(f"contenders.{module}").Contender
-        small = kind(workloads.with_one_condition(1))  # loads what is loaded once
-        del small
-        if getattr(kind, "native", False):
-            return _resident_growth(kind, flags) / flags
+        keeps_in = getattr(kind, "keeps_in", "Python's memory")
+        if keeps_in == "database":
+            return None
+        kind(workloads.with_one_condition(1))  # loads what is loaded once
+        if keeps_in == "native memory":
+            return _growth(kind, flags, _resident) / flags
         gc.collect()
         tracemalloc.start()
-        before, _ = tracemalloc.get_traced_memory()
-        contender = kind(workloads.with_one_condition(flags))
-        gc.collect()
-        after, _ = tracemalloc.get_traced_memory()
-        del contender
-        return (after - before) / flags
+        return _growth(kind, flags, lambda: tracemalloc.get_traced_memory()[0]) / flags
 
 
 def _workload(table: str, key: str) -> Workload:
@@ -191,19 +197,21 @@ def _workload(table: str, key: str) -> Workload:
     return workloads.IN_STORES[table][1][key]
 
 
-def _resident_growth(kind: Callable[[Any], Any], flags: int) -> int:
-    """Return by how many bytes the process grows; of memory that is not Python's."""
-
-    def resident() -> int:
-        gc.collect()
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGESIZE")
-
-    before = resident()
+def _growth(
+    kind: Callable[[Any], Any], flags: int, measured: Callable[[], int]
+) -> int:
+    gc.collect()
+    before = measured()
     contender = kind(workloads.with_one_condition(flags))
-    grown = resident() - before
+    gc.collect()
+    after = measured()
     del contender
-    return grown
+    return after - before
+
+
+def _resident() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGESIZE")
 
 
 def _stay_offline() -> None:
@@ -237,6 +245,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.ERROR)
     _stay_offline()
+    gc.disable()  # it works between the slices
     commands = Commands()
     for line in sys.stdin:
         name, arguments = json.loads(line)

@@ -8,15 +8,13 @@ work and limit see the same ones, so their ratio holds where times do not.
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import statistics
 import threading
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     Work = Callable[[Any], list[Any]]
 
@@ -46,30 +44,11 @@ def limit(names: Sequence[str]) -> Work:
     return work
 
 
-@contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """Keep the garbage collector out, with nothing left for it to do."""
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-        gc.unfreeze()
-
-
 def seconds(work: Work, calls: list[Any]) -> float:
     """Measure one piece of work."""
     begin = perf_counter()
     work(calls)
     return perf_counter() - begin
-
-
-def fitting(work: Work, calls: list[Any]) -> int:
-    """Say how many calls fill the time of one piece, from how long these take."""
-    per_call = seconds(work, calls) / len(calls)
-    return max(1, min(MOST_CALLS, round(PIECE / per_call)))
 
 
 def measure(
@@ -83,17 +62,16 @@ def measure(
     A pair that the system interrupted is far off, so the median does without it.
     """
     ratios, works, limits, answers = [], [], [], []
-    with undisturbed():
-        for calls, limit_calls in zip(pieces, limit_pieces, strict=True):
-            begin = perf_counter()
-            limit_work(limit_calls)
-            middle = perf_counter()
-            answer = work(calls)
-            end = perf_counter()
-            limits.append((middle - begin) / len(limit_calls))
-            works.append((end - middle) / len(calls))
-            ratios.append(works[-1] / limits[-1])
-            answers.append(answer)
+    for calls, limit_calls in zip(pieces, limit_pieces, strict=True):
+        begin = perf_counter()
+        limit_work(limit_calls)
+        middle = perf_counter()
+        answer = work(calls)
+        end = perf_counter()
+        limits.append((middle - begin) / len(limit_calls))
+        works.append((end - middle) / len(calls))
+        ratios.append(works[-1] / limits[-1])
+        answers.append(answer)
     median = statistics.median
     return Slice(median(ratios), median(works), median(limits)), answers
 
@@ -113,9 +91,8 @@ def throughput(work: Work, calls: list[Any], threads: int) -> float:
     ]
     for thread in started:
         thread.start()
-    with undisturbed():
-        barrier.wait()
-        begin = perf_counter()
-        for thread in started:
-            thread.join()
-        return share * threads / (perf_counter() - begin)
+    barrier.wait()
+    begin = perf_counter()
+    for thread in started:
+        thread.join()
+    return share * threads / (perf_counter() - begin)

@@ -116,15 +116,30 @@ def check_bucketer(feature_name: str, bucketer: Any) -> None:
             value=bucketer,
         )
     if isinstance(bucketer, PercentageBucketer):
+        _check_percentage(feature_name, bucketer)
+
+
+def _check_percentage(feature_name: str, bucketer: PercentageBucketer) -> None:
+    try:
         invalid = bucketer.invalid_percentage()
-        if invalid is not None:
-            name, value = invalid
-            raise InvalidArgumentError(
-                f"The {name} {value!r} of the bucketer for feature {feature_name!r} is "
-                f"no fraction; use a number from 0 to 1, as Percentage(0.5) for 50 %",
-                feature_name=feature_name,
-                value=value,
-            )
+        percentage = 0 if invalid else bucketer.percentage
+    except Exception as error:
+        raise InvalidArgumentError(
+            f"The percentage of the bucketer for feature {feature_name!r} cannot be "
+            f"computed: {error}; use numbers, as LinearRampPercentage(0, 1, 3600)",
+            feature_name=feature_name,
+            value=bucketer,
+        ) from error
+    if percentage != percentage:  # noqa: PLR0124  (NaN)
+        invalid = "percentage", percentage
+    if invalid is not None:
+        name, value = invalid
+        raise InvalidArgumentError(
+            f"The {name} {value!r} of the bucketer for feature {feature_name!r} is "
+            f"no fraction; use a number from 0 to 1, as Percentage(0.5) for 50 %",
+            feature_name=feature_name,
+            value=value,
+        )
 
 
 def _has_methods(candidate: Any, *names: str) -> bool:

@@ -79,7 +79,7 @@ class FeatureFlagClient:
             and `explain` too, as flipper-client did.
 
     Raises:
-        InvalidArgumentError: `on_error` is something else.
+        InvalidArgumentError: `on_error` is something else, or `store` is a class.
     """
 
     def __init__(
@@ -89,6 +89,11 @@ class FeatureFlagClient:
             raise InvalidArgumentError(
                 f"on_error={on_error!r} is unknown; use 'default' or 'raise'",
                 value=on_error,
+            )
+        if isinstance(store, type):
+            raise InvalidArgumentError(
+                f"{store.__name__} is a class, not a store; use {store.__name__}(...)",
+                value=store,
             )
         self._store = store
         self._source: LastKnownFlags | Rest = remembering(store)

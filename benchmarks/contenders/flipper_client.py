@@ -13,6 +13,7 @@ from flipper import (
     MemoryFeatureFlagStore,
 )
 from flipper.bucketing import ConsistentHashPercentageBucketer, Percentage
+from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 
 from workloads import CONDITIONS, PLAN
 
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
     from workloads import Flag
 
 _SUFFIXES = {"==": "", ">": "__gt", "in": "__in"}
+
+
+def document(flag: Flag) -> bytes:
+    """Return what a store keeps of a flag."""
+    meta = FeatureFlagStoreMeta(1_700_000_000)
+    return FeatureFlagStoreItem(flag.name, flag.on, meta).serialize()
 
 
 class Contender:

@@ -36,7 +36,7 @@ _OPERATORS = {"==": "any_case_sensitive", ">": "gt", "in": "any_case_sensitive"}
 class Contender:
     """Gates of a `Statsig` in local mode."""
 
-    native = True
+    keeps_in = "native memory"
 
     def __init__(self, flags: Iterable[Flag]) -> None:
         store = _Specs()

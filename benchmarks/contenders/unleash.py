@@ -21,7 +21,7 @@ _OPERATORS = {"==": "IN", ">": "NUM_GT", "in": "IN"}
 class Contender:
     """Toggles of an `UnleashClient`; its contexts are dicts of text."""
 
-    native = True
+    keeps_in = "native memory"
 
     def __init__(self, flags: Iterable[Flag]) -> None:
         with tempfile.TemporaryDirectory() as folder:

@@ -135,17 +135,7 @@ class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
         self._connections = _Connections(conninfo)
         self._table, self._name_column = table_name, name_column
         self._names = {"table": table_name, "name": name_column, "item": item_column}
-        self._create, self._delete, self._list, self._select, self._update = map(
-            self._statement,
-            (
-                CREATE_ITEM_SQL,
-                DELETE_ITEM_SQL,
-                LIST_ITEMS_SQL,
-                SELECT_ITEM_SQL,
-                UPDATE_ITEM_SQL,
-            ),
-        )
-        self._insert = self._statement(_INSERT_SQL)
+        self._statements: dict[str, str] = {}
         if run_migrations:
             self.run_migrations()
 
@@ -170,7 +160,7 @@ class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
                     errors.DuplicateTable,
                     errors.UniqueViolation,
                 ):
-                    connection.execute(self._statement(CREATE_TABLE_SQL, plain=True))
+                    self._run(connection, CREATE_TABLE_SQL, ())
             elif limits[0] is not None:
                 self._widen(connection)
 
@@ -192,7 +182,7 @@ class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
         self.close()
 
     def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
-        rows = self._fetch(self._select, (feature_name,), prepare=None)
+        rows = self._fetch(SELECT_ITEM_SQL, (feature_name,), prepare=None)
         if not rows:
             return None
         document = bytes(rows[0][0])
@@ -201,19 +191,19 @@ class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
     def _replace(self, feature_name: str, document: bytes, expected: Any) -> bool:
         if expected is not ANY and expected is not ABSENT:
             update = (document, feature_name, expected)
-            return self._execute(self._update, update)
-        statement = self._create if expected is ANY else self._insert
+            return self._execute(UPDATE_ITEM_SQL, update)
+        template = CREATE_ITEM_SQL if expected is ANY else _INSERT_SQL
         # An old column cuts spaces at its end off without a word.
         if feature_name.endswith(" "):
             self._refuse_if_too_long(feature_name)
         try:
-            return self._execute(statement, (feature_name, document))
+            return self._execute(template, (feature_name, document))
         except errors.StringDataRightTruncation:
             self._refuse_if_too_long(feature_name)
             raise
 
     def _remove(self, feature_name: str) -> None:
-        self._execute(self._delete, (feature_name,))
+        self._execute(DELETE_ITEM_SQL, (feature_name,))
 
     def _documents(self, offset: int, limit: int | None) -> Iterator[tuple[str, bytes]]:
         left, after, offset = limit, None, min(offset, _LARGEST_OFFSET)
@@ -221,7 +211,7 @@ class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
         while left is None or left > 0:
             count = size if left is None else min(size, left)
             page = {"after": after, "limit": count, "offset": offset}
-            rows = self._fetch(self._list, page, prepare=False)
+            rows = self._fetch(LIST_ITEMS_SQL, page, prepare=False)
             for feature_name, document in rows:
                 yield feature_name, bytes(document)
             if len(rows) < count:
@@ -235,10 +225,11 @@ class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
         return now()
 
     def _fetch(
-        self, statement: str, parameters: Any, *, prepare: bool | None
+        self, template: str, parameters: Any, *, prepare: bool | None
     ) -> list[Any]:
         """Read rows; a second time if the connection breaks meanwhile."""
         with self._connections.lend() as connection:
+            statement = self._statement(template, connection)
             try:
                 return _rows(connection, statement, parameters, prepare=prepare)
             except errors.OperationalError as error:
@@ -247,24 +238,36 @@ class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
         with self._connections.lend() as connection:
             return _rows(connection, statement, parameters, prepare=prepare)
 
-    def _execute(self, statement: str, parameters: tuple[Any, ...]) -> bool:
+    def _execute(self, template: str, parameters: tuple[Any, ...]) -> bool:
         """Write, and tell whether there was a row to be written."""
-        # Never prepared: behind such a pooler that might be another's statement.
-        with self._connections.lend() as connection, Cursor(connection) as cursor:
-            cursor.execute(statement, parameters, prepare=False)
-            return cursor.rowcount > 0
+        with self._connections.lend() as connection:
+            return self._run(connection, template, parameters) > 0
 
-    def _statement(self, template: str, *, plain: bool = False) -> str:
-        """Fill in the names; those of a `plain` statement are without parameters."""
-        names = {
-            placeholder: sql.Identifier(name if plain else name.replace("%", "%%"))
-            for placeholder, name in self._names.items()
-        }
-        return sql.SQL(template).format(**names).as_string(None)
+    def _run(
+        self, connection: Connection[Any], template: str, parameters: tuple[Any, ...]
+    ) -> int:
+        with Cursor(connection) as cursor:
+            # Never prepared: behind a pooler that might be another's statement.
+            statement = self._statement(template, connection)
+            cursor.execute(statement, parameters, prepare=False)
+            return cursor.rowcount
+
+    def _statement(self, template: str, connection: Connection[Any]) -> str:
+        """Fill in the names."""
+        statement = self._statements.get(template)
+        if statement is None:
+            names = {
+                # psycopg takes a percent sign for the beginning of a parameter.
+                placeholder: sql.Identifier(name.replace("%", "%%"))
+                for placeholder, name in self._names.items()
+            }
+            statement = sql.SQL(template).format(**names).as_string(connection)
+            self._statements[template] = statement
+        return statement
 
     def _limits(self, connection: Connection[Any]) -> list[int | None]:
         """Give the length of names that the table takes, nothing if there is none."""
-        table = sql.Identifier(self._table).as_string(None)
+        table = sql.Identifier(self._table).as_string(connection)
         rows = _rows(connection, _LIMIT_SQL, (table, self._name_column), prepare=False)
         return [limit for (limit,) in rows]
 
@@ -274,7 +277,7 @@ class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
                 connection.execute(
                     f"SET LOCAL lock_timeout = '{_LONGEST_WAIT_FOR_A_LOCK}'"
                 )
-                connection.execute(self._statement(_WIDEN_SQL, plain=True))
+                self._run(connection, _WIDEN_SQL, ())
         except errors.DatabaseError as error:
             logger.warning(
                 "The column %s.%s could not be widened (%s); it takes short names only",

@@ -152,7 +152,9 @@ class RedisFeatureFlagStore(DocumentFeatureFlagStore):
     def _keys(self) -> Iterator[tuple[bytes, str]]:
         """Give the keys under the base key, each once, with the names in them."""
         prefix = self._key("")
-        encoding = self._redis.get_encoder().encoding
+        # The driver's C extension writes keys in UTF-8, even for a client that has
+        # another encoding.
+        encodings = ("utf-8", self._redis.get_encoder().encoding)
         seen = set()
         for key in self._redis.scan_iter(
             match=prefix.translate(_LITERALLY) + "*",
@@ -162,11 +164,9 @@ class RedisFeatureFlagStore(DocumentFeatureFlagStore):
             if key in seen:
                 continue
             seen.add(key)
-            try:
-                text = key.decode(encoding)
-            except UnicodeDecodeError:
-                continue
-            yield key, text[len(prefix) :]
+            text = _decoded(key, encodings)
+            if text is not None:
+                yield key, text[len(prefix) :]
 
     def _values(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
         """Read strings in one round trip; what is no string is `None`."""
@@ -191,3 +191,12 @@ class RedisFeatureFlagStore(DocumentFeatureFlagStore):
         if not self._is_cluster:
             return self._redis
         return self._redis.get_redis_connection(self._redis.get_node_from_key(key))
+
+
+def _decoded(key: bytes, encodings: Sequence[str]) -> str | None:
+    for encoding in encodings:
+        try:
+            return key.decode(encoding)
+        except UnicodeDecodeError:  # noqa: PERF203
+            continue
+    return None

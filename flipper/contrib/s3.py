@@ -54,7 +54,7 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
 
     Attributes:
         atomic: whether writes are conditional, so that none undoes another. That needs
-            boto3 1.35.70 or newer, and a server that heeds If-Match and If-None-Match:
+            boto3 1.35.69 or newer, and a server that heeds If-Match and If-None-Match:
             AWS does. With an older boto3 it is false from the start, and becomes so
             when a server says that it does not know them; one that ignores them in
             silence goes unnoticed. Then the threads of this process do not undo each

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 from types import MappingProxyType
@@ -357,6 +358,29 @@ def test_the_values_of_a_ramp_are_named(shop: Shop) -> None:
     ramp = LinearRampPercentage(0.2, 80, 3600)
     error = shop.refuses(lambda: _set(shop, PercentageBucketer(ramp)))
     assert "The final_value 80 of the bucketer" in str(error)
+
+
+@pytest.mark.parametrize("duration", ["3600", timedelta(hours=1), None], ids=repr)
+def test_a_ramp_lasts_seconds(shop: Shop, duration: Any) -> None:
+    """Every question would fail otherwise, and answer the default for ever."""
+    bucketer = PercentageBucketer(LinearRampPercentage(0, 1, duration))
+    error = shop.refuses(lambda: _set(shop, bucketer))
+    assert str(error).startswith(
+        "The percentage of the bucketer for feature 'x' cannot be computed: '<=' not "
+        "supported between instances of "
+    )
+    assert str(error).endswith("; use numbers, as LinearRampPercentage(0, 1, 3600)")
+    assert (error.feature_name, error.value) == ("x", bucketer)
+    assert isinstance(error.__cause__, TypeError)
+
+
+def test_a_ramp_without_a_value_is_refused(shop: Shop) -> None:
+    """Its parts are numbers, and it is none all the same."""
+    ramp = LinearRampPercentage(0, 1, NAN)
+    error = shop.refuses(lambda: _set(shop, PercentageBucketer(ramp)))
+    assert "The percentage nan of the bucketer for feature 'x' is no fraction" in str(
+        error
+    )
 
 
 @pytest.mark.parametrize(

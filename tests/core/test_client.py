@@ -1018,3 +1018,9 @@ def test_switching_waits_for_who_describes() -> None:
             done.result(30)
     assert flag.is_enabled() is True
     assert flag.get_client_data() == {"a": 1}
+
+
+def test_a_class_is_no_store() -> None:
+    """Without its brackets, every flag would be off for ever."""
+    with pytest.raises(InvalidArgumentError, match=r"use MemoryFeatureFlagStore\("):
+        FeatureFlagClient(MemoryFeatureFlagStore)  # type: ignore[arg-type]

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How fast this library is, beside others: `make bench`. See docs/benchmarks.md."""

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measures all contenders, prints the tables, and draws the chart: `make bench`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import chart, report, sections
+from .contenders import ENTRIES, PUBLISHED, THIS
+from .environments import ROOT, InstallError, interpreter, is_made
+from .process import Child
+from .sections import FULL, QUICK, tell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RESULTS = ROOT / "benchmarks" / "results.json"
+CHART = ROOT / "docs" / "benchmark.svg"
+SECTIONS = ("memory", "stores", "scaling")
+
+
+def main() -> None:
+    """Do what the command line says."""
+    arguments = _arguments()
+    if arguments.again:
+        results = json.loads(RESULTS.read_text())
+    else:
+        results = _measure(arguments)
+        RESULTS.write_text(json.dumps(results, indent=1))
+    sys.stdout.write(report.tables(results))
+    if not arguments.quick:
+        CHART.write_text(chart.svg(results))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        *("--quick",),
+        action="store_true",
+        help="without peers, fewer rounds, no chart; without the published "
+        "flipper-client unless it is installed already",
+    )
+    parser.add_argument(
+        *("--again",),
+        action="store_true",
+        help="measure nothing: print and draw the last results",
+    )
+    parser.add_argument(
+        *("--section",),
+        action="append",
+        choices=SECTIONS,
+        help="only this; may be given several times",
+    )
+    parser.add_argument(
+        *("--contender",),
+        action="append",
+        choices=[*ENTRIES],
+        help="only this; may be given several times",
+    )
+    return parser.parse_args()
+
+
+def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    begin = time.monotonic()
+    rounds = QUICK if arguments.quick else FULL
+    wanted = arguments.section or SECTIONS
+    pythons, absent = _installed(arguments)
+    ours = {key: pythons[key] for key in (THIS, PUBLISHED) if key in pythons}
+    results: dict[str, Any] = {
+        "machine": _machine(),
+        "titles": {key: _title(key, python) for key, python in pythons.items()},
+        "absent": absent,
+    }
+    if "memory" in wanted:
+        results["memory"] = sections.in_memory(pythons, rounds.in_memory)
+        results["import"] = sections.imports(pythons, rounds.imports)
+        results["bytes"] = sections.memory(pythons, [sections.FLAGS])
+    if "stores" in wanted:
+        results["stores"] = _stores(ours, rounds.stores)
+    if "scaling" in wanted:
+        results["sizes"] = sections.sizes(ours, rounds.scaling)
+        results["threads"] = sections.threads(ours, rounds.scaling)
+        results["sizes of memory"] = sections.memory(ours, sections.SIZES)
+    tell(f"done in {time.monotonic() - begin:.0f} s")
+    return results

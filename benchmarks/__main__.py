@@ -91,3 +91,71 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
         results["sizes of memory"] = sections.memory(ours, sections.SIZES)
     tell(f"done in {time.monotonic() - begin:.0f} s")
     return results
+
+
+def _installed(arguments: argparse.Namespace) -> tuple[dict[str, Path], dict[str, str]]:
+    """Return the interpreters of the contenders, and why others have none."""
+    pythons, absent = {}, {}
+    for key in arguments.contender or ENTRIES:
+        entry = ENTRIES[key]
+        if arguments.quick and not arguments.contender and key != THIS:
+            if key != PUBLISHED:
+                continue
+            if not is_made(key, entry):
+                absent[key] = "not installed; `make bench` does that"
+                continue
+        tell(f"installing {entry.title}" if not is_made(key, entry) else entry.title)
+        try:
+            pythons[key] = interpreter(key, entry)
+        except InstallError as error:
+            absent[key] = f"cannot be installed: {error}"
+    return pythons, absent
+
+
+def _title(key: str, python: Path) -> str:
+    entry = ENTRIES[key]
+    if key == THIS:
+        return entry.title
+    with Child(python) as child:
+        return f"{entry.title} {child.ask('version', distribution=entry.distribution)}"
+
+
+def _machine() -> str:
+    processor = platform.processor() or platform.machine()
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            processor = line.partition(":")[2].strip()
+            break
+    implementation = platform.python_implementation()
+    return (
+        f"{implementation} {platform.python_version()}, {platform.system()}, "
+        f"{os.cpu_count()} x {processor}"
+    )
+
+
+def _stores(ours: dict[str, Path], rounds: int) -> dict[str, Any]:
+    sys.path.append(str(ROOT / "tests"))
+    from servers import PostgresServer, RedisServer
+    from servers.process import ServerMissingError
+
+    figures: dict[str, Any] = {}
+    for name, kind in (("redis", RedisServer), ("postgresql", PostgresServer)):
+        try:
+            with kind() as server, contextlib.ExitStack() as stack:
+                addresses = _empty_databases(name, server, stack)
+                figures[name] = sections.store(name, ours, addresses, rounds)
+        except ServerMissingError as error:
+            figures[name] = {"absent": str(error)}
+    return figures
+
+
+def _empty_databases(
+    name: str, server: Any, stack: contextlib.ExitStack
+) -> Iterator[str]:
+    if name == "redis":
+        return (f"redis://{server.host}:{server.port}/{n}" for n in range(16))
+    return iter(lambda: stack.enter_context(server.scratch_database()), None)
+
+
+if __name__ == "__main__":
+    main()

@@ -32,7 +32,7 @@ _TRIED = 2000  # calls whose answers are compared before anything is measured,
 _TRYING = 2.0  # in so many seconds at most
 _LONGEST = 0.2  # seconds for a slice, unless its fewest pairs take longer
 _FEWEST_PAIRS = 3
-_LIMITS = 1000  # calls of the limit in one pair
+_LIMITS = 500  # calls of the limit in one pair
 
 
 class WrongAnswerError(Exception):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PAIRS = 20  # of limit and work in a slice
 PIECE = 250e-6  # seconds that the work of one pair should last
-MOST_CALLS = 1000  # in the work of one pair
+MOST_CALLS = 500  # in the work of one pair
 
 
 class Slice(NamedTuple):

@@ -197,6 +197,6 @@ def _decoded(key: bytes, encodings: Sequence[str]) -> str | None:
     for encoding in encodings:
         try:
             return key.decode(encoding)
-        except UnicodeDecodeError:  # noqa: PERF203
+        except UnicodeDecodeError:
             continue
     return None

@@ -15,7 +15,7 @@ from .storage import FeatureFlagStoreItem
 from .util.fork import renew_after_fork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableSet
+    from collections.abc import Callable, Iterable, MutableSet
 
     Call = Callable[[], object]
 
@@ -45,8 +45,8 @@ class ReplicaStatus(NamedTuple):
 
 
 class _Task:
-    def __init__(self, feature_name: str, call: Call | None) -> None:
-        self.feature_name = feature_name
+    def __init__(self, feature_name: str | None, call: Call | None) -> None:
+        self.feature_name = feature_name  # None: look which flags the replica has
         self.call = call  # None: copy what the primary has
         self.since = monotonic()
         self.tickets: list[threading.Event] = []
@@ -80,7 +80,7 @@ class Replica:
     def after_fork(self) -> None:
         """Begin with nothing pending: the parent's thread does what was."""
         self._changed = threading.Condition()
-        self._pending: dict[str, _Task] = {}
+        self._pending: dict[str | None, _Task] = {}
         self._current: _Task | None = None
         self._running = False
         self._persistent = True
@@ -93,17 +93,22 @@ class Replica:
         ticket = threading.Event()
         with self._changed:
             self._persistent = True
-            task = self._pending.get(feature_name)
-            if task is None:
-                task = self._pending[feature_name] = _Task(feature_name, call)
-            else:
-                task.call = None
-            task.tickets.append(ticket)
+            self._add(feature_name, call).tickets.append(ticket)
             if self._running:
-                self._changed.notify()
+                self._changed.notify_all()
             else:
                 self._start()
         return ticket
+
+    def resync(self, feature_names: Iterable[str]) -> None:
+        """Copy these flags, and remove those that are in the replica alone."""
+        with self._changed:
+            self._persistent = True
+            for feature_name in (None, *feature_names):
+                self._add(feature_name)
+            if not self._running:
+                self._start()
+            self._changed.notify_all()
 
     @property
     def is_idle(self) -> bool:
@@ -132,23 +137,32 @@ class Replica:
             tasks = [*self._pending.values()]
             if self._current is not None:
                 tasks.append(self._current)
+            pending = len({task.feature_name for task in tasks})
             oldest = min((task.since for task in tasks), default=None)
             behind = 0.0 if oldest is None else monotonic() - oldest
             return ReplicaStatus(
-                self.store, len(tasks), behind, self._failures, self._last_error
+                self.store, pending, behind, self._failures, self._last_error
             )
 
     def flush(self, timeout: float | None) -> bool:
         """Wait until nothing is pending, for `timeout` seconds at most; tell if so."""
         with self._changed:
-            self._changed.notify()
+            self._changed.notify_all()
             return self._changed.wait_for(lambda: self.is_idle, timeout)
 
     def abandon(self) -> None:
-        """Do what is pending, but stop at the first failure; a new write goes on."""
+        """Do what is pending, but stop when also a copy fails; a new write goes on."""
         with self._changed:
             self._persistent = False
-            self._changed.notify()
+            self._changed.notify_all()
+
+    def _add(self, feature_name: str | None, call: Call | None = None) -> _Task:
+        task = self._pending.get(feature_name)
+        if task is None:
+            task = self._pending[feature_name] = _Task(feature_name, call)
+        else:
+            task.call = None
+        return task
 
     def _start(self) -> None:
         thread = threading.Thread(target=self._run, name="flipper-replica", daemon=True)
@@ -164,23 +178,14 @@ class Replica:
             self._running = True
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                if not self._pending or (self._streak and not self._persistent):
-                    for task in self._pending.values():
-                        task.release()
-                    self._pending.clear()
-                    self._running = False
-                    self._streak = 0
-                    self._changed.notify_all()
-                    return
-                task = self._pending.pop(next(iter(self._pending)))
-                self._current = task
+        while (task := self._next()) is not None:
             try:
-                if task.call is None:
+                if task.call is not None:
+                    task.call()
+                elif task.feature_name is not None:
                     self._copy(task.feature_name)
                 else:
-                    task.call()
+                    self._look()
             # Whatever it is (a pytest.fail, a time limit of gevent's): it is counted,
             # logged and tried again, since nobody else would go on with this.
             except BaseException as error:  # noqa: BLE001
@@ -188,17 +193,48 @@ class Replica:
             else:
                 self._succeeded(task)
 
+    def _next(self) -> _Task | None:
+        with self._changed:
+            # The second try copies, which often helps; who gives up waits for that.
+            if self._pending and (self._persistent or self._streak <= 1):
+                self._current = self._pending.pop(next(iter(self._pending)))
+                return self._current
+            lost = [*self._pending.values()]
+            self._pending.clear()
+            self._running = False
+            self._streak = 0
+            for task in lost:
+                task.release()
+            self._changed.notify_all()
+        if lost:
+            logger.warning(
+                "Replica %s still failed when it was given up; %d flags are not level",
+                type(self.store).__name__,
+                len(lost),
+            )
+        return None
+
+    # Logging is done without the lock: a slow handler holds no writer up.
+
     def _succeeded(self, task: _Task) -> None:
+        if self._streak:
+            logger.info("Replica %s answers again", type(self.store).__name__)
         with self._changed:
             self._current = None
-            if self._streak:
-                logger.info("Replica %s answers again", type(self.store).__name__)
             self._streak = 0
             self._last_error = None
             task.release()
             self._changed.notify_all()
 
     def _failed(self, task: _Task, error: BaseException) -> None:
+        if self._streak == 1:
+            logger.warning(
+                "Replica %s fails (%s); its writes are kept and tried again",
+                type(self.store).__name__,
+                type(error).__name__,
+                exc_info=error,
+                extra={"feature_name": task.feature_name},
+            )
         with self._changed:
             self._current = None
             self._failures += 1
@@ -209,20 +245,17 @@ class Replica:
                 task.tickets += newer.tickets
             task.call = None
             self._pending[task.feature_name] = task  # behind the others
-            # The first try again is made at once: copying often helps.
-            if self._streak == 1:
-                return
-            if self._streak == 2:  # noqa: PLR2004
-                logger.warning(
-                    "Replica %s fails (%s); its writes are kept and tried again",
-                    type(self.store).__name__,
-                    type(error).__name__,
-                    exc_info=error,
-                    extra={"feature_name": task.feature_name},
-                )
+            if self._streak == 1 or not self._persistent:
+                return  # the first try again is made at once
             pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(self._streak - 2, 10))
-            if self._persistent:
-                self._changed.wait(pause)
+            self._changed.wait(pause)
+
+    def _look(self) -> None:
+        """Copy all flags that the replica has: one may be in the primary no more."""
+        found = [item.feature_name for item in self.store.list() if item is not None]
+        with self._changed:
+            for feature_name in found:
+                self._add(feature_name)
 
     def _copy(self, feature_name: str) -> None:
         """Make the flag what it is in the primary, and never more than that."""
@@ -254,10 +287,13 @@ _replicas: MutableSet[Replica] = WeakSet()
 
 def _flush_all() -> None:
     deadline = monotonic() + _EXIT_PATIENCE
-    for replica in list(_replicas):
-        if not replica.is_idle:
+    # Again, since one replica may be a store that has replicas itself.
+    while busy := [replica for replica in list(_replicas) if not replica.is_idle]:
+        for replica in busy:
             replica.abandon()
-            replica.flush(max(0.0, deadline - monotonic()))
+        for replica in busy:
+            if not replica.flush(max(0.0, deadline - monotonic())):
+                return
 
 
 atexit.register(_flush_all)

@@ -157,11 +157,9 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
             Whether all replicas are level.
         """
         deadline = None if timeout is None else monotonic() + timeout
-        names = {item.feature_name for item in self._store.list()}
+        names = [item.feature_name for item in self._store.list() if item is not None]
         for replica in self._replicas:
-            there = {item.feature_name for item in replica.store.list()}
-            for feature_name in sorted(names | there):
-                replica.write(feature_name)
+            replica.resync(names)
         return self._flush(deadline)
 
     def close(self, timeout: float | None = 2) -> bool:

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables, in Markdown, from the results."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .contenders import THIS
+from .sections import SCALED, SIZES, THREADS
+from .workloads import FLAGS, IN_MEMORY, IN_STORES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+IMPORT_GOAL = 20  # milliseconds
+BYTES_GOAL = 700
+NOTHING = "–"
+STORES = {"redis": "Redis", "postgresql": "PostgreSQL"}
+
+
+def tables(results: dict[str, Any]) -> str:
+    """Return a table of every section there are results of."""
+    report = _Report(results)
+    if "memory" in results:
+        report.in_memory()
+    if "stores" in results:
+        report.stores()
+    if "sizes" in results:
+        report.scaling()
+    return report.text()
+
+
+class _Report:
+    def __init__(self, results: dict[str, Any]) -> None:
+        self._results = results
+        self._titles: dict[str, str] = results["titles"]
+        self._parts = [f"Measured on {results['machine']}."]
+        self._notes = [f"{key}: {why}" for key, why in results["absent"].items()]
+
+    def text(self) -> str:
+        notes = [f"* {note}" for note in self._notes]
+        return "\n".join([*self._parts, *notes]) + "\n"
+
+    def in_memory(self) -> None:
+        results = self._results
+        self._heading("Multiples of the limit, 1,000 flags in memory")
+        rows = [
+            [load.title, load.goal, *self._cells(load.title, results["memory"][key])]
+            for key, load in IN_MEMORY.items()
+        ]
+        title = "import, ms above an empty start"
+        cells = self._cells(title, results["import"]["import"], factor=1000)
+        rows.append([title, IMPORT_GOAL, *cells])
+        title = "bytes per flag with one condition"
+        cells = self._cells(title, results["bytes"][str(FLAGS)])
+        rows.append([title, BYTES_GOAL, *cells])
+        self._table(["", "goal", *self._titles.values()], rows)
+
+    def stores(self) -> None:
+        self._heading("Multiples of the bare operation on a kept connection")
+        ours = [key for key in ("this", "published") if key in self._titles]
+        rows = []
+        for name, found in self._results["stores"].items():
+            if "absent" in found:
+                self._notes.append(f"{STORES[name]}: {found['absent']}")
+                continue
+            count, workloads = IN_STORES[name]
+            for key, load in workloads.items():
+                title = f"{STORES[name]} {load.title}"
+                title += f" {count:,}" if key == "list_all" else ""
+                rows.append([title, load.goal, *self._cells(title, found[key], ours)])
+        self._table(["", "goal", *(self._titles[key] for key in ours)], rows)
+
+    def scaling(self) -> None:
+        results = self._results
+        ours = [key for key in ("this", "published") if key in self._titles]
+        self._heading("Multiples of the limit with so many flags")
+        self._table(
+            ["", *(f"{size:,}" for size in SIZES)],
+            [
+                [self._row(row, key), *self._across(results["sizes"], row, SIZES, key)]
+                for row in SCALED
+                for key in ours
+            ],
+        )
+        self._heading("Bytes per flag with one condition, with so many flags")
+        found = results["sizes of memory"]
+        self._table(
+            ["", *(f"{size:,}" for size in SIZES)],
+            [
+                [self._titles[key], *(_cell(found[str(n)].get(key, {})) for n in SIZES)]
+                for key in ours
+            ],
+        )
+        self._heading("Evaluations per second of so many threads together, in millions")
+        self._table(
+            ["", *map(str, THREADS)],
+            [
+                [
+                    self._row(row, key),
+                    *self._across(results["threads"], row, THREADS, key, 1e-6),
+                ]
+                for row in SCALED
+                for key in ours
+            ],
+        )
+
+    def _row(self, row: str, key: str) -> str:
+        return f"{IN_MEMORY[row].title}: {self._titles[key]}"
+
+    def _across(
+        self,
+        figures: dict[str, Any],
+        row: str,
+        counts: Iterable[int],
+        key: str,
+        factor: float = 1,
+    ) -> list[str]:
+        return [_cell(figures[f"{row} {n}"].get(key, {}), factor) for n in counts]
+
+    def _cells(
+        self,
+        title: str,
+        figures: dict[str, Any],
+        keys: Iterable[str] = (),
+        factor: float = 1,
+    ) -> list[str]:
+        cells = []
+        for key in keys or self._titles:
+            figure = figures.get(key, {})
+            cells.append(_cell(figure, factor))
+            if "note" in figure:
+                self._notes.append(f"{title}, {self._titles[key]}: {figure['note']}")
+        return cells
+
+    def _heading(self, text: str) -> None:
+        self._parts.append(f"\n### {text}\n")
+
+    def _table(self, header: list[str], rows: list[list[Any]]) -> None:
+        lines = [[str(cell) for cell in row] for row in (header, *rows)]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        ruler = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+        lines.insert(1, ruler)
+        for line in lines:
+            first, *others = zip(line, widths, strict=True)
+            cells = [first[0].ljust(first[1]), *(c.rjust(w) for c, w in others)]
+            self._parts.append(f"| {' | '.join(cells)} |")
+
+
+def _cell(figure: dict[str, Any], factor: float = 1) -> str:
+    if "value" not in figure:
+        return NOTHING
+    value = figure["value"] * factor
+    shown = number(value)
+    return f"{shown}*" if "note" in figure else shown
+
+
+def number(value: float) -> str:
+    """Write a figure with as many digits as it deserves."""
+    if value < 10:
+        return f"{value:.2f}"
+    return f"{value:.1f}" if value < 100 else f"{value:.0f}"

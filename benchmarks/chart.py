@@ -44,6 +44,7 @@ STYLE = """
   .grid { stroke: #e4e8ec }
   .span { stroke: #c2cad2; stroke-width: 2 }
   .mark { stroke: #ffffff; stroke-width: 1 }
+  .pale { opacity: 0.4 }
 """
 DARK = """
     text { fill: #e6edf3 }
@@ -72,13 +73,15 @@ class _Chart:
         self._machine = results["machine"]
         self._rows = {
             load.title: {
-                key: figure["value"]
+                key: (figure["value"], "note" in figure)
                 for key, figure in results["memory"][name].items()
                 if "value" in figure
             }
             for name, load in IN_MEMORY.items()
         }
-        values = [value for row in self._rows.values() for value in row.values()]
+        figures = [figure for row in self._rows.values() for figure in row.values()]
+        values = [value for value, _ in figures]
+        self._any_wrong = any(wrong for _, wrong in figures)
         self._most = max(10.0, *values) * 1.15
         legend_lines = math.ceil(len(self._keys) / LEGEND_COLUMNS)
         self._top = 84 + legend_lines * LEGEND_LINE
@@ -117,6 +120,9 @@ class _Chart:
             y = self._top + number_of_row * LINE + LINE / 2
             yield from self._row(y, title, row)
         yield _text(MARGIN, self._height - 16, self._machine, "faint")
+        if self._any_wrong:
+            note = "Pale: gives a wrong answer."
+            yield _text(WIDTH - MARGIN, self._height - 16, note, "faint", "end")
         yield "</svg>"
 
     def _colours(self, scheme: int) -> str:
@@ -148,29 +154,33 @@ class _Chart:
                     yield _text(x, self._bottom + 18, label, "faint", "middle")
             power *= 10
 
-    def _row(self, y: float, title: str, row: dict[str, float]) -> Iterator[str]:
+    def _row(
+        self, y: float, title: str, row: dict[str, tuple[float, bool]]
+    ) -> Iterator[str]:
         yield _text(MARGIN, y + 5, title.replace("`", ""))
         if THIS in row:
             end = MARGIN + LABELS + FIGURES
-            yield _text(end, y + 5, f"{number(row[THIS])}", "own", "end")
+            yield _text(end, y + 5, number(row[THIS][0]), "own", "end")
         if row:
+            places = [self._x(value) for value, _ in row.values()]
             yield (
-                f'<line class="span" x1="{self._x(min(row.values())):.1f}" '
-                f'x2="{self._x(max(row.values())):.1f}" y1="{y}" y2="{y}"/>'
+                f'<line class="span" x1="{min(places):.1f}" x2="{max(places):.1f}" '
+                f'y1="{y}" y2="{y}"/>'
             )
         # This library last, so that it lies on top.
         for i, key in reversed([*enumerate(self._keys)]):
             if key in row:
-                yield self._mark(i, self._x(row[key]), y)
+                value, wrong = row[key]
+                yield self._mark(i, self._x(value), y, "pale" if wrong else "")
 
     def _x(self, value: float) -> float:
         share = math.log(max(value, 1)) / math.log(self._most)
         return self._left + share * (self._right - self._left)
 
-    def _mark(self, i: int, x: float, y: float) -> str:
+    def _mark(self, i: int, x: float, y: float, kind: str = "") -> str:
         shape = MARKS[i][2]
         size = 7 if i == 0 else 5.5
-        kind = f'class="mark c{i}"'
+        kind = f'class="mark c{i} {kind}"'
         if shape == "circle":
             return f'<circle {kind} cx="{x:.1f}" cy="{y:.1f}" r="{size}"/>'
         corners = {

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from abc import abstractmethod
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 from random import uniform
 from time import sleep
@@ -191,11 +191,12 @@ class AtomicFeatureFlagStore(SupportsUpdate, AbstractFeatureFlagStore):
     ) -> FeatureFlagStoreItem:
         """Put what `change` makes of a flag, or `make` of its absence; return it."""
         attempts = 0
+        pause = 0.001
         while True:
             loaded = self._load(feature_name)
             if loaded is not None:
                 before, token = loaded
-                after = change(before)
+                after = change(before.named(feature_name))
             elif make is not None:
                 after, token = make(), ABSENT
             else:
@@ -212,7 +213,8 @@ class AtomicFeatureFlagStore(SupportsUpdate, AbstractFeatureFlagStore):
                     feature_name=feature_name,
                     attempts=attempts,
                 )
-            sleep(uniform(0, min(self.longest_pause, 0.0005 * 2**attempts)))  # noqa: S311
+            sleep(uniform(0, min(self.longest_pause, pause)))  # noqa: S311
+            pause *= 2
 
 
 def update(store: Any, feature_name: str, change: Change) -> FeatureFlagStoreItem:
@@ -254,7 +256,8 @@ def updates_atomically(store: Any) -> bool:
 
 
 _NO_LOCK = nullcontext()
-# One for each flag that is being written in a store that cannot update by itself.
+_PATIENCE: Final = 1.0  # seconds
+# One for each flag that is being written.
 # Reentrant, and never one for two flags or stores: such a store may well be made of
 # others, and then two threads could wait for each other for ever.
 _locks: MutableMapping[tuple[int, str], Any] = WeakValueDictionary()
@@ -265,11 +268,29 @@ def write_lock(store: Any, feature_name: str) -> AbstractContextManager[Any]:
     """Return what keeps other writers of this process from a flag, where needed."""
     if updates_atomically(store):
         return _NO_LOCK
+    lock: AbstractContextManager[Any] = _lock_of(store, feature_name)
+    return lock
+
+
+@contextmanager
+def turn(store: Any, feature_name: str) -> Iterator[None]:
+    """Let the threads of this process write a flag one after the other, if it may be.
+
+    It is a courtesy, not a promise: a store that compares and swaps does without, but
+    then most tries of many writers are in vain. Who waits too long goes ahead.
+    """
+    lock = _lock_of(store, feature_name)
+    mine = lock.acquire(timeout=_PATIENCE)
+    try:
+        yield
+    finally:
+        if mine:
+            lock.release()
+
+
+def _lock_of(store: Any, feature_name: str) -> Any:
     with _locks_change:
-        lock: AbstractContextManager[Any] = _locks.setdefault(
-            (id(store), feature_name), threading.RLock()
-        )
-        return lock
+        return _locks.setdefault((id(store), feature_name), threading.RLock())
 
 
 def _forget_locks() -> None:

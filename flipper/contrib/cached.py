@@ -36,6 +36,7 @@ class _Fill:
     """A read of the inner store that is under way, and those who wait for it."""
 
     def __init__(self) -> None:
+        self.thread = threading.get_ident()
         self.done = threading.Event()
         self.item: FeatureFlagStoreItem | None = None
         self.error: BaseException | None = None
@@ -139,6 +140,8 @@ class CachedFeatureFlagStore(FeatureFlagStoreWrapper):
             fill = found if isinstance(found, _Fill) else _Fill()
             self._under_way[feature_name] = fill
         if fill is found:
+            if fill.thread == threading.get_ident():  # asked by a signal handler
+                return self._reader.get(feature_name)
             fill.done.wait()
             return self._shared(feature_name, fill)
         try:

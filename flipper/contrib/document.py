@@ -8,7 +8,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..exceptions import InvalidFlagDataError
-from .atomic import AtomicFeatureFlagStore
+from .atomic import AtomicFeatureFlagStore, turn
 from .last_known import SupportsLastKnown, make_room
 from .storage import FeatureFlagStoreItem
 
@@ -96,14 +96,16 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
     def _write(
         self, feature_name: str, change: Change, make: Make | None = None
     ) -> FeatureFlagStoreItem:
-        # A flag has mostly been read just before it is written: a reading less.
-        known = self._decoded.get(feature_name) if self._documents_are_tokens else None
-        if known is not None:
-            after = change(self._decode(feature_name, known[0]))
-            # Race: others may have written since; `_swap` notices.
-            if self._swap(after, known[0]):
-                return after
-        return super()._write(feature_name, change, make)
+        with turn(self, feature_name):
+            # A flag has mostly been read just before it is written: a reading less.
+            known = self._decoded.get(feature_name)
+            if known is not None and self._documents_are_tokens:
+                item = self._decode(feature_name, known[0])
+                after = change(item.named(feature_name))
+                # Race: others may have written since; `_swap` notices.
+                if self._swap(after, known[0]):
+                    return after
+            return super()._write(feature_name, change, make)
 
     def _flags(
         self, documents: Iterator[tuple[str, bytes]]

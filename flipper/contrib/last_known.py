@@ -48,11 +48,16 @@ class LastKnownFlags(SupportsLastKnown):
     def __init__(self, store: Any) -> None:
         self._store = store
         self._items: dict[str, FeatureFlagStoreItem] = {}
+        self._last_write = object()
 
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Ask the store, and remember what it gave."""
+        last_write = self._last_write
         item: FeatureFlagStoreItem | None = self._store.get(feature_name)
         items = self._items
+        if self._last_write is not last_write:
+            # Race: what was read may be older than what was written meanwhile.
+            return item
         if item is None:
             items.pop(feature_name, None)
         elif items.get(feature_name) is not item:
@@ -65,6 +70,7 @@ class LastKnownFlags(SupportsLastKnown):
 
     def learn(self, feature_name: str, item: Any) -> None:
         """Take in what was written: what was known must not come back by a failure."""
+        self._last_write = object()
         if isinstance(item, FeatureFlagStoreItem):
             self._remember(feature_name, item)
         else:

@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from itertools import islice
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
-from flipper import CachedFeatureFlagStore
 from flipper.contrib.atomic import ANY
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
+from flipper.contrib.util.date import now
 from flipper.contrib.wrapper import FeatureFlagStoreWrapper
 from flipper.exceptions import FlagDoesNotExistError, InvalidFlagDataError
 from flipper.testing import StoreContract
@@ -31,7 +32,7 @@ def breaks(*rules: str) -> Callable[[type[Any]], type[Any]]:
 
     def make(kind: type[Any]) -> type[Any]:
         base = Documents if issubclass(kind, Rows) else OldStyle
-        own = {"kind": kind, "repetitions": 10, "seed": 1, "__module__": __name__}
+        own = {"kind": kind, "repetitions": 20, "seed": 1, "__module__": __name__}
         name = f"Test{kind.__name__}"
         globals()[name] = type(name, (base, StoreContract), own)
         BROKEN[name] = rules
@@ -73,6 +74,28 @@ class CreatedInMilliseconds(Rows):
 
     def _now(self) -> int:
         return super()._now() * 1000
+
+
+@breaks("test_a_new_flag_is_off_and_has_no_metadata")
+class CreatesOn(Subclass):
+    """A new flag is on unless it is said to be off."""
+
+    def create(
+        self, feature_name: str, is_enabled: bool = True, client_data: Any = None
+    ) -> Any:
+        """Write a new flag."""
+        return super().create(feature_name, is_enabled, client_data)
+
+
+@breaks("test_create_takes_state_and_client_data_by_position")
+class CreateByKeyword(Subclass):
+    """Its parameters are in another order."""
+
+    def create(
+        self, feature_name: str, client_data: Any = None, is_enabled: bool = False
+    ) -> Any:
+        """Write a new flag."""
+        return super().create(feature_name, is_enabled, client_data)
 
 
 # -- get, set, delete ------------------------------------------------------------------
@@ -117,20 +140,6 @@ class SetForgetsMetadata(Subclass):
         self.create(feature_name, is_enabled)
 
 
-@breaks("test_random_operations_agree_with_a_plain_dict")
-class SetForgetsBucketerOfDisabled(Subclass):
-    """Switching a flag off, and only that, lets go of its bucketer."""
-
-    def set(self, feature_name: str, is_enabled: bool) -> None:
-        """Write the state."""
-        super().set(feature_name, is_enabled)
-        item = self.get(feature_name)
-        if not is_enabled and len(item.meta["conditions"]) != 1:
-            meta = item.raw_meta
-            meta.bucketer = FeatureFlagStoreMeta(0).bucketer
-            self.set_meta(feature_name, meta)
-
-
 @breaks("test_set_of_a_missing_flag_creates_it[True]")
 class SetNeedsTheFlag(Subclass):
     """It sets nothing where nothing is."""
@@ -141,7 +150,59 @@ class SetNeedsTheFlag(Subclass):
             super().set(feature_name, is_enabled)
 
 
+@breaks("test_a_deleted_flag_comes_back_empty")
+class DeletesByAMark(Subclass):
+    """What is deleted is only not shown."""
+
+    def __init__(self, rows: dict[str, bytes]) -> None:
+        super().__init__(rows)
+        self.marked: set[str] = set()
+
+    def get(self, feature_name: str) -> Any:
+        """Read what is not marked."""
+        return None if feature_name in self.marked else super().get(feature_name)
+
+    def set(self, feature_name: str, is_enabled: bool) -> None:
+        """Write the state and take the mark away."""
+        self.marked.discard(feature_name)
+        super().set(feature_name, is_enabled)
+
+    def delete(self, feature_name: str) -> None:
+        """Mark the flag."""
+        self.marked.add(feature_name)
+
+
+@breaks("test_update_of_a_missing_flag_raises")
+class UpdateCreates(Rows):
+    """A change begins a flag where there is none."""
+
+    def _write(self, feature_name: str, change: Any, make: Any = None) -> Any:
+        new = make or (lambda: self._new(feature_name, False))
+        return super()._write(feature_name, change, new)
+
+
+@breaks("test_update_returns_what_was_stored")
+class UpdateReturnsTheOld(Rows):
+    """Who changed a flag is told what it was."""
+
+    def update(self, feature_name: str, change: Any) -> Any:
+        """Change the flag."""
+        before = self.get(feature_name)
+        super().update(feature_name, change)
+        return before
+
+
 # -- list ------------------------------------------------------------------------------
+
+
+@breaks("test_an_empty_store_lists_nothing")
+class ListNeedsFlags(Subclass):
+    """That there is nothing is an error to it."""
+
+    def list(self, limit: int | None = None, offset: int = 0) -> Iterator[Any]:
+        """List the flags."""
+        next(iter(self.rows))
+        return super().list(limit, offset)
 
 
 @breaks("test_list_gives_every_flag_once_and_whole")
@@ -379,6 +440,19 @@ class SortsConditions(Rows):
         return item.replace(meta=meta)
 
 
+@breaks("test_conditions_come_back_as_they_were")
+class ForgetsChecksOnNone(Subclass):
+    """A check on nothing is none to it."""
+
+    def set_meta(self, feature_name: str, meta: Any) -> None:
+        """Write the checks that have a value."""
+        fields = meta.to_dict()
+        for condition in fields["conditions"]:
+            for name, checks in condition.items():
+                condition[name] = [c for c in checks if c["value"] is not None]
+        super().set_meta(feature_name, FeatureFlagStoreMeta.from_dict(fields))
+
+
 @breaks("test_bucketers_come_back_as_they_were")
 class ForgetsTheWhitelist(Subclass):
     """Another part of the users is in."""
@@ -425,7 +499,7 @@ class LiveItem(FeatureFlagStoreItem):
 
     def __init__(self, feature_name: str, is_enabled: Any, meta: Any) -> None:
         self._take(feature_name, is_enabled, meta)
-        self.fields = meta.to_dict()
+        self.fields = {**meta.to_dict(), "client_data": meta.client_data}
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -450,7 +524,23 @@ class KeepsWhatIsGiven(Live):
         self._put(kept)
 
 
-@breaks("test_changing_what_was_got_changes_no_flag")
+@breaks("test_changing_given_client_data_changes_no_flag")
+class KeepsGivenClientData(Live):
+    """The caller's dict is the flag's."""
+
+    def create(
+        self, feature_name: str, is_enabled: bool = False, client_data: Any = None
+    ) -> Any:
+        """Keep the very dict."""
+        kept = FeatureFlagStoreItem.__new__(FeatureFlagStoreItem)
+        kept._take(feature_name, is_enabled, FeatureFlagStoreMeta(now(), client_data))
+        return self._put(kept)
+
+
+@breaks(
+    "test_changing_what_was_got_changes_no_flag",
+    "test_a_change_that_raises_changes_nothing",
+)
 class GivesWhatItKeeps(Live):
     """The reader's metadata is the flag's."""
 
@@ -526,6 +616,14 @@ class ForgetfulCache(NaiveCache):
         self._store.delete(feature_name)
 
 
+class StubbornCache(NaiveCache):
+    """A cache that goes on believing that there is no such flag."""
+
+    def create(self, *args: Any, **kwargs: Any) -> Any:
+        """Write, and know nothing of it."""
+        return self._store.create(*args, **kwargs)
+
+
 class HastyCache(NaiveCache):
     """A cache that believes in a write before it is made."""
 
@@ -549,13 +647,47 @@ class StoresOtherBytes(Rows):
         return super()._replace(feature_name, compact, expected)
 
 
-@breaks("test_every_write_is_in_the_document")
+@breaks(
+    "test_every_write_is_in_the_document",
+    "test_a_write_is_seen_by_a_store_opened_again",
+)
 class WritesLater(Subclass):
     """It keeps writes for a while before it makes them."""
 
     def __init__(self, rows: dict[str, bytes]) -> None:
-        super().__init__({})
-        self.rows_in_the_end = rows
+        super().__init__(rows)
+        self.later: dict[str, bytes] = {}
+
+    def get(self, feature_name: str) -> Any:
+        """Read what is not written yet."""
+        row = self.later.get(feature_name)
+        return None if row is None else FeatureFlagStoreItem.deserialize(row)
+
+    def _put(self, item: FeatureFlagStoreItem) -> FeatureFlagStoreItem:
+        self.later[item.feature_name] = item.serialize()
+        return item
+
+
+@breaks("test_a_document_may_be_written_in_other_ways")
+class ReadsItsOwnSpelling(Subclass):
+    """It reads only what it could have written."""
+
+    def get(self, feature_name: str) -> Any:
+        """Read a flag in plain letters."""
+        row = self.rows.get(feature_name)
+        return row and FeatureFlagStoreItem.deserialize(row.decode("ascii"))
+
+
+@breaks("test_a_document_of_an_older_release_is_read")
+class NeedsAVersion(Rows):
+    """A document without a mark of its own is none to it."""
+
+    def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
+        found = super()._read(feature_name)
+        return found if found and found[0].endswith(b" ") else None
+
+    def _replace(self, feature_name: str, document: bytes, expected: Any) -> bool:
+        return super()._replace(feature_name, document + b" ", expected)
 
 
 @breaks("test_reading_writes_nothing")
@@ -610,6 +742,7 @@ class DeleteReadsFirst(Subclass):
     "test_switching_keeps_what_a_rival_wrote_meanwhile",
     "test_set_meta_keeps_the_state_that_a_rival_set_meanwhile",
     "test_set_of_a_flag_that_a_rival_creates_meanwhile_keeps_it",
+    "test_set_of_a_flag_that_a_rival_deletes_meanwhile_creates_it",
     "test_a_change_of_a_flag_that_a_rival_deletes_meanwhile_raises",
     "test_a_change_of_a_flag_that_a_rival_replaces_meanwhile_is_of_the_new",
     "test_threads_that_add_conditions_lose_none",
@@ -635,14 +768,24 @@ class LosesUpdates(Rows):
 class BringsBack(Rows):
     """What is gone by now is as good as what was there."""
 
-    def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
-        found = super()._read(feature_name)
-        sleep(0.0005)
-        return found
+    def __init__(self, rows: dict[str, bytes]) -> None:
+        super().__init__(rows)
+        self.loaded = threading.Event()
+
+    def _load(self, feature_name: str) -> Any:
+        loaded = super()._load(feature_name)
+        self.loaded.set()
+        sleep(0.005)
+        return loaded
 
     def _replace(self, feature_name: str, document: bytes, expected: Any) -> bool:
+        self.loaded.clear()
         gone = feature_name not in self.rows
         return super()._replace(feature_name, document, ANY if gone else expected)
+
+    def _remove(self, feature_name: str) -> None:
+        self.loaded.wait(1)  # for a change to be half-way
+        super()._remove(feature_name)
 
 
 @breaks("test_who_always_loses_is_told_so")
@@ -683,18 +826,6 @@ class SaysItIsAtomic(Rows):
         super().set(feature_name, is_enabled)
 
 
-@breaks("test_a_write_is_seen_by_a_store_opened_again")
-class KeepsToItself(Subclass):
-    """Nobody else sees its flags."""
-
-    def __init__(self, rows: dict[str, bytes]) -> None:
-        super().__init__(dict(rows))
-
-    def _put(self, item: FeatureFlagStoreItem) -> FeatureFlagStoreItem:
-        self.rows = {**self.rows, item.feature_name: item.serialize()}
-        return item
-
-
 def _cached(cache: type[Any], *rules: str) -> None:
     """Make a class of tests for a cache over a right store."""
 
@@ -708,6 +839,7 @@ def _cached(cache: type[Any], *rules: str) -> None:
 
 
 _cached(NaiveCache, "test_a_slow_read_does_not_undo_a_write")
+_cached(StubbornCache, "test_a_missing_flag_is_found_once_it_is_created")
 _cached(ForgetfulCache, "test_a_client_sees_its_own_writes")
 _cached(HastyCache, "test_a_write_that_the_backend_refuses_shows_nowhere")
 
@@ -717,11 +849,3 @@ class TestRight(Documents, StoreContract):
 
     repetitions = 10
     seed = 1
-
-
-class TestRightCached(Documents, StoreContract):
-    """The same behind a cache that is right."""
-
-    def make_store(self) -> Any:
-        """Put the cache before it."""
-        return CachedFeatureFlagStore(super().make_store())

@@ -643,6 +643,24 @@ def test_a_race_is_no_lost_connection_while_one_is_handled(
     assert len(flags.get_meta("x")["conditions"]) == 2
 
 
+def test_a_flag_that_moves_while_it_is_written_is_written_again(
+    client: redis.Redis, base_key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node of a cluster that had it refuses the whole of the last step."""
+    store = RedisFeatureFlagStore(client, base_key)
+    store.create("x")
+    execute = redis.client.Pipeline.execute
+
+    def refuse(pipe: Any, *args: Any) -> Any:
+        del pipe, args
+        monkeypatch.setattr(redis.client.Pipeline, "execute", execute)
+        raise redis.exceptions.MovedError("1 127.0.0.1:1")
+
+    monkeypatch.setattr(redis.client.Pipeline, "execute", refuse)
+    FeatureFlagClient(store).add_condition("x", Condition(a=1))
+    assert len(conditions(store)) == 1
+
+
 def test_a_store_goes_on_after_a_fork(
     redis_server: RedisServer, store: RedisFeatureFlagStore, base_key: str
 ) -> None:
@@ -1037,3 +1055,16 @@ def test_a_sentinel_leads_to_the_new_master(redis_server: RedisServer) -> None:
         wait_until(disabled)
         wait_until(lambda: not flags.is_enabled("x"))
         assert names(store) == ["x"]
+
+
+def test_a_document_copied_to_another_key_is_written_under_that_key(
+    client: redis.Redis, store: RedisFeatureFlagStore, base_key: str
+) -> None:
+    """Whoever copies a key in the database gets a flag that can be written."""
+    features = FeatureFlagClient(store)
+    features.create("old", client_data={"kept": True})
+    client.rename(f"{base_key}/old", f"{base_key}/new")
+    features.enable("new")
+    assert features.is_enabled("new") is True
+    assert features.get_client_data("new") == {"kept": True}
+    assert names(store) == ["new"]

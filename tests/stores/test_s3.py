@@ -169,6 +169,10 @@ def test_an_error_that_is_no_missing_flag_comes_out(
         store.get("x")
     assert FeatureFlagClient(store).is_enabled("x", default=True) is True
     assert store.get("x") is None
+    store.create("x")
+    intercept(s3_client, "PutObject", lambda: answer(403, "AccessDenied"))
+    with pytest.raises(ClientError, match="AccessDenied"):
+        store.set("x", True)
     elsewhere = FeatureFlagClient(S3FeatureFlagStore(s3_client, "no-such-bucket"))
     with pytest.raises(ClientError, match="NoSuchBucket"):
         elsewhere.create("x")
@@ -461,6 +465,20 @@ def test_an_old_boto3_writes_plainly(s3_client: Any, s3_bucket: str) -> None:
     assert store.get("y").is_enabled() is True
     puts = [found for name, found in requests if name == "PutObject"]
     assert not any("IfMatch" in put or "IfNoneMatch" in put for put in puts)
+
+
+def test_a_double_of_a_client_is_written_plainly() -> None:
+    """It says nothing of what it knows."""
+
+    class Client:
+        def put_object(self, **found: Any) -> None:
+            self.found = found
+
+    client = Client()
+    store = S3FeatureFlagStore(client, "flags")
+    assert store.atomic is False
+    document = store.create("x").serialize()
+    assert client.found == {"Bucket": "flags", "Key": "x", "Body": document}
 
 
 def test_a_server_that_knows_no_conditions_is_written_plainly(

@@ -92,6 +92,12 @@ class FeatureFlagStoreItem:
         )
         return made
 
+    def named(self, feature_name: str) -> FeatureFlagStoreItem:
+        """Return this flag under a name, as when its document was copied to another."""
+        if self.feature_name == feature_name:
+            return self
+        return FeatureFlagStoreItem(feature_name, self._is_enabled, self._meta)
+
     def shares_meta_with(self, other: FeatureFlagStoreItem) -> bool:
         """Tell whether `replace` made one of the other without another `meta`."""
         return self._meta is other._meta

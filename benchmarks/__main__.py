@@ -86,9 +86,10 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
     if "stores" in wanted:
         results["stores"] = _stores(ours, rounds.stores)
     if "scaling" in wanted:
-        results["sizes"] = sections.sizes(ours, rounds.scaling)
-        results["threads"] = sections.threads(ours, rounds.scaling)
-        results["sizes of memory"] = sections.memory(ours, sections.SIZES)
+        scaled = {THIS: ours[THIS]} if arguments.quick and THIS in ours else ours
+        results["sizes"] = sections.sizes(scaled, rounds.scaling)
+        results["threads"] = sections.threads(scaled, rounds.scaling)
+        results["sizes of memory"] = sections.memory(scaled, sections.SIZES)
     tell(f"done in {time.monotonic() - begin:.0f} s")
     return results
 

@@ -27,12 +27,13 @@ from workloads import Call, Workload
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_FIRST = 3  # calls, to see how long one takes
+_FIRST = 3  # calls, to see how many others there is time for
 _TRIED = 2000  # calls whose answers are compared before anything is measured,
-_TRYING = 2.0  # in so many seconds at most
+_TRYING = 2.0  # for so many seconds at most
 _LONGEST = 0.2  # seconds for a slice, unless its fewest pairs take longer
 _FEWEST_PAIRS = 3
 _LIMITS = 500  # calls of the limit in one pair
+_SHARING = 0.1  # seconds for which threads share calls
 
 
 class WrongAnswerError(Exception):
@@ -56,11 +57,11 @@ class Course:
         # Beside a store, the limit is its bare operation on the same arguments.
         self._bare = getattr(contender, f"bare_{workload.key}", None)
         self._limit = self._bare or measuring.limit(workloads.names(flags))
-        each = self._seconds_each()
-        self.wrong = self._try_out(each)
-        fitting = min(round(measuring.PIECE / each), workload.most // measuring.PAIRS)
-        self._size = max(1, min(fitting, measuring.MOST_CALLS))
-        pairs = round(_LONGEST / (each * self._size))
+        self._each, self.wrong = self._try_out()  # seconds of one call
+        fitting = round(measuring.PIECE / self._each)
+        most = min(measuring.MOST_CALLS, workload.most // measuring.PAIRS)
+        self._size = max(1, min(fitting, most))
+        pairs = round(_LONGEST / (self._each * self._size))
         self._pairs = max(_FEWEST_PAIRS, min(pairs, measuring.PAIRS))
 
     def slice(self) -> measuring.Slice:
@@ -86,19 +87,18 @@ class Course:
             return found._replace(ratio=found.ratio / each, work=found.work / each)
         return found
 
-    def throughput(self, threads: int, count: int) -> float:
-        """Return calls per second of all of these threads, which share the calls."""
+    def throughput(self, threads: int) -> float:
+        """Return calls per second of all of these threads."""
+        count = round(_SHARING / self._each)
         arguments = self._arguments(self._calls(count))
         return measuring.throughput(self._work, arguments, threads)
 
-    def _seconds_each(self) -> float:
+    def _try_out(self) -> tuple[float, str]:
+        """Return how long a call takes, and what is wrong with the answers."""
+        workload = self._workload
         arguments = self._arguments(self._calls(_FIRST))
         self._work(arguments)  # the first call of all may load and compile
-        return measuring.seconds(self._work, arguments) / _FIRST
-
-    def _try_out(self, each: float) -> str:
-        """Return what is wrong with the answers; a sticky one has to stay."""
-        workload = self._workload
+        each = measuring.seconds(self._work, arguments) / _FIRST
         count = max(1, min(_TRIED, workload.most, round(_TRYING / each)))
         calls = self._calls(count)
         arguments = self._arguments(calls)
@@ -106,8 +106,10 @@ class Course:
         wrong = workload.why_wrong(self._contender, calls, answers)
         drawn = any(call.drawn for call in calls)
         if not wrong and drawn and not getattr(self._contender, "draws", False):
+            # Sticky is who gets the same answer again.
             wrong = "" if self._work(arguments) == answers else "another answer later"
-        return wrong
+        arguments = self._arguments(self._calls(count))
+        return measuring.seconds(self._work, arguments) / count, wrong
 
     def _calls(self, count: int) -> list[Call]:
         begin = self._next
@@ -173,9 +175,9 @@ class Commands:
         gc.collect()
         return found
 
-    def throughput(self, key: str, flags: int, threads: int, count: int) -> float:
-        """Return calls per second of threads that share so many calls."""
-        return self._courses["memory", key, flags].throughput(threads, count)
+    def throughput(self, table: str, key: str, flags: int, threads: int) -> list[float]:
+        """Return calls per second of threads, together."""
+        return [self._courses[table, key, flags].throughput(threads)]
 
     def memory(self, module: str, flags: int) -> float | None:
         """Return the bytes that each flag with one condition takes, if that is known."""

@@ -73,7 +73,7 @@ class _Report:
 
     def scaling(self) -> None:
         results = self._results
-        ours = [key for key in ("this", "published") if key in self._titles]
+        ours = [*results["sizes"][f"{SCALED[0]} {SIZES[0]}"]]
         self._heading("Multiples of the limit with so many flags")
         self._table(
             ["", *(f"{size:,}" for size in SIZES)],
@@ -81,7 +81,8 @@ class _Report:
                 [self._row(row, key), *self._across(results["sizes"], row, SIZES, key)]
                 for row in SCALED
                 for key in ours
-            ],
+            ]
+            + [["the limit, ns", *self._limits(ours[0])]],
         )
         self._heading("Bytes per flag with one condition, with so many flags")
         found = results["sizes of memory"]
@@ -104,6 +105,10 @@ class _Report:
                 for key in ours
             ],
         )
+
+    def _limits(self, key: str) -> list[str]:
+        found = (self._results["sizes"][f"{SCALED[0]} {size}"][key] for size in SIZES)
+        return [number(figure["limit, ns"]) for figure in found]
 
     def _row(self, row: str, key: str) -> str:
         return f"{IN_MEMORY[row].title}: {self._titles[key]}"

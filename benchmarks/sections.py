@@ -25,12 +25,11 @@ if TYPE_CHECKING:
 
     Pythons = dict[str, Path]
     Figures = dict[str, dict[str, dict[str, Any]]]
-    Task = Callable[[], float]
+    Task = Callable[[], list[float]]
 
 SIZES = (10, 100, 1000, 10_000, 100_000)
 THREADS = (1, 2, 4, 8)
 SCALED = ("on_off", "checks", "seen_user")
-_SHARED_CALLS = 100_000  # by all threads
 
 
 class Rounds(NamedTuple):
@@ -43,7 +42,7 @@ class Rounds(NamedTuple):
 
 
 FULL = Rounds(in_memory=40, imports=25, stores=20, scaling=15)
-QUICK = Rounds(in_memory=12, imports=7, stores=5, scaling=5)
+QUICK = Rounds(in_memory=10, imports=5, stores=4, scaling=4)
 
 
 def in_memory(pythons: Pythons, rounds: int) -> Figures:
@@ -128,7 +127,8 @@ def threads(pythons: Pythons, rounds: int) -> Figures:
                 course = {"table": "memory", "key": row, "flags": FLAGS}
                 child.ask("prepare", module=ENTRIES[key].module, **course)
                 for count in THREADS:
-                    turns.tasks[f"{row} {count}", key] = _throughput(child, row, count)
+                    task = _asking(child, "throughput", threads=count, **course)
+                    turns.tasks[f"{row} {count}", key] = task
         return turns.take(rounds)
 
 
@@ -163,11 +163,11 @@ class Turns:
             return
         if wrong is not None:
             self.notes[row, key] = wrong and f"wrong: {wrong}"
-            self.tasks[row, key] = lambda: child.ask("slice", **course)[0]
+            self.tasks[row, key] = _asking(child, "slice", **course)
 
     def take(self, rounds: int) -> Figures:
         """Do every task once in a round, and return the medians."""
-        found: dict[tuple[str, str], list[float]] = {task: [] for task in self.tasks}
+        found: dict[tuple[str, str], list[list[float]]] = {task: [] for task in self.tasks}
         for number in range(rounds):
             if number % 5 == 0:
                 tell(f"{self._title}: round {number + 1} of {rounds}")
@@ -187,9 +187,14 @@ class Turns:
         return figures
 
 
-def _summary(values: list[float]) -> dict[str, Any]:
+def _summary(found: list[list[float]]) -> dict[str, Any]:
+    """Summarise a figure, and the times it is made of if there are."""
+    values, *times = zip(*found, strict=True)
     low, value, high = statistics.quantiles(values, n=4) if values[1:] else values * 3
-    return {"value": value, "low": low, "high": high, "rounds": len(values)}
+    summary = {"value": value, "low": low, "high": high, "rounds": len(values)}
+    for name, seconds in zip(("work", "limit"), times, strict=False):
+        summary[f"{name}, ns"] = statistics.median(seconds) * 1e9
+    return summary
 
 
 @contextlib.contextmanager
@@ -208,10 +213,8 @@ def _import(python: Path, program: str) -> Task:
             raise ChildError(f"the imports ended with {process.returncode}")
         return used.ru_utime + used.ru_stime
 
-    return lambda: seconds(program) - seconds("")
+    return lambda: [seconds(program) - seconds("")]
 
 
-def _throughput(child: Child, row: str, threads: int) -> Task:
-    return lambda: child.ask(
-        "throughput", key=row, flags=FLAGS, threads=threads, count=_SHARED_CALLS
-    )
+def _asking(child: Child, command: str, **arguments: Any) -> Task:
+    return lambda: child.ask(command, **arguments)

@@ -8,6 +8,7 @@ import os
 import select
 import threading
 from contextlib import contextmanager, suppress
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 from weakref import finalize
 
@@ -490,7 +491,7 @@ def _connect_timeout(source: str) -> float:
 def _settings(source: str, timeout: float) -> dict[str, Any]:
     """Complete a connection string, with what it does not say itself."""
     usual = {
-        "connect_timeout": int(timeout),
+        "connect_timeout": ceil(timeout),
         # A server that is switched off says no farewell, and a system tries to reach it
         # for a quarter of an hour.
         "tcp_user_timeout": int(timeout * 1000),

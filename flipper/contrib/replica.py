@@ -48,6 +48,7 @@ class _Task:
     def __init__(self, feature_name: str | None, call: Call | None) -> None:
         self.feature_name = feature_name  # None: look which flags the replica has
         self.call = call  # None: copy what the primary has
+        self.has_begun = False  # stays true when it is tried again
         self.since = monotonic()
         self.tickets: list[threading.Event] = []
 
@@ -88,17 +89,36 @@ class Replica:
         self._streak = 0
         self._last_error: BaseException | None = None
 
-    def write(self, feature_name: str, call: Call | None = None) -> threading.Event:
-        """Repeat a write, or copy the flag; return what is set once it is there."""
+    def write(
+        self, feature_name: str, call: Call | None = None
+    ) -> tuple[threading.Event, bool]:
+        """Repeat a write, or copy the flag.
+
+        Returns:
+            What is set once it is there, and whether nothing is done before it.
+        """
         ticket = threading.Event()
         with self._changed:
+            is_next = self.is_idle
             self._persistent = True
             self._add(feature_name, call).tickets.append(ticket)
             if self._running:
                 self._changed.notify_all()
             else:
                 self._start()
-        return ticket
+        return ticket, is_next
+
+    def wait_for_start(
+        self, feature_name: str, ticket: threading.Event, timeout: float | None
+    ) -> None:
+        """Wait until the thread has got to a write, for `timeout` seconds at most."""
+
+        def has_started() -> bool:
+            task = self._pending.get(feature_name)
+            return task is None or task.has_begun or ticket not in task.tickets
+
+        with self._changed:
+            self._changed.wait_for(has_started, timeout)
 
     def resync(self, feature_names: Iterable[str]) -> None:
         """Copy these flags, and remove those that are in the replica alone."""
@@ -197,8 +217,11 @@ class Replica:
         with self._changed:
             # The second try copies, which often helps; who gives up waits for that.
             if self._pending and (self._persistent or self._streak <= 1):
-                self._current = self._pending.pop(next(iter(self._pending)))
-                return self._current
+                task = self._pending.pop(next(iter(self._pending)))
+                task.has_begun = True
+                self._current = task
+                self._changed.notify_all()
+                return task
             lost = [*self._pending.values()]
             self._pending.clear()
             self._running = False

@@ -24,14 +24,17 @@ if TYPE_CHECKING:
     from .atomic import Change
     from .replica import ReplicaStatus
 
-    # A replica, whether it had nothing else to do, and what is set once it is level.
-    _Wait = tuple[Replica, bool, threading.Event]
+    # A replica, what is set once it is level, and whether it had nothing else to do.
+    _Wait = tuple[Replica, threading.Event, bool]
 
 StoreType = AbstractFeatureFlagStore
 
 # Seconds that an asynchronous write waits for replicas that had nothing else to do: one
 # in memory is written on return, one that is slow does not hold the writer up.
 _MOMENT: Final = 0.01
+# Seconds that it waits before that for the processor, which the threads of replicas
+# have to get first. It is given within microseconds unless the machine is overloaded.
+_OVERLOAD: Final = 1.0
 
 
 class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
@@ -202,9 +205,8 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
     ) -> Sequence[_Wait]:
         waits = []
         for replica in self._replicas:
-            prompt = replica.is_idle
             repeated = None if call is None else partial(call, replica.store)
-            waits.append((replica, prompt, replica.write(feature_name, repeated)))
+            waits.append((replica, *replica.write(feature_name, repeated)))
         return waits
 
     def _await(
@@ -215,9 +217,14 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
         asynch: bool,
         lent: bool = False,
     ) -> None:
+        if asynch:
+            overload = monotonic() + _OVERLOAD
+            for replica, ticket, prompt in waits:
+                if prompt:
+                    replica.wait_for_start(feature_name, ticket, _left(overload))
         timeout = _MOMENT if asynch else self._replication_timeout
         deadline = None if timeout is None else monotonic() + timeout
-        for replica, prompt, ticket in waits:
+        for replica, ticket, prompt in waits:
             wanted = prompt or not asynch
             if not (wanted and ticket.wait(_left(deadline))):
                 replica.fell_behind(feature_name, lent=lent)

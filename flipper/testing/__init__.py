@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["StoreContract"]
 
 # So that a broken rule shows what the store gave, and what it should have given.
-if "pytest" in sys.modules:
+if sys.modules.get("pytest"):
     sys.modules["pytest"].register_assert_rewrite(
         f"{__name__}.contract", f"{__name__}.stateful"
     )

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
-from unittest.mock import MagicMock, call, patch
+from unittest.mock import MagicMock, Mock, call, patch
 
 import pytest
 
@@ -30,6 +30,7 @@ from flipper import (
 )
 from flipper.bucketing import Percentage, PercentageBucketer
 from flipper.contrib import replica as replica_module
+from flipper.contrib import replicated as replicated_module
 from flipper.contrib.storage import FeatureFlagStoreMeta
 from flipper.contrib.wrapper import FeatureFlagStoreWrapper
 
@@ -188,10 +189,14 @@ def is_level(store: ReplicatedFeatureFlagStore) -> bool:
 # The calls
 
 
-def test_the_calls_are_repeated_as_they_were_made() -> None:
+def test_the_calls_are_repeated_as_they_were_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Replicas have been called, with the primary's arguments, when a call returns."""
+    # Mocks are slow for a moment's sake where other programs have the processor.
+    monkeypatch.setattr(replicated_module, "_MOMENT", PATIENCE)
     for _ in range(300):
-        stores = primary, *replicas = [MagicMock() for _ in range(4)]
+        stores = primary, *replicas = [Mock() for _ in range(4)]
         store = ReplicatedFeatureFlagStore(primary, *replicas)
         meta, data = FeatureFlagStoreMeta(1), {"a": [1]}
         store.create("x", is_enabled=True, client_data=data)
@@ -204,6 +209,30 @@ def test_the_calls_are_repeated_as_they_were_made() -> None:
         assert [s.mock_calls[2:] for s in stores] == [[call.set_meta("x", meta)]] * 4
         store.delete("x")
         assert [s.mock_calls[3:] for s in stores] == [[call.delete("x")]] * 4
+
+
+def test_a_busy_processor_is_no_slow_replica(
+    store: ReplicatedFeatureFlagStore,
+    backup: Backup,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The moment a write waits begins when the replica's thread has begun."""
+    monkeypatch.setattr(replicated_module, "_OVERLOAD", PATIENCE)
+    replica = store._replicas[0]
+    run, go = replica._run, threading.Event()
+
+    def run_late() -> None:
+        assert go.wait(PATIENCE)
+        monkeypatch.setattr(replicated_module, "_MOMENT", PATIENCE)
+        run()
+
+    monkeypatch.setattr(replicated_module, "_MOMENT", 0)
+    monkeypatch.setattr(replica, "_run", run_late)
+    timer = threading.Timer(0.1, go.set)
+    timer.start()
+    store.create("x", True)
+    timer.join()
+    assert backup.calls == ["create"]
 
 
 def test_create_forwards_its_defaults() -> None:
@@ -541,6 +570,18 @@ def test_a_failing_replica_is_told_and_comes_level_by_itself(
     assert after.last_error is None
     assert "answers again" in caplog.records[1].getMessage()
     assert len(caplog.records) == 2
+
+
+def test_a_failing_replica_does_not_hold_up_a_write(
+    store: ReplicatedFeatureFlagStore,
+    backup: Backup,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That it is tried again is not mistaken for a busy processor."""
+    monkeypatch.setattr(replicated_module, "_OVERLOAD", 10 * PATIENCE)
+    backup.error = OSError()
+    within(PATIENCE, lambda: store.create("x"))
+    assert store.status()[0].pending == 1
 
 
 @soon

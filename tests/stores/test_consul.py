@@ -463,6 +463,26 @@ def test_a_write_that_cannot_be_read_again_is_seen_all_the_same(
         assert flags.exists("x") is False
 
 
+def test_a_write_of_which_it_cannot_be_told_whether_it_took_effect_raises() -> None:
+    """It may be a rival's write that came first, or the repetition of one's own."""
+
+    class Mute(Script):
+        def get(self, key: str, recurse: bool = False, **options: Any) -> Any:
+            if not recurse:
+                raise requests.exceptions.ConnectionError
+            return super().get(key, **options)
+
+        def put(self, *_: Any, **__: Any) -> bool:
+            return False
+
+    mute = Mute(("9", [row("features/x", document("x", is_enabled=False), 9)]))
+    with ConsulFeatureFlagStore(mute) as store:
+        with pytest.raises(requests.exceptions.ConnectionError):
+            store.set("x", True)
+        assert state(store) is False
+        mute.may_go.set()
+
+
 # The thread
 
 
@@ -584,7 +604,7 @@ def test_a_thread_that_hangs_is_replaced(
 
     def hang(*arguments: Any, **options: Any) -> Any:
         tapped.asking = tapped.inner.get
-        is_over.wait(30)
+        is_over.wait(90)
         return "1", None  # far too late, and long untrue
 
     with Brief(tapped, base_key) as store:

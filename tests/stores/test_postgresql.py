@@ -227,13 +227,16 @@ def test_several_processes_may_migrate_at_once(
 
 
 def test_a_migration_that_is_not_needed_waits_for_nobody(
-    store: PostgreSQLFeatureFlagStore, raw: Connection
+    store: PostgreSQLFeatureFlagStore,
+    raw: Connection,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A restart must not stand in line behind a long report, and others behind it."""
     with raw.transaction():
         raw.execute("LOCK TABLE feature_flags IN ACCESS SHARE MODE")
         raw.execute("LOCK TABLE feature_flags IN SHARE ROW EXCLUSIVE MODE")
         store.run_migrations()
+    assert not caplog.records
 
 
 def test_a_table_that_cannot_be_widened_is_used_as_it_is(
@@ -432,7 +435,7 @@ def test_a_statement_that_the_server_has_forgotten_is_repeated(
             assert client.is_enabled("x") is True
         connections = proxy.connections
         with store._connections.lend() as connection:
-            connection.execute("DEALLOCATE ALL", prepare=False)
+            connection.pgconn.exec_(b"DEALLOCATE ALL")  # behind psycopg's back, too
         assert store.get("x") is not None
         for _ in range(20):
             assert store.get("x") is not None
@@ -459,24 +462,30 @@ def test_a_call_does_not_wait_long_for_a_server_that_does_not_answer(
 
 
 def test_connections_notice_when_the_server_is_switched_off(
-    postgres_conninfo: str,
+    postgres_conninfo: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a farewell a system tries for a quarter of an hour."""
     if not hasattr(socket, "TCP_USER_TIMEOUT"):
         pytest.skip("this system has no such time limit")
 
-    def limit(**given: Any) -> int:
+    def limits(**given: Any) -> tuple[str, int]:
         conninfo = make_conninfo(postgres_conninfo, **given)
         with PostgreSQLFeatureFlagStore(conninfo) as store:
             store.get("x")
-            with store._connections.lend() as connection:
-                own = socket.socket(fileno=os.dup(connection.fileno()))
-                with closing(own):
-                    return own.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+            with (
+                store._connections.lend() as connection,
+                closing(socket.socket(fileno=os.dup(connection.fileno()))) as own,
+            ):
+                return (
+                    connection.info.get_parameters()["connect_timeout"],
+                    own.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
+                )
 
-    assert limit() == 5000
-    assert limit(connect_timeout=7) == 7000
-    assert limit(connect_timeout=7, tcp_user_timeout=1234) == 1234
+    assert limits() == ("5", 5000)
+    assert limits(connect_timeout=7) == ("7", 7000)
+    assert limits(connect_timeout=7, tcp_user_timeout=1234) == ("7", 1234)
+    monkeypatch.setenv("PGCONNECT_TIMEOUT", "9")
+    assert limits()[1] == 9000
 
 
 @pytest.mark.parametrize("given", [None, 5, b"dbname=x", object()])
@@ -516,11 +525,12 @@ def test_a_closed_store_has_no_connection_and_no_thread(
     assert pool_threads()
     stores.pop().close()
     with stores.pop() as closed:
-        pass
+        pool = closed._connections._pool
+    assert pool.closed is True
     closed.close()
     with pytest.raises(psycopg.OperationalError, match="closed"):
         closed.get("x")
-    del store, closed
+    del store, closed, pool
     stores.clear()  # the last one is dropped
     eventually(lambda: not pool_threads())
     others = (

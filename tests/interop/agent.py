@@ -141,6 +141,11 @@ class Agent:
         meta = self.client.get_meta(name)
         # In the original their order changes from process to process.
         meta["bucketer"].get("key_whitelist", []).sort()
+        # And a question leaves its names behind, without checks.
+        meta["conditions"] = [
+            {variable: checks for variable, checks in condition.items() if checks}
+            for condition in meta["conditions"]
+        ]
         return meta
 
     def names(self):

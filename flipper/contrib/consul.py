@@ -55,6 +55,9 @@ class ConsulFeatureFlagStore(DocumentFeatureFlagStore):
     and those of others a moment later. Writes are requests, check-and-set ones; their
     errors are those of the Consul client. Errors of following are logged.
 
+    Names with characters that cannot be printed, and with `.`, `..` or nothing between
+    slashes, are refused with an `InvalidArgumentError`: Consul cannot keep them.
+
     In a forked child the copy is followed anew as soon as a flag is asked for.
 
     Args:
@@ -190,8 +193,8 @@ class _Row(NamedTuple):
         return cls(document, int(found["ModifyIndex"]))
 
 
-# No row has it, so that a write begins with reading.
-_UNKNOWN: Final = 0
+# Larger than any, so that a write in vain finds out the true one.
+_UNKNOWN: Final = 2**62
 
 
 class _Fact(NamedTuple):

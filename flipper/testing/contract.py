@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import threading
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from time import monotonic, sleep, time
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -21,6 +21,7 @@ from ..arguments import LONGEST_NAME
 from ..bucketing import NoOpBucketer, Percentage, PercentageBucketer
 from ..client import FeatureFlagClient
 from ..conditions import Condition
+from ..contrib import document
 from ..contrib.atomic import AtomicFeatureFlagStore, update, updates_atomically
 from ..contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from ..contrib.util.containers import copy_containers
@@ -101,6 +102,11 @@ class StoreContract:
     def open_again(self, store: Any) -> Any:
         """Make another store over the same flags, as another process would have it."""
         pytest.skip("a rule about several processes, and open_again is not given")
+
+    @pytest.fixture(autouse=True)
+    def no_turns(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let threads meet as processes do, which cannot wait for each other."""
+        monkeypatch.setattr(document, "turn", lambda *_: nullcontext())
 
     @pytest.fixture
     def store(self) -> Iterator[Any]:
@@ -1044,20 +1050,21 @@ class StoreContract:
         """What holds among threads holds among processes, where the store says so."""
         if not updates_atomically(innermost(store)):
             pytest.skip("not atomic: of two processes the last writer wins")
-        other = self.open_again(store)
         store.create("f")
-        eventually(lambda: other.get("f") is not None)
+        every = [store, *(self.open_again(store) for _ in range(3))]
 
         def write(writer: int, client: FeatureFlagClient) -> None:
+            eventually(lambda: client.exists("f"))
             for number in range(self.repetitions):
                 client.set_client_data("f", {f"{writer}-{number}": number})
 
-        clients = [FeatureFlagClient(store), FeatureFlagClient(other)] * 2
         try:
-            at_once(*(partial(write, *each) for each in enumerate(clients)))
+            jobs = enumerate(FeatureFlagClient(each) for each in every)
+            at_once(*(partial(write, *job) for job in jobs))
             last = update(store, "f", lambda item: item)
         finally:
-            self.close_store(other)
+            for other in every[1:]:
+                self.close_store(other)
         assert len(last.meta["client_data"]) == 4 * self.repetitions
 
     # -- at random ---------------------------------------------------------------------

@@ -455,7 +455,7 @@ def test_a_write_that_cannot_be_read_again_is_seen_all_the_same(
         flags.create("x", client_data={"a": 1})
         assert flags.get_client_data("x") == {"a": 1}
         # What is to be changed has to be known, though: from the thread, here.
-        eventually(lambda: store._copy.rows["x"].revision > 0)
+        eventually(lambda: store._copy.rows["x"].revision != module._UNKNOWN)
         flags.enable("x")
         assert flags.is_enabled("x") is True
         assert flags.get_client_data("x") == {"a": 1}

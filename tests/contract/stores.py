@@ -117,6 +117,9 @@ class Subclass(Duck, AbstractFeatureFlagStore):
     """The same, as a subclass of the interface."""
 
 
+_rows_lock = threading.Lock()  # as a server has one for all who ask it
+
+
 class Rows(DocumentFeatureFlagStore):
     """A store of four hooks that deal in bytes, over a dict.
 
@@ -127,14 +130,13 @@ class Rows(DocumentFeatureFlagStore):
     def __init__(self, rows: dict[str, bytes]) -> None:
         super().__init__()
         self.rows = rows
-        self._lock = threading.Lock()
 
     def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
         row = self.rows.get(feature_name)
         return None if row is None else (row, row)
 
     def _replace(self, feature_name: str, document: bytes, expected: Any) -> bool:
-        with self._lock:
+        with _rows_lock:
             found = self.rows.get(feature_name, ABSENT)
             if expected is not ANY and found != expected:
                 return False
@@ -142,7 +144,7 @@ class Rows(DocumentFeatureFlagStore):
             return True
 
     def _remove(self, feature_name: str) -> None:
-        with self._lock:
+        with _rows_lock:
             self.rows.pop(feature_name, None)
 
     def _documents(self, offset: int, limit: int | None) -> Iterator[tuple[str, bytes]]:

@@ -45,16 +45,16 @@ class Cost(NamedTuple):
 COSTS = {
     "on/off": Cost(3, 0),
     "on/off, cached store": Cost(2, 0),
-    "one == and one > check": Cost(8, 192),
-    "in a list of 20": Cost(8, 192),
-    "sticky rollout, a new user": Cost(19, 438),
-    "sticky rollout, a user seen before": Cost(11, 80),
-    "rule": Cost(8, 192),
-    "rule, else rollout": Cost(14, 192),
+    "one == and one > check": Cost(8, 160),
+    "in a list of 20": Cost(8, 160),
+    "sticky rollout, a new user": Cost(19, 102),
+    "sticky rollout, a user seen before": Cost(11, 0),
+    "rule": Cost(8, 160),
+    "rule, else rollout": Cost(14, 88),
     "missing flag": Cost(3, 0),
-    "list ten flags": Cost(58, 2080),
-    "enable": Cost(31, 772),
-    "add a condition to ten": Cost(43, 632),
+    "list ten flags": Cost(58, 1992),
+    "enable": Cost(31, 616),
+    "add a condition to ten": Cost(43, 552),
 }
 BYTES_OF_A_FLAG = 1143
 MODULES_IMPORTED = 100

@@ -20,7 +20,7 @@ pip := $(VENV)/bin/python -m pip -qq --disable-pip-version-check
 pytest := $(VENV)/bin/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install-dev servers test check test-all contract thrift
+.PHONY: help demo install-dev servers test check test-all contract bench bench-quick thrift
 
 help: ## Say what the targets are for
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,12 @@ test-core: $(development)
 contract: $(development) servers ## Run the store contract on one store: make contract STORE=redis
 	@test -n "$(STORE)" || { echo "Which store? As in: make contract STORE=redis"; exit 2; }
 	$(pytest) tests/contract -k '$(STORE)' $(ARGS)
+
+bench: $(development) servers ## Compare the speed with other libraries', tables and docs/benchmark.svg
+	$(VENV)/bin/python -m benchmarks $(ARGS)
+
+bench-quick: $(development) servers ## Measure the speed in under two minutes, without other libraries
+	$(VENV)/bin/python -m benchmarks --quick $(ARGS)
 
 thrift: ## Generate flipper_thrift/ from thrift/feature_flag_store.thrift
 	@set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The chart: a line for each workload, a mark for each contender, a logarithmic axis."""
+"""The chart: a line for each workload, a mark for each contender."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The process of one contender, run by its path with the contender's interpreter.
 
-It reads commands as lines of JSON, the name of a method of `Commands` and its arguments,
-and answers each with a line: what came out, or the error.
+It reads lines of JSON, each the name of a method of `Commands` and its arguments, and
+answers each with a line: what came out, or the error.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ class Commands:
         return [self._courses[table, key, flags].throughput(threads)]
 
     def memory(self, module: str, flags: int) -> float | None:
-        """Return the bytes that each flag with one condition takes, if that is known."""
+        """Return the bytes that a flag with one condition takes, if that is known."""
         kind = importlib.import_module(f"contenders.{module}").Contender
         keeps_in = getattr(kind, "keeps_in", "Python's memory")
         if keeps_in == "database":
@@ -199,9 +199,7 @@ def _workload(table: str, key: str) -> Workload:
     return workloads.IN_STORES[table][1][key]
 
 
-def _growth(
-    kind: Callable[[Any], Any], flags: int, measured: Callable[[], int]
-) -> int:
+def _growth(kind: Callable[[Any], Any], flags: int, measured: Callable[[], int]) -> int:
     gc.collect()
     before = measured()
     contender = kind(workloads.with_one_condition(flags))
@@ -236,7 +234,7 @@ def _stay_offline() -> None:
 
 
 def _refuse(address: object) -> NoReturn:
-    print("refused to call", address, file=sys.stderr)  # noqa: T201  (to the log)
+    print("refused to call", address, file=sys.stderr)
     raise OSError(f"a benchmark calls nobody, not {address}")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .contenders import THIS
 from .sections import SCALED, SIZES, THREADS
 from .workloads import FLAGS, IN_MEMORY, IN_STORES
 
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
 IMPORT_GOAL = 20  # milliseconds
 BYTES_GOAL = 700
-NOTHING = "–"
+NOTHING = "-"
 STORES = {"redis": "Redis", "postgresql": "PostgreSQL"}
 
 
@@ -162,6 +161,5 @@ def _cell(figure: dict[str, Any], factor: float = 1) -> str:
 
 def number(value: float) -> str:
     """Write a figure with as many digits as it deserves."""
-    if value < 10:
-        return f"{value:.2f}"
-    return f"{value:.1f}" if value < 100 else f"{value:.0f}"
+    digits = 2 if value < 10 else 1 if value < 100 else 0  # noqa: PLR2004
+    return f"{value:.{digits}f}"

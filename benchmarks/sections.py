@@ -167,7 +167,9 @@ class Turns:
 
     def take(self, rounds: int) -> Figures:
         """Do every task once in a round, and return the medians."""
-        found: dict[tuple[str, str], list[list[float]]] = {task: [] for task in self.tasks}
+        found: dict[tuple[str, str], list[list[float]]] = {
+            task: [] for task in self.tasks
+        }
         for number in range(rounds):
             if number % 5 == 0:
                 tell(f"{self._title}: round {number + 1} of {rounds}")

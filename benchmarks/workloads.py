@@ -284,9 +284,7 @@ IN_MEMORY = _table(
 def _in_store(ask: float, write: float, listing: float) -> dict[str, Workload]:
     return _table(
         Workload("on_off", "is_enabled", ask, switches, _on_off),
-        Workload(
-            "toggle", "enable", write, switches, _toggle, _toggled, writes=True
-        ),
+        Workload("toggle", "enable", write, switches, _toggle, _toggled, writes=True),
         Workload("list_all", "list", listing, switches, _all, _same_names, most=20),
     )
 

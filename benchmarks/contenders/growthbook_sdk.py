@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""growthbook: features handed over, in one object that is told whom it is asked about."""
+"""growthbook: features handed over, to one object that is told who asks."""
 
 from __future__ import annotations
 

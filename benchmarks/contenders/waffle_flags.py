@@ -61,7 +61,9 @@ class Contender:
                 # Nobody is staff, but where that is asked.
                 percent = Decimal(flag.share * 100)
                 others.append(
-                    WaffleFlag(name=flag.name, percent=percent, staff=True, superusers=False)
+                    WaffleFlag(
+                        name=flag.name, percent=percent, staff=True, superusers=False
+                    )
                 )
         Switch.objects.bulk_create(switches, ignore_conflicts=True)
         WaffleFlag.objects.bulk_create(others, ignore_conflicts=True)

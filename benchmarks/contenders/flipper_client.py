@@ -6,6 +6,8 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+from workloads import CONDITIONS, PLAN
+
 from flipper import (
     CachedFeatureFlagStore,
     Condition,
@@ -14,8 +16,6 @@ from flipper import (
 )
 from flipper.bucketing import ConsistentHashPercentageBucketer, Percentage
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
-
-from workloads import CONDITIONS, PLAN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from flipper import FeatureFlagClient, PostgreSQLFeatureFlagStore
-
 from contenders.flipper_client import document
+
+from flipper import FeatureFlagClient, PostgreSQLFeatureFlagStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flipper import FeatureFlagClient, RedisFeatureFlagStore
+from contenders.flipper_client import document
 from redis import Redis
 
-from contenders.flipper_client import document
+from flipper import FeatureFlagClient, RedisFeatureFlagStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from .atomic import Change, Make
-
 logger = logging.getLogger(__name__)
 
 # All in seconds.
@@ -106,13 +104,6 @@ class ConsulFeatureFlagStore(DocumentFeatureFlagStore):
     def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
         self._copy.be_followed()
         return self._copy.rows.get(feature_name)
-
-    def _write(
-        self, feature_name: str, change: Change, make: Make | None = None
-    ) -> FeatureFlagStoreItem:
-        # Threads take turns: Consul's servers agree on every try, also one in vain.
-        with self._copy.turn:
-            return super()._write(feature_name, change, make)
 
     def _replace(self, feature_name: str, document: bytes, expected: Any) -> bool:
         fault = _fault(feature_name)
@@ -219,7 +210,6 @@ class _Copy:
     Attributes:
         rows: the documents by feature name; to be read only.
         index: the index of the last change that is in it.
-        turn: held by the thread that changes a flag.
     """
 
     def __init__(self, consul: Any, prefix: str, wait: int) -> None:
@@ -236,7 +226,6 @@ class _Copy:
     def _begin(self) -> None:
         # Reentrant: the garbage collector may close a copy whose thread holds it.
         self._lock = threading.RLock()
-        self.turn = threading.RLock()
         self._threads: list[threading.Thread] = []
         self._current: threading.Event | None = None  # of the thread that counts
         self._asked = 0

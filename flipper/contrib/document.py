@@ -34,6 +34,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
     def __init__(self) -> None:
         # A document just written is decoded when somebody asks: None until then.
         self._decoded: dict[str, tuple[bytes, FeatureFlagStoreItem | None]] = {}
+        self._last_write = object()
 
     @abstractmethod
     def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
@@ -73,20 +74,26 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
     def delete(self, feature_name: str) -> None:
         """Remove the flag, if it is there."""
         self._remove(feature_name)
+        self._last_write = object()
         self._decoded.pop(feature_name, None)
 
     def _load(self, feature_name: str) -> tuple[FeatureFlagStoreItem, Any] | None:
+        last_write = self._last_write
         found = self._read(feature_name)
+        # Race: what was read may be older than what was written meanwhile.
+        is_latest = self._last_write is last_write
         if found is None:
-            self._decoded.pop(feature_name, None)
+            if is_latest:
+                self._decoded.pop(feature_name, None)
             return None
         document, token = found
-        return self._decode(feature_name, document), token
+        return self._decode(feature_name, document, is_latest=is_latest), token
 
     def _swap(self, item: FeatureFlagStoreItem, expected: Any) -> bool:
         feature_name, document = item.feature_name, item.serialize()
         if not self._replace(feature_name, document, expected):
             return False
+        self._last_write = object()
         self._remember(feature_name, document, None)
         return True
 
@@ -110,9 +117,11 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
     def _flags(
         self, documents: Iterator[tuple[str, bytes]]
     ) -> Iterator[FeatureFlagStoreItem]:
+        last_write = self._last_write
         for feature_name, document in documents:
+            is_latest = self._last_write is last_write
             try:
-                item = self._decode(feature_name, document)
+                item = self._decode(feature_name, document, is_latest=is_latest)
             except InvalidFlagDataError:
                 logger.warning(
                     "%s holds a document under %r that is no flag; it is left out",
@@ -124,7 +133,9 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
             if item.feature_name == feature_name:
                 yield item
 
-    def _decode(self, feature_name: str, document: bytes) -> FeatureFlagStoreItem:
+    def _decode(
+        self, feature_name: str, document: bytes, *, is_latest: bool = True
+    ) -> FeatureFlagStoreItem:
         known = self._decoded.get(feature_name)
         if known is not None and known[1] is not None and known[0] == document:
             return known[1]
@@ -132,9 +143,11 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
             item = FeatureFlagStoreItem.deserialize(document)
         except InvalidFlagDataError as error:
             error.feature_name = feature_name
-            self._decoded.pop(feature_name, None)
+            if is_latest:
+                self._decoded.pop(feature_name, None)
             raise
-        self._remember(feature_name, document, item)
+        if is_latest:
+            self._remember(feature_name, document, item)
         return item
 
     def _remember(

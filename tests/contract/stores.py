@@ -341,7 +341,7 @@ class S3:
     """Objects in an S3 server."""
 
     atomic = True
-    repetitions = 4
+    repetitions = 3
     refused_names = ("a\nb",)  # by the server of the tests; S3 itself keeps it
 
     @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import importlib
 import importlib.metadata
+import itertools
 import json
 import logging
 import os
@@ -32,7 +33,7 @@ _TRIED = 2000  # calls whose answers are compared before anything is measured,
 _TRYING = 2.0  # for so many seconds at most
 _LONGEST = 0.2  # seconds for a slice, unless its fewest pairs take longer
 _FEWEST_PAIRS = 3
-_LIMITS = 500  # calls of the limit in one pair
+_LIMITS = 2000  # calls of the limit in one pair
 _SHARING = 0.1  # seconds for which threads share calls
 
 
@@ -70,12 +71,8 @@ class Course:
         pieces = self._pieces(self._arguments(calls), self._size)
         limits = pieces
         if self._bare is None:
-            begin = self._next
-            every = [
-                workloads.any_name(i, self._flags)
-                for i in range(begin, begin + _LIMITS * self._pairs)
-            ]
-            limits = self._pieces(every, _LIMITS)
+            every = itertools.cycle(workloads.names(self._flags))
+            limits = [[*itertools.islice(every, _LIMITS)] for _ in pieces]
         found, answers = measuring.measure(self._work, pieces, self._limit, limits)
         if not self.wrong:
             flat = [answer for piece in answers for answer in piece]

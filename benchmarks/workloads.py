@@ -24,7 +24,6 @@ REGIONS = [a + b for a in "ABCDEFGH" for b in "VWXYZ"]
 MEMBERS = REGIONS[::2]  # 20
 SHARE = 0.5
 CONDITIONS = 10  # that a flag has before one is added
-STEP = 617  # coprime to the numbers above: all have their turn, in no order of memory
 JUDGED = 400  # answers, from which on their share says something
 
 
@@ -50,17 +49,12 @@ class Call(NamedTuple):
 
 @functools.lru_cache
 def names(count: int) -> tuple[str, ...]:
-    """Name the flags; these objects are the callers', not those that are stored."""
-    return tuple(_name(i) for i in range(count))
+    """Name the flags; as in a program's constants, a name is one object everywhere."""
+    return tuple(_new_names(count))
 
 
-def any_name(i: int, count: int) -> str:
-    """Pick a flag for the call of this number."""
-    return names(count)[i * STEP % count]
-
-
-def _name(number: int) -> str:
-    return f"CHECKOUT_{number:06}"
+def _new_names(count: int) -> list[str]:
+    return [f"CHECKOUT_{i:06}" for i in range(count)]
 
 
 @functools.lru_cache
@@ -81,48 +75,54 @@ def _in_share(user_id: str) -> bool:
     return int(digest, 16) % 100 / 100 <= SHARE
 
 
-# The flags. Their names are made anew, so that they count as memory of the contender.
+# The flags.
 
 
 def switches(count: int) -> list[Flag]:
     """Make flags without conditions, every other one on."""
-    return [Flag(_name(i), on=i % 2 == 0) for i in range(count)]
+    return [Flag(name, on=i % 2 == 0) for i, name in enumerate(names(count))]
 
 
 def with_one_condition(count: int) -> list[Flag]:
-    """Make the flags whose memory is measured."""
-    return _checked(count)
+    """Make the flags whose memory is measured; their names are part of it."""
+    return [Flag(name, checks=_CHECKS) for name in _new_names(count)]
+
+
+_CHECKS = (("plan", "==", PLAN), ("seats", ">", SEATS))
 
 
 def _checked(count: int) -> list[Flag]:
-    checks = (("plan", "==", PLAN), ("seats", ">", SEATS))
-    return [Flag(_name(i), checks=checks) for i in range(count)]
+    return [Flag(name, checks=_CHECKS) for name in names(count)]
 
 
 def _listed(count: int) -> list[Flag]:
     checks = (("region", "in", MEMBERS),)
-    return [Flag(_name(i), checks=checks) for i in range(count)]
+    return [Flag(name, checks=checks) for name in names(count)]
 
 
 def _rolled_out(count: int) -> list[Flag]:
-    return [Flag(_name(i), share=SHARE) for i in range(count)]
+    return [Flag(name, share=SHARE) for name in names(count)]
 
 
 def _ruled(count: int) -> list[Flag]:
     checks = (("staff", "==", True),)
-    return [Flag(_name(i), checks=checks, share=SHARE) for i in range(count)]
+    return [Flag(name, checks=checks, share=SHARE) for name in names(count)]
 
 
-# The calls.
+# The calls: flags in order, again and again.
+
+
+def _name(i: int, flags: int) -> str:
+    return names(flags)[i % flags]
 
 
 def _on_off(i: int, flags: int) -> Call:
-    return Call(any_name(i, flags), answer=i * STEP % flags % 2 == 0)
+    return Call(_name(i, flags), answer=i % flags % 2 == 0)
 
 
 def _checks(i: int, flags: int) -> Call:
     seats = SEATS - 5 + i % 11  # the plan is always right, so both checks are made
-    return Call((any_name(i, flags), PLAN, seats), answer=seats > SEATS)
+    return Call((_name(i, flags), PLAN, seats), answer=seats > SEATS)
 
 
 def _checks_kept(i: int, flags: int) -> Call:
@@ -131,18 +131,18 @@ def _checks_kept(i: int, flags: int) -> Call:
 
 
 def _member(i: int, flags: int) -> Call:
-    region = REGIONS[i * STEP % len(REGIONS)]  # every other one is listed
-    return Call((any_name(i, flags), region), answer=region in MEMBERS)
+    region = REGIONS[i % len(REGIONS)]  # every other one is listed
+    return Call((_name(i, flags), region), answer=region in MEMBERS)
 
 
 def _new_user(i: int, flags: int) -> Call:
     user_id = f"user-{USERS + i:08}"
-    return Call((any_name(i, flags), user_id), _in_share(user_id), drawn=True)
+    return Call((_name(i, flags), user_id), _in_share(user_id), drawn=True)
 
 
 def _seen_user(i: int, flags: int) -> Call:
     user_id = _users()[i % USERS]
-    name = any_name(i + i // USERS, flags)  # each time another one for the same user
+    name = _name(i + i // USERS, flags)  # each time another one for the same user
     return Call((name, (("user_id", user_id),)), _in_share(user_id), drawn=True)
 
 
@@ -154,7 +154,7 @@ def _ruled_call(i: int, flags: int) -> Call:
 
 
 def _missing(i: int, flags: int) -> Call:
-    return Call(_absent(flags)[i * STEP % flags], answer=False)
+    return Call(_absent(flags)[i % flags], answer=False)
 
 
 def _all(i: int, flags: int) -> Call:
@@ -164,11 +164,11 @@ def _all(i: int, flags: int) -> Call:
 
 def _toggle(i: int, flags: int) -> Call:
     # All on, then all off, and again.
-    return Call((any_name(i, flags), i // flags % 2 == 0), answer=None)
+    return Call((_name(i, flags), i // flags % 2 == 0), answer=None)
 
 
 def _add(i: int, flags: int) -> Call:
-    return Call(any_name(i, flags), answer=None)
+    return Call(_name(i, flags), answer=None)
 
 
 # What is right.

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tracemalloc
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -61,6 +62,7 @@ MODULES_IMPORTED = 100
 
 FLAGS = 10
 REPEATED = 5
+NEWER_PYEE = 12
 
 
 def nothing() -> None:
@@ -245,6 +247,8 @@ def test_flag_takes_no_more_memory() -> None:
 
 def test_import_loads_no_more_modules() -> None:
     """Every process that asks about a flag waits for the import first."""
+    if int(version("pyee").split(".")[0]) < NEWER_PYEE:
+        pytest.skip("this pyee loads modules of its own that newer ones do not")
     loaded = modules_imported()
     assert len(loaded) <= MODULES_IMPORTED, f"loaded: {', '.join(loaded)}"
 

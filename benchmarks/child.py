@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _FIRST = 3  # calls, to see how many others there is time for
-_TRIED = 2000  # calls whose answers are compared before anything is measured,
-_TRYING = 2.0  # for so many seconds at most
+_TRIED = 2000  # calls at least whose answers are compared before all measurement,
+_TRYING = 2.0  # unless they take more seconds than this
 _LONGEST = 0.2  # seconds for a slice, unless its fewest pairs take longer
 _FEWEST_PAIRS = 3
 _LIMITS = 2000  # calls of the limit in one pair
@@ -96,7 +96,9 @@ class Course:
         arguments = self._arguments(self._calls(_FIRST))
         self._work(arguments)  # the first call of all may load and compile
         each = measuring.seconds(self._work, arguments) / _FIRST
-        count = max(1, min(_TRIED, workload.most, round(_TRYING / each)))
+        # Every flag at least once: some do work when they are first asked.
+        tried = max(_TRIED, self._flags)
+        count = max(1, min(tried, workload.most, round(_TRYING / each)))
         calls = self._calls(count)
         arguments = self._arguments(calls)
         answers = self._work(arguments)

@@ -42,7 +42,7 @@ class Rounds(NamedTuple):
 
 
 FULL = Rounds(in_memory=40, imports=25, stores=20, scaling=15)
-QUICK = Rounds(in_memory=10, imports=5, stores=4, scaling=4)
+QUICK = Rounds(in_memory=10, imports=5, stores=4, scaling=3)
 
 
 def in_memory(pythons: Pythons, rounds: int) -> Figures:

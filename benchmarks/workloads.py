@@ -238,7 +238,7 @@ class Workload:
     writes: bool = False
     spends: bool = False
     per_flag: bool = False
-    most: int = 20_000
+    most: int = 1_000_000
 
 
 def _table(*workloads: Workload) -> dict[str, Workload]:

@@ -9,6 +9,7 @@ Subclass `StoreContract` beside your tests and run pytest: see there what to giv
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from contextlib import nullcontext, suppress
 from functools import partial
@@ -1193,8 +1194,20 @@ def at_once(*jobs: Callable[[], object]) -> None:
             failures.append(error)
 
     threads = [threading.Thread(target=run, args=[job], daemon=True) for job in jobs]
-    for thread in threads:
-        thread.start()
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # so that they meet far more often
+    try:
+        for thread in threads:
+            thread.start()
+        _join(threads, failures)
+    finally:
+        sys.setswitchinterval(usual)
+    if failures:
+        raise failures[0]
+    assert not any(thread.is_alive() for thread in threads), "threads wait for ever"
+
+
+def _join(threads: list[threading.Thread], failures: list[BaseException]) -> None:
     deadline = monotonic() + PATIENCE
     while any(thread.is_alive() for thread in threads):
         if failures:  # and the others may wait for the one that failed
@@ -1203,9 +1216,6 @@ def at_once(*jobs: Callable[[], object]) -> None:
             break
         for thread in threads:
             thread.join(0.1)
-    if failures:
-        raise failures[0]
-    assert not any(thread.is_alive() for thread in threads), "threads wait for ever"
 
 
 def eventually(condition: Callable[[], object]) -> None:

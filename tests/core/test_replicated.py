@@ -33,6 +33,7 @@ from flipper.contrib import replica as replica_module
 from flipper.contrib import replicated as replicated_module
 from flipper.contrib.storage import FeatureFlagStoreMeta
 from flipper.contrib.wrapper import FeatureFlagStoreWrapper
+from flipper.exceptions import InvalidFlagDataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -532,6 +533,21 @@ def test_what_the_caller_changes_later_does_not_leak(
     assert backup.get("x").raw_meta.conditions == [ADMIN]
 
 
+def test_what_is_being_created_does_not_leak(
+    store: ReplicatedFeatureFlagStore, backup: Backup
+) -> None:
+    """Client data that the caller changes while a replica is at it stays as it was."""
+    backup.hang()
+    data = {"a": [1]}
+    store.create("x", client_data=data)
+    assert backup.asked.wait(PATIENCE)
+    data["a"].append(2)
+    backup.recover()
+    assert store.close(PATIENCE)
+    assert backup.get("x").meta["client_data"] == {"a": [1]}
+    assert backup.calls == ["create"]
+
+
 # Failing replicas
 
 
@@ -630,6 +646,35 @@ def test_a_replica_that_lacks_the_flag_is_repaired(
     assert dates(backup) == dates(primary)
     assert store.status()[0].failures == 1
     assert store.status()[0].last_error is None
+
+
+class Spoiled(MemoryFeatureFlagStore):
+    """A replica that holds documents which are no flags, until one is created."""
+
+    is_spoiled = True
+
+    def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Read what is no flag."""
+        if self.is_spoiled:
+            raise InvalidFlagDataError("on purpose")
+        return super().get(feature_name)
+
+    def create(self, *args: Any, **kwargs: Any) -> FeatureFlagStoreItem:
+        """Write a flag over it."""
+        self.is_spoiled = False
+        return super().create(*args, **kwargs)
+
+
+def test_a_document_that_is_no_flag_is_replaced_by_a_copy(
+    primary: MemoryFeatureFlagStore,
+) -> None:
+    """It stands in nobody's way for ever."""
+    replica = Spoiled()
+    store = ReplicatedFeatureFlagStore(primary, replica)
+    primary.create("x", True, {"a": 1})
+    assert store.resync(PATIENCE)
+    assert flags(replica) == flags(primary)
+    assert store.status()[0].failures == 0
 
 
 @soon

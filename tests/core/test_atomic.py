@@ -7,6 +7,7 @@ That every store keeps to the rule is in `tests/contract`.
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 import subprocess
 import sys
@@ -156,9 +157,18 @@ def stored(store: Any, feature_name: str = "x") -> FeatureFlagStoreItem:
 
 
 def run_script(script: str) -> None:
-    """Run Python code in a process of its own, which has to end well."""
+    """Run Python code in a process of its own, which has to end well.
+
+    It is not measured: coverage itself does not stand forks among busy threads.
+    """
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("COVERAGE")
+    }
     done = subprocess.run(
         [sys.executable, "-c", script],
+        env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

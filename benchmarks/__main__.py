@@ -36,7 +36,8 @@ def main() -> None:
         results = _measure(arguments)
         RESULTS.write_text(json.dumps(results, indent=1))
     sys.stdout.write(report.tables(results))
-    if not arguments.quick:
+    everybody = len(results["titles"]) + len(results["absent"]) == len(ENTRIES)
+    if everybody and "memory" in results:
         CHART.write_text(chart.svg(results))
 
 
@@ -70,7 +71,7 @@ def _arguments() -> argparse.Namespace:
 
 def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
     begin = time.monotonic()
-    rounds = QUICK if arguments.quick else FULL
+    effort = QUICK if arguments.quick else FULL
     wanted = arguments.section or SECTIONS
     pythons, absent = _installed(arguments)
     ours = {key: pythons[key] for key in (THIS, PUBLISHED) if key in pythons}
@@ -80,16 +81,16 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "absent": absent,
     }
     if "memory" in wanted:
-        results["memory"] = sections.in_memory(pythons, rounds.in_memory)
-        results["import"] = sections.imports(pythons, rounds.imports)
+        results["memory"] = sections.in_memory(pythons, effort.in_memory)
+        results["import"] = sections.imports(pythons, effort.imports)
         results["bytes"] = sections.memory(pythons, [sections.FLAGS])
-    if "stores" in wanted:
-        results["stores"] = _stores(ours, rounds.stores)
-    if "scaling" in wanted:
+    if "stores" in wanted and ours:
+        results["stores"] = _stores(ours, effort.stores)
+    if "scaling" in wanted and ours:
         scaled = {THIS: ours[THIS]} if arguments.quick and THIS in ours else ours
-        results["sizes"] = sections.sizes(scaled, rounds.scaling)
-        results["threads"] = sections.threads(scaled, rounds.scaling)
-        results["sizes of memory"] = sections.memory(scaled, sections.SIZES)
+        results["sizes"] = sections.sizes(scaled, effort.sizes, effort.scaling)
+        results["threads"] = sections.threads(scaled, effort.scaling)
+        results["sizes of memory"] = sections.memory(scaled, effort.sizes)
     tell(f"done in {time.monotonic() - begin:.0f} s")
     return results
 

@@ -74,7 +74,7 @@ class _Chart:
         self._rows = {
             load.title: {
                 key: (figure["value"], "note" in figure)
-                for key, figure in results["memory"][name].items()
+                for key, figure in results["memory"].get(name, {}).items()
                 if "value" in figure
             }
             for name, load in IN_MEMORY.items()

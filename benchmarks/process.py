@@ -47,12 +47,14 @@ class Child:
 
     def __init__(self, python: Path) -> None:
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed in `close`)
+        # What libraries leave there goes with the process.
+        self._folder = tempfile.TemporaryDirectory()
         self._process = subprocess.Popen(  # noqa: S603  (our own file)
             [python, Path(__file__).with_name("child.py")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env=environment(),
+            env={**environment(), "TMPDIR": self._folder.name},
             text=True,
         )
 
@@ -100,6 +102,7 @@ class Child:
         self._process.kill()
         self._process.communicate()
         self._log.close()
+        self._folder.cleanup()
 
     def _end_of_log(self) -> str:
         self._log.seek(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .sections import SCALED, SIZES, THREADS
+from .sections import SCALED, THREADS
 from .workloads import FLAGS, IN_MEMORY, IN_STORES
 
 if TYPE_CHECKING:
@@ -37,14 +37,18 @@ class _Report:
         self._notes = [f"{key}: {why}" for key, why in results["absent"].items()]
 
     def text(self) -> str:
-        notes = [f"* {note}" for note in self._notes]
+        notes = ["", *(f"* {note}" for note in self._notes)] if self._notes else []
         return "\n".join([*self._parts, *notes]) + "\n"
 
     def in_memory(self) -> None:
         results = self._results
         self._heading("Multiples of the limit, 1,000 flags in memory")
         rows = [
-            [load.title, load.goal, *self._cells(load.title, results["memory"][key])]
+            [
+                load.title,
+                load.goal,
+                *self._cells(load.title, results["memory"].get(key, {})),
+            ]
             for key, load in IN_MEMORY.items()
         ]
         title = "import, ms above an empty start"
@@ -67,28 +71,31 @@ class _Report:
             for key, load in workloads.items():
                 title = f"{STORES[name]} {load.title}"
                 title += f" {count:,}" if key == "list_all" else ""
-                rows.append([title, load.goal, *self._cells(title, found[key], ours)])
+                rows.append(
+                    [title, load.goal, *self._cells(title, found.get(key, {}), ours)]
+                )
         self._table(["", "goal", *(self._titles[key] for key in ours)], rows)
 
     def scaling(self) -> None:
         results = self._results
-        ours = [*results["sizes"][f"{SCALED[0]} {SIZES[0]}"]]
+        sizes = [int(size) for size in results["sizes of memory"]]
+        ours = [*results["sizes"][f"{SCALED[0]} {sizes[0]}"]]
         self._heading("Multiples of the limit with so many flags")
         self._table(
-            ["", *(f"{size:,}" for size in SIZES)],
+            ["", *(f"{size:,}" for size in sizes)],
             [
-                [self._row(row, key), *self._across(results["sizes"], row, SIZES, key)]
+                [self._row(row, key), *self._across(results["sizes"], row, sizes, key)]
                 for row in SCALED
                 for key in ours
             ]
-            + [["the limit, ns", *self._limits(ours[0])]],
+            + [["the limit, ns", *self._limits(sizes, ours[0])]],
         )
         self._heading("Bytes per flag with one condition, with so many flags")
         found = results["sizes of memory"]
         self._table(
-            ["", *(f"{size:,}" for size in SIZES)],
+            ["", *(f"{size:,}" for size in sizes)],
             [
-                [self._titles[key], *(_cell(found[str(n)].get(key, {})) for n in SIZES)]
+                [self._titles[key], *(_cell(found[str(n)].get(key, {})) for n in sizes)]
                 for key in ours
             ],
         )
@@ -105,8 +112,8 @@ class _Report:
             ],
         )
 
-    def _limits(self, key: str) -> list[str]:
-        found = (self._results["sizes"][f"{SCALED[0]} {size}"][key] for size in SIZES)
+    def _limits(self, sizes: list[int], key: str) -> list[str]:
+        found = (self._results["sizes"][f"{SCALED[0]} {size}"][key] for size in sizes)
         return [number(figure["limit, ns"]) for figure in found]
 
     def _row(self, row: str, key: str) -> str:

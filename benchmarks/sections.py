@@ -27,22 +27,34 @@ if TYPE_CHECKING:
     Figures = dict[str, dict[str, dict[str, Any]]]
     Task = Callable[[], list[float]]
 
-SIZES = (10, 100, 1000, 10_000, 100_000)
 THREADS = (1, 2, 4, 8)
 SCALED = ("on_off", "checks", "seen_user")
 
 
-class Rounds(NamedTuple):
-    """How often everything is measured."""
+class Effort(NamedTuple):
+    """How often everything is measured, and with how many flags the scaling."""
 
     in_memory: int
     imports: int
     stores: int
     scaling: int
+    sizes: tuple[int, ...]
 
 
-FULL = Rounds(in_memory=40, imports=25, stores=20, scaling=15)
-QUICK = Rounds(in_memory=10, imports=5, stores=4, scaling=3)
+FULL = Effort(
+    in_memory=40,
+    imports=25,
+    stores=20,
+    scaling=15,
+    sizes=(10, 100, 1000, 10_000, 100_000),
+)
+QUICK = Effort(
+    in_memory=10,
+    imports=5,
+    stores=4,
+    scaling=3,
+    sizes=(10, 1000, 100_000),
+)
 
 
 def in_memory(pythons: Pythons, rounds: int) -> Figures:
@@ -65,10 +77,10 @@ def imports(pythons: Pythons, rounds: int) -> Figures:
     return turns.take(rounds)
 
 
-def memory(pythons: Pythons, sizes: Iterable[int]) -> Figures:
+def memory(pythons: Pythons, counts: Iterable[int]) -> Figures:
     """Measure the bytes of one flag, with so many flags."""
     figures: Figures = {}
-    for size in sizes:
+    for size in counts:
         row = figures[str(size)] = {}
         for key, python in pythons.items():
             tell(f"memory: {ENTRIES[key].title}, {size} flags")
@@ -105,13 +117,13 @@ def store(
         return turns.take(rounds)
 
 
-def sizes(pythons: Pythons, rounds: int) -> Figures:
+def sizes(pythons: Pythons, counts: Iterable[int], rounds: int) -> Figures:
     """Measure evaluations with more and more flags, as multiples of the limit."""
     with _children(pythons) as children:
         turns = Turns("sizes")
         for key, child in children.items():
             for row in SCALED:
-                for size in SIZES:
+                for size in counts:
                     course = {"table": "memory", "key": row, "flags": size}
                     module = ENTRIES[key].module
                     turns.add(f"{row} {size}", key, child, course, module=module)

@@ -227,17 +227,15 @@ class StoreContract:
         assert store.set("f", is_enabled) is None
         assert plain(store.get("f")) == {**before, "is_enabled": is_enabled}
 
-    @pytest.mark.parametrize("is_enabled", [True, False])
-    def test_set_of_a_missing_flag_creates_it(
-        self, store: Any, is_enabled: bool
-    ) -> None:
+    def test_set_of_a_missing_flag_creates_it(self, store: Any) -> None:
         """A flag set by its store only is a flag as by `create`."""
-        assert store.set("f", is_enabled) is None
-        created = plain(store.create("other", is_enabled))
-        item = plain(store.get("f"))
-        assert abs(item["created_date"] - created["created_date"]) < 3600
-        created.update(feature_name="f", created_date=item["created_date"])
-        assert item == created
+        for name, is_enabled in (("on", True), ("off", False)):
+            assert store.set(name, is_enabled) is None
+            created = plain(store.create("other", is_enabled))
+            item = plain(store.get(name))
+            assert abs(item["created_date"] - created["created_date"]) < 3600
+            created.update(feature_name=name, created_date=item["created_date"])
+            assert item == created
 
     # -- delete ------------------------------------------------------------------------
 
@@ -312,14 +310,17 @@ class StoreContract:
         assert names(store.list(2, 4)) == names(store.list(limit=2, offset=4))
         assert len(list(store.list(2, 6))) == 1
 
-    @pytest.mark.parametrize("size", [1, 3, 5, 10])
-    def test_pages_cover_every_flag_exactly_once(self, store: Any, size: int) -> None:
+    def test_pages_cover_every_flag_exactly_once(self, store: Any) -> None:
         """Who walks through the pages of an overview sees each flag, and no twins."""
         every = self._create_many(store, 10)
-        paged = []
-        for offset in range(0, 10, size):
-            paged += names(store.list(limit=size, offset=offset))
-        assert sorted(paged) == every
+
+        def walk(_: str, size: int) -> None:
+            paged = []
+            for offset in range(0, 10, size):
+                paged += names(store.list(limit=size, offset=offset))
+            assert sorted(paged) == every
+
+        for_each({f"pages of {size}": size for size in (1, 3, 5, 10)}, walk)
 
     def test_list_leaves_out_what_is_deleted_meanwhile(self, store: Any) -> None:
         """A flag that goes while the list is read is no `None` in it, and no error."""
@@ -382,13 +383,17 @@ class StoreContract:
         store.set_meta("f", FeatureFlagStoreMeta(7))
         assert store.get("f").meta == FeatureFlagStoreMeta(7).to_dict()
 
-    @pytest.mark.parametrize("meta", [FeatureFlagStoreMeta(1), {}, None, "junk"])
-    def test_set_meta_of_a_missing_flag_raises(self, store: Any, meta: Any) -> None:
+    def test_set_meta_of_a_missing_flag_raises(self, store: Any) -> None:
         """There is no state to keep; and the metadata is not looked at before that."""
         store.create("other")
-        with pytest.raises(FlagDoesNotExistError, match="Feature f does not exist"):
-            store.set_meta("f", meta)
-        assert store.get("f") is None
+
+        def refuse(_: str, meta: Any) -> None:
+            with pytest.raises(FlagDoesNotExistError, match="Feature f does not exist"):
+                store.set_meta("f", meta)
+            assert store.get("f") is None
+
+        metas = {"metadata": FeatureFlagStoreMeta(1), "dict": {}, "junk": "junk"}
+        for_each({**metas, "none": None}, refuse)
         assert names(store.list()) == ["other"]
 
     # -- names -------------------------------------------------------------------------

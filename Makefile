@@ -18,6 +18,8 @@ runtime := $(VENV)/.runtime-$(version)
 development := $(VENV)/.development-$(version)
 pip := $(VENV)/bin/python -m pip -qq --disable-pip-version-check
 pytest := $(VENV)/bin/python -m pytest
+# A worker for each processor; the tests of a class stay with one, which has its servers.
+parallel := --numprocesses auto --dist loadscope
 
 .DEFAULT_GOAL := help
 .PHONY: help demo install-dev servers test check test-all contract bench bench-quick thrift
@@ -35,7 +37,7 @@ servers: ## Find or install the servers that the tests talk to
 	@sh tests/servers/install.sh
 
 test: $(development) servers ## Run all tests
-	$(pytest) $(COVERAGE) $(ARGS)
+	$(pytest) $(parallel) $(COVERAGE) $(ARGS)
 
 check: $(development) ## Check format, lint, types and imports, then run all tests with coverage
 	$(VENV)/bin/ruff check .
@@ -61,7 +63,7 @@ test-all: ## Run the tests that need no server on each Python from 3.10 to 3.13 
 
 .PHONY: test-core
 test-core: $(development)
-	$(pytest) --quiet -m '$(CORE)' $(ARGS)
+	$(pytest) --quiet $(parallel) -m '$(CORE)' $(ARGS)
 
 contract: $(development) servers ## Run the store contract on one store: make contract STORE=redis
 	@test -n "$(STORE)" || { echo "Which store? As in: make contract STORE=redis"; exit 2; }

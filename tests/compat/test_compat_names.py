@@ -494,7 +494,10 @@ def test_the_base_to_dict_gives_the_type() -> None:
         (LinearRampPercentage, AbstractPercentage),
         (FlipperEventEmitter, BaseEventEmitter),
         (FlipperEventEmitter, IEventEmitter),
-        *((getattr(flipper, name), AbstractFeatureFlagStore) for name in STORES),
+        *(
+            (getattr(flipper, name), AbstractFeatureFlagStore)
+            for name in sorted(STORES)
+        ),
     ],
 )
 def test_class_relations(cls: type, base: type) -> None:

@@ -296,7 +296,6 @@ def test_a_condition_of_ones_own_class_is_taken(shop: Shop) -> None:
 @pytest.mark.parametrize(
     "bucketer",
     ["x", 0.5, {"type": "NoOpBucketer"}, Percentage(0.5), PercentageBucketer, object()],
-    ids=repr,
 )
 def test_a_bucketer_is_a_bucketer(shop: Shop, bucketer: Any) -> None:
     """Whatever else it is would break every later reading of the flag."""

@@ -573,7 +573,7 @@ def given_pool(conninfo: str, **options: Any) -> Iterator[ConnectionPool[Any]]:
         {"row_factory": dict_row, "cursor_factory": psycopg.ClientCursor},
         {"prepare_threshold": None},
     ],
-    ids=str,
+    ids=", ".join,
 )
 def test_a_pool_that_was_given_is_used_and_left_as_it_was(
     through: str, proxy: Proxy, kwargs: dict[str, Any]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         RedisFeatureFlagStore,
         ReplicatedFeatureFlagStore,
         S3FeatureFlagStore,
+        SyncedFeatureFlagStore,
         ThriftRPCFeatureFlagStore,
     )
     from .exceptions import FlagDoesNotExistError
@@ -38,6 +39,7 @@ __all__ = [
     "RedisFeatureFlagStore",
     "ReplicatedFeatureFlagStore",
     "S3FeatureFlagStore",
+    "SyncedFeatureFlagStore",
     "ThriftRPCFeatureFlagStore",
     "decorators",
 ]

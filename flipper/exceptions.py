@@ -7,6 +7,9 @@
      +-- InvalidArgumentError        (TypeError, ValueError) refused, nothing written
      +-- InvalidFlagDataError        (ValueError) a stored document is no flag
      +-- MissingDependencyError      (ImportError) an extra is not installed
+     +-- StoreTimeoutError           (TimeoutError) a store did not answer in time
+     +-- StoreUnavailableError       a copy of the flags has none to begin with
+     +-- StaleFlagsError             a copy of the flags is older than it may be
 
 Errors of a database driver are not wrapped: they come out as the driver raised them.
 Every class accepts a bare text, because stores of one's own raise them so.
@@ -135,3 +138,15 @@ class MissingDependencyError(FlipperError, ImportError):
             f"The package {package!r} is not installed; "
             f"pip install 'flipper-client[{extra}]' brings it"
         )
+
+
+class StoreTimeoutError(FlipperError, TimeoutError):
+    """A store did not answer in time; a write may have taken effect all the same."""
+
+
+class StoreUnavailableError(FlipperError):
+    """The flags could not be loaded when the program began, and it is to have them."""
+
+
+class StaleFlagsError(FlipperError):
+    """The copy of the flags is older than `max_staleness` allows."""

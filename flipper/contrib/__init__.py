@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .redis import RedisFeatureFlagStore
     from .replicated import ReplicatedFeatureFlagStore
     from .s3 import S3FeatureFlagStore
+    from .synced import SyncedFeatureFlagStore
     from .thrift import ThriftRPCFeatureFlagStore
 
 _MODULES = {
@@ -25,6 +26,7 @@ _MODULES = {
     "RedisFeatureFlagStore": "redis",
     "ReplicatedFeatureFlagStore": "replicated",
     "S3FeatureFlagStore": "s3",
+    "SyncedFeatureFlagStore": "synced",
     "ThriftRPCFeatureFlagStore": "thrift",
 }
 
@@ -36,6 +38,7 @@ __all__ = [
     "RedisFeatureFlagStore",
     "ReplicatedFeatureFlagStore",
     "S3FeatureFlagStore",
+    "SyncedFeatureFlagStore",
     "ThriftRPCFeatureFlagStore",
 ]
 

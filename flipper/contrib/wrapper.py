@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 from .atomic import SupportsUpdate, update, write_lock
 from .interface import AbstractFeatureFlagStore
 from .last_known import SupportsLastKnown, remembering
+from .watch import SupportsWatch, watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .atomic import Change
     from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
+    from .watch import Watch
 
 
 class FeatureFlagStoreWrapper(
-    SupportsUpdate, SupportsLastKnown, AbstractFeatureFlagStore
+    SupportsUpdate, SupportsLastKnown, SupportsWatch, AbstractFeatureFlagStore
 ):
     """Forwards every call to another store, once and with the same arguments.
 
@@ -91,3 +93,12 @@ class FeatureFlagStoreWrapper(
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag as the inner store gave it last, or `None`."""
         return self._reader.last_known(feature_name)
+
+    def watch(self) -> Watch:
+        """Begin to listen to the inner store.
+
+        Raises:
+            WatchRefusedError: it has no change signal.
+            Exception: its server is away.
+        """
+        return watch(self._store)

@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The thread that keeps a local copy level with a store."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from random import uniform
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from ..exceptions import InvalidFlagDataError
+from .deadline import within
+from .local_copy import LocalCopy
+from .watch import WatchRefusedError, watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from .snapshot import Snapshot
+    from .watch import Watch
+
+logger = logging.getLogger(__name__)
+
+# All in seconds.
+_ANSWER: Final = 4.0  # for an answer of the store, or for the next flag of a list
+_SLICE: Final = 0.5  # after which the thread looks whether it is still wanted
+_FIRST_PAUSE: Final = 0.1  # between two tries to reach the store, doubled each time
+_LONGEST_PAUSE: Final = 3.0
+_SAVES_APART: Final = 1.0
+# The most flags that are read one by one after a change; more are read by one list.
+_ONE_BY_ONE: Final = 100
+
+
+class SyncStatus(NamedTuple):
+    """How a synchronised copy is.
+
+    Attributes:
+        state: "initialising" before the flags were read for the first time, "live"
+            while changes are pushed, "polling" while they are asked for, "stale" while
+            the store is away, "closed".
+        age: seconds since the copy was level with the store, as far as is known;
+            infinite before the first time.
+        last_error: why the store could not be read last; `None` when it was since.
+        flags: how many there are.
+        revision: how many changes the copy has seen.
+    """
+
+    state: str
+    age: float
+    last_error: BaseException | None
+    flags: int
+    revision: int
+
+
+class Follower:
+    """Reads a store as a whole, then what changes, and as a whole now and then.
+
+    It knows nothing of who uses the copy, so that a store nobody holds is free to go.
+    Safe for threads.
+
+    Args:
+        store: the store to follow.
+        poll_interval: seconds between two readings of the whole.
+        snapshot: where to save the flags, if anywhere.
+
+    Attributes:
+        copy: the flags.
+        level_at: when the copy was level last, by the monotonic clock.
+        loaded: set once the store has been read, or the follower is closed.
+    """
+
+    def __init__(
+        self, store: Any, poll_interval: float, snapshot: Snapshot | None
+    ) -> None:
+        self.copy = LocalCopy()
+        self.level_at = -float("inf")
+        self.loaded = threading.Event()
+        self._store = store
+        self._poll_interval = poll_interval
+        self._snapshot = snapshot
+        self._has_read = False
+        self._saved_revision = -1
+        self._save_after = -float("inf")
+        self._state = "initialising"
+        self._last_error: BaseException | None = None
+        self._listeners: list[Callable[[Any], object]] = []
+        self._watch: Watch | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._lock = threading.RLock()
+        self._closed = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def after_fork(self) -> None:
+        """Be ready to begin anew; the thread of the parent is not in this process."""
+        if self._watch is not None:
+            _parents.append(self._watch)
+            self._watch = None
+        self.copy.after_fork()
+        self._begin()
+        if self._state == "closed":
+            self._closed.set()
+
+    def start(self) -> None:
+        """Start the thread, unless there is one or the follower is closed."""
+        with self._lock:
+            if self._closed.is_set() or self._thread is not None:
+                return
+            self._thread = threading.Thread(
+                target=self._run,
+                args=(self._closed,),
+                name="flipper-synced",
+                daemon=True,
+            )
+            try:
+                self._thread.start()
+            except RuntimeError:  # no more threads at the very end of a program
+                self._thread = None
+
+    def begin_with(self, snapshot: Snapshot) -> None:
+        """Take the flags of a snapshot, unless they have been read by now.
+
+        Raises:
+            OSError: the file cannot be read.
+            FlipperError: it is no snapshot.
+        """
+        age, items = snapshot.load()
+        with self._lock:
+            if not self._has_read:
+                self.copy.begin_reading()
+                self.copy.take(items, complete=True)
+                self._saved_revision = self.copy.revision
+                self.level_at = monotonic() - age
+
+    def close(self) -> None:
+        """Follow no more; the thread ends within a moment."""
+        with self._lock:
+            self._closed.set()
+            self.loaded.set()
+        self._become("closed")
+
+    def status(self) -> SyncStatus:
+        """Tell how the copy is."""
+        copy = self.copy
+        age = max(0.0, monotonic() - self.level_at)
+        return SyncStatus(
+            self._state, age, self._last_error, len(copy.flags), copy.revision
+        )
+
+    def add_listener(self, listener: Callable[[Any], object]) -> None:
+        """Call `listener` with the status whenever its state changes."""
+        with self._lock:
+            self._listeners = [*self._listeners, listener]
+
+    def remove_listener(self, listener: Callable[[Any], object]) -> None:
+        """Call `listener` no more."""
+        with self._lock:
+            self._listeners = [one for one in self._listeners if one != listener]
+
+    # -- the thread --------------------------------------------------------------------
+
+    def _run(self, closed: threading.Event) -> None:
+        failures = 0
+        while not closed.is_set():
+            try:
+                self._follow(closed)
+            except Exception as error:  # noqa: BLE001  (told, logged, tried again)
+                # One that comes after a success begins the series anew.
+                failures = failures + 1 if self._state == "stale" else 1
+                self._last_error = error
+                self._become("stale")
+                longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(failures, 10))
+                # Not all processes at once, when a server comes back to all of them.
+                closed.wait(uniform(longest / 4, longest))  # noqa: S311
+        self._save(at_once=True)
+
+    def _follow(self, closed: threading.Event) -> None:
+        """Read everything, then what changes, until it is time to begin anew."""
+        try:
+            # Race: first listen, then read: what changes in between is reported.
+            self._watch = within(_ANSWER, lambda: watch(self._store))
+        except WatchRefusedError:
+            self._load()
+            self._become("polling")
+            self._follow_until_due(closed)
+            return
+        try:
+            self._load()
+            self._become("live")
+            while not closed.is_set():
+                self._follow_until_due(closed)
+                self._load()
+        finally:
+            self._watch.close()
+            self._watch = None
+
+    def _follow_until_due(self, closed: threading.Event) -> None:
+        due = monotonic() + uniform(0.8, 1.2) * self._poll_interval  # noqa: S311
+        while not closed.is_set() and (left := due - monotonic()) > 0:
+            self._save()
+            changed = self._wait(min(_SLICE, left), closed)
+            if changed is None:
+                self._load()
+            else:
+                self._read({*changed, *self.copy.doubtful()})
+
+    def _wait(self, timeout: float, closed: threading.Event) -> Collection[str] | None:
+        if self._watch is None:
+            closed.wait(timeout)
+            return ()
+        began = monotonic()
+        changed = self._watch.wait(timeout)
+        if not changed:
+            self.level_at = began
+        return changed
+
+    def _load(self) -> None:
+        """Read all flags."""
+        found: dict[str, Any] = {}
+
+        def read() -> None:
+            for item in self._store.list():
+                if item is not None:  # a store of one's own, a flag deleted meanwhile
+                    found[item.feature_name] = item
+
+        began = monotonic()
+        self.copy.begin_reading()
+        within(_ANSWER, read, found.__len__)
+        with self._lock:
+            self._has_read = True
+        self.copy.take(found, complete=True)
+        self.level_at = began
+        self._last_error = None
+        self.loaded.set()
+        if self._snapshot is not None:
+            self._confirm(self._snapshot)
+
+    def _read(self, feature_names: Collection[str]) -> None:
+        """Read some flags."""
+        if not feature_names:
+            return
+        if len(feature_names) > _ONE_BY_ONE:
+            self._load()
+            return
+        found: dict[str, Any] = {}
+
+        def read() -> None:
+            for feature_name in feature_names:
+                found[feature_name] = self._get(feature_name)
+
+        self.copy.begin_reading()
+        within(_ANSWER, read, found.__len__)
+        self.copy.take(found, complete=False)
+
+    def _get(self, feature_name: str) -> Any:
+        try:
+            return self._store.get(feature_name)
+        except InvalidFlagDataError as error:  # which `list` leaves out, too
+            logger.warning("A flag is left out: %s", error)
+            return None
+
+    def _become(self, state: str) -> None:
+        with self._lock:
+            if self._state in {state, "closed"}:
+                return
+            self._state = state
+            listeners = self._listeners
+        status = self.status()
+        store = type(self._store).__name__
+        if state == "stale":
+            logger.warning(
+                "%s cannot be followed (%s: %s); its flags stay as last known",
+                store,
+                type(status.last_error).__name__,
+                status.last_error,
+            )
+        else:
+            logger.info("The copy of %s is %s", store, state)
+        self.copy.announce(listeners, status)
+
+    # -- the snapshot ------------------------------------------------------------------
+
+    def _save(self, *, at_once: bool = False) -> None:
+        snapshot, revision = self._snapshot, self.copy.revision
+        if snapshot is None or revision == self._saved_revision:
+            return
+        began = monotonic()
+        if began < self._save_after and not at_once:
+            return
+        try:
+            snapshot.save(list(self.copy.flags.values()))
+        except Exception as error:  # noqa: BLE001  (following goes on)
+            logger.warning("The snapshot was not written: %s", error)
+        else:
+            self._saved_revision = revision
+        # Writing takes at most a twentieth of the time.
+        took = monotonic() - began
+        self._save_after = began + max(_SAVES_APART, 20 * took)
+
+    def _confirm(self, snapshot: Snapshot) -> None:
+        """Let an unchanged snapshot be as young as the copy."""
+        if self._saved_revision == self.copy.revision:
+            try:
+                snapshot.touch()
+            except OSError:
+                self._saved_revision = -1  # somebody has removed it
+
+
+# Never to be collected: in a child that was forked, the connections of its parent.
+_parents: list[Any] = []

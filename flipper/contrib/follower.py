@@ -24,7 +24,8 @@ logger = logging.getLogger(__name__)
 
 # All in seconds.
 _ANSWER: Final = 4.0  # for an answer of the store, or for the next flag of a list
-_SLICE: Final = 0.5  # after which the thread looks whether it is still wanted
+_SLICE: Final = 0.2  # after which the thread looks whether it is still wanted
+_END: Final = 1.0  # for the thread to end
 _FIRST_PAUSE: Final = 0.1  # between two tries to reach the store, doubled each time
 _LONGEST_PAUSE: Final = 3.0
 _SAVES_APART: Final = 1.0
@@ -141,6 +142,12 @@ class Follower:
             self.loaded.set()
         self._become("closed")
 
+    def join(self) -> None:
+        """Wait until the thread of a closed follower has ended, but not for long."""
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(_END)
+
     def status(self) -> SyncStatus:
         """Tell how the copy is."""
         copy = self.copy
@@ -210,10 +217,9 @@ class Follower:
         if self._watch is None:
             closed.wait(timeout)
             return ()
-        began = monotonic()
         changed = self._watch.wait(timeout)
-        if not changed:
-            self.level_at = began
+        if not changed and changed is not None:
+            self.level_at = monotonic()
         return changed
 
     def _load(self) -> None:

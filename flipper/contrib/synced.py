@@ -256,9 +256,11 @@ class SyncedFeatureFlagStore(FeatureFlagStoreWrapper):
     def close(self) -> None:
         """Stop following; flags are answered as of now from then on. Idempotent.
 
-        The inner store remains the caller's to close.
+        The inner store remains the caller's to close. It is not read any more on
+        return, unless it has not answered for a second.
         """
         self._follower.close()
+        self._follower.join()
 
     def __enter__(self) -> Self:
         """Give the store."""

@@ -31,6 +31,7 @@ from flipper import (
     RedisFeatureFlagStore,
     ReplicatedFeatureFlagStore,
     S3FeatureFlagStore,
+    SyncedFeatureFlagStore,
     ThriftRPCFeatureFlagStore,
 )
 from flipper.contrib.atomic import ABSENT, ANY
@@ -285,6 +286,12 @@ class Consul:
         return None if row is None else row["Value"]
 
 
+def _has(store: Any, feature_name: str, document: bytes) -> bool:
+    item = store.get(feature_name)
+    wanted = FeatureFlagStoreItem.deserialize(document).named(feature_name)
+    return item is not None and item.to_dict() == wanted.to_dict()
+
+
 def _is_there(store: Any, feature_name: str) -> bool:
     try:
         return store.get(feature_name) is not None
@@ -444,6 +451,30 @@ class CachedEmpty(Cached):
     size = 0
 
 
+class Synced:
+    """A complete copy before the store, which asks it all the time."""
+
+    broken_is_missing = True
+
+    def make_store(self) -> Any:
+        """Put the copy before it."""
+        return SyncedFeatureFlagStore(super().make_store(), poll_interval=0.05)
+
+    def close_store(self, store: Any) -> None:
+        """Stop following, and close the inner store."""
+        if isinstance(store, SyncedFeatureFlagStore):
+            store.close()
+        super().close_store(innermost(store))
+
+    def write_document(self, store: Any, feature_name: str, document: bytes) -> None:
+        """Write it, and wait until the copy has it if it is a flag."""
+        super().write_document(store, feature_name, document)
+        with contextlib.suppress(InvalidFlagDataError):
+            FeatureFlagStoreItem.deserialize(document)
+            if isinstance(store, SyncedFeatureFlagStore):
+                eventually(lambda: _has(store, feature_name, document))
+
+
 class Replicated:
     """A replica in memory beside the store, which is the primary."""
 
@@ -473,7 +504,7 @@ class Wrapped:
 
 # Of each store: the stacks that it is run in, beside itself. The first class is the
 # outermost, so `Cached, Replicated` is a cache before a replicated store.
-USUAL = [(Cached,), (Replicated,)]
+USUAL = [(Cached,), (Replicated,), (Synced,)]
 STORES: dict[type[Any], list[tuple[type[Any], ...]]] = {
     Memory: [
         *USUAL,
@@ -484,6 +515,7 @@ STORES: dict[type[Any], list[tuple[type[Any], ...]]] = {
         (Wrapped,),
         (Cached, Replicated),
         (Replicated, Cached),
+        (Synced, Replicated),
     ],
     OldStyle: [*USUAL, (Wrapped,), (Cached, Replicated)],
     DuckTyped: [(Cached,)],

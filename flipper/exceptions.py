@@ -7,6 +7,7 @@
      +-- InvalidArgumentError        (TypeError, ValueError) refused, nothing written
      +-- InvalidFlagDataError        (ValueError) a stored document is no flag
      +-- MissingDependencyError      (ImportError) an extra is not installed
+     +-- ReadOnlyStoreError          a write to a store that only reads
      +-- StoreTimeoutError           (TimeoutError) a store did not answer in time
      +-- StoreUnavailableError       a copy of the flags has none to begin with
      +-- StaleFlagsError             a copy of the flags is older than it may be
@@ -138,6 +139,10 @@ class MissingDependencyError(FlipperError, ImportError):
             f"The package {package!r} is not installed; "
             f"pip install 'flipper-client[{extra}]' brings it"
         )
+
+
+class ReadOnlyStoreError(FlipperError):
+    """A store that only reads was asked to write; nothing was written."""
 
 
 class StoreTimeoutError(FlipperError, TimeoutError):

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .cached import CachedFeatureFlagStore
     from .consul import ConsulFeatureFlagStore
+    from .failover import FailoverFeatureFlagStore
     from .memory import MemoryFeatureFlagStore
     from .postgresql import PostgreSQLFeatureFlagStore
+    from .read_only import ReadOnlyFeatureFlagStore
     from .redis import RedisFeatureFlagStore
     from .replicated import ReplicatedFeatureFlagStore
     from .s3 import S3FeatureFlagStore
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
 _MODULES = {
     "CachedFeatureFlagStore": "cached",
     "ConsulFeatureFlagStore": "consul",
+    "FailoverFeatureFlagStore": "failover",
     "MemoryFeatureFlagStore": "memory",
     "PostgreSQLFeatureFlagStore": "postgresql",
+    "ReadOnlyFeatureFlagStore": "read_only",
     "RedisFeatureFlagStore": "redis",
     "ReplicatedFeatureFlagStore": "replicated",
     "S3FeatureFlagStore": "s3",
@@ -33,8 +37,10 @@ _MODULES = {
 __all__ = [
     "CachedFeatureFlagStore",
     "ConsulFeatureFlagStore",
+    "FailoverFeatureFlagStore",
     "MemoryFeatureFlagStore",
     "PostgreSQLFeatureFlagStore",
+    "ReadOnlyFeatureFlagStore",
     "RedisFeatureFlagStore",
     "ReplicatedFeatureFlagStore",
     "S3FeatureFlagStore",

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A store that only reads, for processes that must not change flags."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ..exceptions import ReadOnlyStoreError
+from .wrapper import FeatureFlagStoreWrapper
+
+if TYPE_CHECKING:
+    from .atomic import Change
+    from .storage import FeatureFlagStoreMeta
+
+
+class ReadOnlyFeatureFlagStore(FeatureFlagStoreWrapper):
+    """Reads another store, and refuses every write with a `ReadOnlyStoreError`.
+
+    A mistake is found where it is made; what a program may do at all, the rights of its
+    account on the server say. Safe for threads.
+
+    Args:
+        store: the inner store, of any kind.
+    """
+
+    def create(
+        self,
+        feature_name: str,
+        is_enabled: bool = False,  # noqa: ARG002
+        client_data: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> NoReturn:
+        """Refuse."""
+        self._refuse(feature_name)
+
+    def set(self, feature_name: str, is_enabled: bool) -> NoReturn:  # noqa: ARG002
+        """Refuse."""
+        self._refuse(feature_name)
+
+    def delete(self, feature_name: str) -> NoReturn:
+        """Refuse."""
+        self._refuse(feature_name)
+
+    def set_meta(self, feature_name: str, meta: FeatureFlagStoreMeta) -> NoReturn:  # noqa: ARG002
+        """Refuse."""
+        self._refuse(feature_name)
+
+    def update(self, feature_name: str, change: Change) -> NoReturn:  # noqa: ARG002
+        """Refuse."""
+        self._refuse(feature_name)
+
+    def _refuse(self, feature_name: str) -> NoReturn:
+        raise ReadOnlyStoreError(
+            f"Feature {feature_name!r} was not written: the store is read-only; write "
+            f"in a process that uses its {type(self._store).__name__} itself",
+            feature_name=feature_name,
+        )

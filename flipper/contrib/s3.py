@@ -21,7 +21,7 @@ from .util.fork import renew_after_fork
 from .util.iter import batchify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +71,8 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
         self._client = client
         self._bucket_name = bucket_name
         self._page_size = page_size
+        # What the last complete list has fetched, by name, as `_read` gives it.
+        self._listed: dict[str, tuple[bytes, Any]] = {}
         self.atomic = _puts_conditionally(client)
         self.after_fork()
         renew_after_fork(self)
@@ -148,26 +150,49 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
         self._client.delete_object(Bucket=self._bucket_name, Key=feature_name)
 
     def _documents(self, offset: int, limit: int | None) -> Iterator[tuple[str, bytes]]:
-        names = islice(self._names(), offset, None if limit is None else offset + limit)
-        for batch in batchify(names, _BATCH):
+        end = None if limit is None else offset + limit
+        listed: dict[str, tuple[bytes, Any]] = {}
+        for batch in batchify(islice(self._entries(), offset, end), _BATCH):
+            for feature_name, found in self._fetch(batch):
+                if found is not None:  # deleted since it was listed
+                    listed[feature_name] = found
+                    yield feature_name, found[0]
+        if offset == 0 and limit is None:
+            self._listed = listed
+
+    def _fetch(
+        self, entries: Sequence[tuple[str, Any]]
+    ) -> Iterator[tuple[str, tuple[bytes, Any] | None]]:
+        """Read objects, but for those whose ETag says that they are what they were."""
+        known = self._listed
+        found: dict[str, tuple[bytes, Any] | None] = {}
+        changed = []
+        for feature_name, etag in entries:
+            last = known.get(feature_name)
+            if last is not None and etag is not None and last[1] == etag:
+                found[feature_name] = last
+            else:
+                changed.append(feature_name)
+        if changed:
             # No thread is there between two flags: who stops asking, stops all.
             with ThreadPoolExecutor(_THREADS, "flipper-s3") as threads:
-                documents = [*threads.map(self._read, batch)]
-            for feature_name, found in zip(batch, documents, strict=True):
-                if found is not None:  # deleted since it was listed
-                    yield feature_name, found[0]
+                found.update(
+                    zip(changed, threads.map(self._read, changed), strict=True)
+                )
+        return ((feature_name, found[feature_name]) for feature_name, _ in entries)
 
     def _now(self) -> int:
         return now()
 
-    def _names(self) -> Iterator[str]:
+    def _entries(self) -> Iterator[tuple[str, Any]]:
+        """Give names and ETags."""
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket_name, PaginationConfig={"PageSize": self._page_size}
         )
         for page in pages:
             for entry in page.get("Contents", ()):
                 if 0 < entry["Size"] <= _LARGEST:
-                    yield entry["Key"]
+                    yield entry["Key"], entry.get("ETag")
 
 
 def _puts_conditionally(client: Any) -> bool:

@@ -250,6 +250,47 @@ def test_objects_are_fetched_at_once_by_threads_that_end(
     assert len(list(flags)) == 7
 
 
+def test_a_list_fetches_only_what_has_changed_since_the_last(
+    store: S3FeatureFlagStore, s3_bucket: str, other_client: Any, s3_client: Any
+) -> None:
+    """Ten thousand flags are ten requests then, and not ten thousand and ten."""
+    for number in range(8):
+        store.create(f"flag-{number}")
+    before = {item.feature_name: item for item in store.list()}
+    other = S3FeatureFlagStore(other_client, s3_bucket)
+    requests = Requests(s3_client)
+    other.set("flag-3", True)
+    other.delete("flag-4")
+    other.create("new")
+    after = {item.feature_name: item for item in store.list()}
+    assert requests.keys("GetObject") == ["flag-3", "new"]
+    assert after.keys() == before.keys() - {"flag-4"} | {"new"}
+    assert after["flag-3"].raw_is_enabled is True
+    assert all(after[name] is before[name] for name in ("flag-0", "flag-7"))
+    # What this store has written and read itself is fetched once more, and then not.
+    store.set("flag-0", True)
+    requests.clear()
+    assert {item.feature_name: item for item in store.list()}["flag-0"].is_enabled()
+    assert requests.keys("GetObject") == ["flag-0"]
+    requests.clear()
+    assert len(listed(store)) == 8
+    assert requests.names() == ["ListObjectsV2"]
+
+
+def test_a_part_of_the_list_does_not_forget_the_rest(
+    store: S3FeatureFlagStore, s3_client: Any
+) -> None:
+    """An overview that shows one page makes no other list expensive."""
+    for number in range(8):
+        store.create(f"flag-{number}")
+    assert len(listed(store)) == 8
+    requests = Requests(s3_client)
+    assert listed(store, limit=2) == ["flag-0", "flag-1"]
+    assert next(store.list()).feature_name == "flag-0"
+    assert len(listed(store)) == 8
+    assert "GetObject" not in requests.names()
+
+
 def test_list_leaves_out_what_is_no_flag(
     store: S3FeatureFlagStore,
     s3_client: Any,

@@ -26,6 +26,7 @@ from ..contrib import document
 from ..contrib.atomic import AtomicFeatureFlagStore, update, updates_atomically
 from ..contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from ..contrib.util.containers import copy_containers
+from ..contrib.watch import Watch, WatchRefusedError, watch
 from ..contrib.wrapper import FeatureFlagStoreWrapper
 from ..exceptions import (
     ConcurrentUpdateError,
@@ -1086,6 +1087,67 @@ class StoreContract:
                 self.close_store(other)
         assert len(last.meta["client_data"]) == 4 * self.repetitions
 
+    # -- the change signal -------------------------------------------------------------
+
+    @pytest.fixture
+    def watching(self, store: Any) -> Iterator[Watch]:
+        """Listen to the store, and stop afterwards."""
+        try:
+            watching = watch(store)
+        except WatchRefusedError as refusal:
+            pytest.skip(f"no change signal: {refusal}")
+        yield watching
+        watching.close()
+        watching.close()
+
+    def test_every_write_is_reported(self, store: Any, watching: Watch) -> None:
+        """A copy that misses one is wrong until it reads everything again."""
+
+        def report(_: str, write: Callable[[], object]) -> None:
+            write()
+            hear(watching, "f")
+
+        meta = FeatureFlagStoreMeta(7)
+        writes: dict[str, Callable[[], object]] = {
+            "create": lambda: store.create("f"),
+            "set": lambda: store.set("f", True),
+            "set_meta": lambda: store.set_meta("f", meta),
+            "update": lambda: update(store, "f", adding(condition=Condition(a=1))),
+            "create again": lambda: store.create("f", is_enabled=True),
+            "delete": lambda: store.delete("f"),
+            "set of none": lambda: store.set("f", True),
+        }
+        for_each(writes, report)
+
+    def test_what_another_process_writes_is_reported(
+        self, store: Any, watching: Watch
+    ) -> None:
+        """That is what the signal is for; and names come as they are."""
+        other = self.open_again(store)
+        try:
+            for name in self._possible_names().values():
+                other.create(name, is_enabled=True)
+                hear(watching, name)
+                other.delete(name)
+                hear(watching, name)
+        finally:
+            self.close_store(other)
+
+    def test_of_changes_at_once_none_is_missed(
+        self, store: Any, watching: Watch
+    ) -> None:
+        """Also those that come while others are being reported."""
+
+        def write(writer: int) -> None:
+            for number in range(self.repetitions):
+                store.create(f"{writer}-{number}")
+
+        at_once(*(partial(write, writer) for writer in range(WRITERS)))
+        hear(
+            watching,
+            *(f"{w}-{n}" for w in range(WRITERS) for n in range(self.repetitions)),
+        )
+
     # -- at random ---------------------------------------------------------------------
 
     def test_random_operations_agree_with_a_plain_dict(self) -> None:
@@ -1102,6 +1164,18 @@ class StoreContract:
         for number, name in enumerate(every):
             store.create(name, is_enabled=number % 2 == 0, client_data={"n": number})
         return sorted(every)
+
+
+def hear(watching: Watch, *feature_names: str) -> None:
+    """Wait until a watch has reported these flags."""
+    missing = set(feature_names)
+
+    def all_reported() -> bool:
+        changed = watching.wait(0.1)
+        missing.difference_update(missing if changed is None else changed)
+        return not missing
+
+    eventually(all_reported)
 
 
 class Cancelled(Exception):  # noqa: N818  (no error of the store)

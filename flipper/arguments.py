@@ -11,6 +11,7 @@ from operator import index
 from typing import Any
 
 from .bucketing.percentage_bucketer import PercentageBucketer
+from .conditions.condition import Condition
 from .exceptions import InvalidArgumentError
 
 LONGEST_NAME = 1000
@@ -78,6 +79,8 @@ def check_client_data(feature_name: str, client_data: Any) -> None:
 
 def check_condition(feature_name: str, condition: Any) -> None:
     """Refuse what does not behave as a `Condition`."""
+    if type(condition) is Condition:
+        return
     if not _has_methods(condition, "check", "to_dict"):
         raise InvalidArgumentError(
             f"{condition!r} is no condition for feature {feature_name!r}; use "

@@ -16,10 +16,11 @@ from .arguments import (
     check_feature_name,
     check_page,
 )
-from .contrib.atomic import update, write_lock
-from .contrib.last_known import Rest, remembering
+from .contrib.atomic import update, updates_atomically, write_lock
+from .contrib.last_known import Rest, SupportsLastKnown, remembering
 from .contrib.storage.item import FeatureFlagStoreItem
 from .contrib.util.containers import copy_containers
+from .contrib.util.patching import add_looker
 from .evaluation import Evaluation, Reason
 from .events.emitter import FlipperEventEmitter
 from .events.types import EventType
@@ -44,6 +45,11 @@ F = TypeVar("F", bound="Callable[..., Any]")
 logger = logging.getLogger(__name__)
 
 _NOT_GIVEN: Final[Any] = object()
+# Members of an Enum are slow to be looked up on Python 3.11.
+_PRE_ENABLE, _POST_ENABLE = EventType.PRE_ENABLE, EventType.POST_ENABLE
+_PRE_DISABLE, _POST_DISABLE = EventType.PRE_DISABLE, EventType.POST_DISABLE
+_PRE_ADD_CONDITION = EventType.PRE_ADD_CONDITION
+_POST_ADD_CONDITION = EventType.POST_ADD_CONDITION
 _WARNINGS_APART: Final = 60.0  # seconds, per flag and kind of error
 _WARNINGS_REMEMBERED: Final = 1000
 
@@ -96,7 +102,9 @@ class FeatureFlagClient:
                 value=store,
             )
         self._store = store
-        self._source: LastKnownFlags | Rest = remembering(store)
+        self._ask(remembering(store))
+        add_looker(self)  # `store.get` may be replaced at any time
+        self.look_again()  # Race: and was perhaps, just before
         self._raises = on_error == "raise"
         self._warned: dict[tuple[Any, type[Exception]], float] = {}
         self._events: IEventEmitter = FlipperEventEmitter()
@@ -137,7 +145,7 @@ class FeatureFlagClient:
         if feature_name is _NOT_GIVEN:
             feature_name = _name_among(conditions)
         try:
-            item = self._source.get(feature_name)
+            item = self._reader.get(feature_name)
         except Exception as error:  # noqa: BLE001  (asking never raises)
             item = self._after_failed_read(feature_name, error)
         if item is None:
@@ -145,7 +153,9 @@ class FeatureFlagClient:
         try:
             if type(item) is FeatureFlagStoreItem:
                 answer = item.answer
-                return item.decide(conditions)[0] if answer is None else answer
+                if answer is None:
+                    return (item.decider or item.compile())(conditions)
+                return answer
             return item.is_enabled(**conditions)
         except Exception as error:  # noqa: BLE001  (asking never raises)
             self._warn_or_raise(feature_name, error)
@@ -167,7 +177,7 @@ class FeatureFlagClient:
             feature_name = _name_among(conditions)
         failure: Exception | None = None
         try:
-            item = self._source.get(feature_name)
+            item = self._reader.get(feature_name)
         except Exception as error:  # noqa: BLE001  (asking never raises)
             failure = error
             item = self._after_failed_read(feature_name, error)
@@ -185,7 +195,11 @@ class FeatureFlagClient:
 
     def exists(self, feature_name: str) -> bool:
         """Tell whether the store has a flag of this name."""
-        return self._read(feature_name) is not None
+        try:
+            return self._store.get(feature_name) is not None
+        except InvalidFlagDataError as error:
+            error.feature_name = feature_name
+            raise
 
     def get(self, feature_name: str) -> FeatureFlag:
         """Return a handle of a flag, without asking whether there is one."""
@@ -261,27 +275,29 @@ class FeatureFlagClient:
         self._events.emit(EventType.POST_CREATE, feature_name, **announced)
         return self.get(feature_name)
 
-    @flag_must_exist
     def enable(self, feature_name: str) -> None:
         """Switch a flag on.
 
         Raises:
             FlagDoesNotExistError: there is no such flag.
         """
-        self._events.emit(EventType.PRE_ENABLE, feature_name)
-        self._set(feature_name, is_enabled=True)
-        self._events.emit(EventType.POST_ENABLE, feature_name)
+        if not self.exists(feature_name):  # `flag_must_exist` would be a call more
+            raise FlagDoesNotExistError.for_flag(feature_name)
+        self._events.emit(_PRE_ENABLE, feature_name)
+        self._set(feature_name, True)
+        self._events.emit(_POST_ENABLE, feature_name)
 
-    @flag_must_exist
     def disable(self, feature_name: str) -> None:
         """Switch a flag off.
 
         Raises:
             FlagDoesNotExistError: there is no such flag.
         """
-        self._events.emit(EventType.PRE_DISABLE, feature_name)
-        self._set(feature_name, is_enabled=False)
-        self._events.emit(EventType.POST_DISABLE, feature_name)
+        if not self.exists(feature_name):
+            raise FlagDoesNotExistError.for_flag(feature_name)
+        self._events.emit(_PRE_DISABLE, feature_name)
+        self._set(feature_name, False)
+        self._events.emit(_POST_DISABLE, feature_name)
 
     @flag_must_exist
     def destroy(self, feature_name: str) -> None:
@@ -318,7 +334,6 @@ class FeatureFlagClient:
         stored = after.meta["client_data"]
         self._events.emit(EventType.POST_SET_CLIENT_DATA, feature_name, stored)
 
-    @flag_must_exist
     def add_condition(self, feature_name: str, condition: Condition) -> None:
         """Limit a flag further: all its conditions have to hold.
 
@@ -326,16 +341,12 @@ class FeatureFlagClient:
             FlagDoesNotExistError: there is no such flag.
             InvalidArgumentError: it is no condition, or cannot be stored.
         """
+        if not self.exists(feature_name):
+            raise FlagDoesNotExistError.for_flag(feature_name)
         check_condition(feature_name, condition)
-        self._events.emit(EventType.PRE_ADD_CONDITION, feature_name, condition)
-
-        def added(item: FeatureFlagStoreItem) -> FeatureFlagStoreItem:
-            meta = item.raw_meta
-            meta.conditions.append(condition)
-            return item.replace(meta=meta)
-
-        self._update(feature_name, added)
-        self._events.emit(EventType.POST_ADD_CONDITION, feature_name, condition)
+        self._events.emit(_PRE_ADD_CONDITION, feature_name, condition)
+        self._update(feature_name, lambda item: item.with_condition(condition))
+        self._events.emit(_POST_ADD_CONDITION, feature_name, condition)
 
     @flag_must_exist
     def set_conditions(
@@ -375,15 +386,22 @@ class FeatureFlagClient:
 
     # -- inside ------------------------------------------------------------------------
 
-    def _read(self, feature_name: str) -> Any:
+    def _ask(self, source: LastKnownFlags | Rest) -> None:
+        self._source = source
+        self._reader = source.fastest_reader()
+        # Most stores have nothing to learn of what they wrote themselves.
+        self._learns = type(source).learn is not SupportsLastKnown.learn
+
+    def look_again(self) -> None:
+        """See whether the `get` of the store has been replaced."""
+        self._reader = self._source.fastest_reader()
+
+    def _existing(self, feature_name: str) -> Any:
         try:
-            return self._store.get(feature_name)
+            item = self._store.get(feature_name)
         except InvalidFlagDataError as error:
             error.feature_name = feature_name
             raise
-
-    def _existing(self, feature_name: str) -> Any:
-        item = self._read(feature_name)
         if item is None:
             raise FlagDoesNotExistError.for_flag(feature_name)
         return item
@@ -398,13 +416,19 @@ class FeatureFlagClient:
 
     def _update(self, feature_name: str, change: Change) -> FeatureFlagStoreItem:
         after = update(self._store, feature_name, change)
-        self._source.learn(feature_name, after)
+        if self._learns:
+            self._source.learn(feature_name, after)
         return after
 
-    def _set(self, feature_name: str, *, is_enabled: bool) -> None:
-        with write_lock(self._store, feature_name):
-            self._store.set(feature_name, is_enabled)  # Drop-in: by position
-        self._source.learn_state(feature_name, is_enabled)
+    def _set(self, feature_name: str, is_enabled: bool) -> None:
+        store = self._store
+        if updates_atomically(store):  # `write_lock` would be three calls more
+            store.set(feature_name, is_enabled)  # Drop-in: by position
+        else:
+            with write_lock(store, feature_name):
+                store.set(feature_name, is_enabled)
+        if self._learns:
+            self._source.learn_state(feature_name, is_enabled)
 
     def _after_failed_read(self, feature_name: Any, error: Exception) -> Any:
         """Return the last known state of a flag whose store has failed."""
@@ -413,7 +437,7 @@ class FeatureFlagClient:
             return None  # read all right, but no flag
         source = self._source
         if isinstance(error, source.away_errors):
-            self._source = Rest(source, error, lambda: setattr(self, "_source", source))
+            self._ask(Rest(source, error, lambda: self._ask(source)))
         try:
             return source.last_known(feature_name)
         except Exception:  # noqa: BLE001  (a name that is not even hashable)

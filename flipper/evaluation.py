@@ -10,12 +10,27 @@ from .bucketing.consistent_hash_percentage_bucketer import (
     ConsistentHashPercentageBucketer,
 )
 from .bucketing.noop_bucketer import NoOpBucketer
+from .bucketing.percentage.percentage import Percentage
 from .bucketing.percentage_bucketer import PercentageBucketer
 from .conditions.check import Check
+from .conditions.compiled import Program
 from .conditions.condition import Condition
+from .contrib.util.patching import NAMES, guard
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from typing import Protocol
+
+    from .conditions.compiled import Decider
+
+    class Rules(Protocol):
+        """The metadata of a flag, as far as it decides."""
+
+        conditions: list[Condition]
+        bucketer: Any
+
+        def compiled(self, *, told: bool = False) -> Decider:
+            """Return `compiled` of these rules."""
 
 
 class Reason(Enum):
@@ -42,10 +57,11 @@ DISABLED: Decision = (False, Reason.DISABLED, None, None)
 MATCHED: Decision = (True, Reason.CONDITION_MATCHED, None, None)
 ON: Decision = (True, Reason.ON, None, None)
 
-# What `assign` does as well, unless somebody has replaced it.
-_CHECKS = {
-    kind: kind.check for kind in (PercentageBucketer, ConsistentHashPercentageBucketer)
-}
+# Their `assign` does what `check` does, as long as nobody replaces that.
+_BUCKETERS = (PercentageBucketer, ConsistentHashPercentageBucketer)
+for _kind in _BUCKETERS:
+    guard(_kind, "check")
+guard(Percentage, "value")
 
 
 class Evaluation(NamedTuple):
@@ -135,52 +151,105 @@ _SENTENCES = {
 }
 
 
-def settled(
-    enabled: object, conditions: Collection[Condition], bucketer: Any
-) -> Decision | None:
-    """Return the decision if no argument can change it, else `None`."""
-    if not enabled:
-        return DISABLED
-    return ON if not conditions and _lets_all_in(bucketer) else None
+def settled(conditions: Collection[Condition], bucketer: Any) -> bool:
+    """Tell whether an enabled flag is on whatever the arguments."""
+    return not conditions and _lets_all_in(bucketer)
 
 
-def decide(
-    enabled: object,
-    conditions: Collection[Condition],
-    bucketer: Any,
-    context: Mapping[str, Any],
-) -> Decision:
-    """Decide whether a flag is on for the keyword arguments in `context`.
+def compiled(rules: Rules, *, told: bool = False) -> Decider:
+    """Return a function of the keyword arguments that decides an enabled flag.
 
-    A disabled flag is off. If a condition looks at one of the arguments, it is on if
-    every check on those that are given holds, whatever the bucketer would say. Else the
-    bucketer decides, and without one the flag is on.
+    If a condition looks at one of the arguments, the flag is on if every check on those
+    that are given holds, whatever the bucketer would say. Else the bucketer decides,
+    and without one the flag is on. The function raises what an operator or the bucketer
+    raises, such as `TypeError` for values that Python cannot compare or JSON cannot
+    express.
 
-    Raises:
-        Exception: what an operator or the bucketer raises, such as `TypeError` for
-            values that Python cannot compare or JSON cannot express.
+    Args:
+        rules: the conditions and the bucketer.
+        told: whether the function gives a `Decision` instead of the answer alone.
     """
-    if not enabled:
-        return DISABLED
-    matched = False
-    for condition in conditions:
+    program = Program(rules, told=told)
+    matched, on = ("MATCHED", "ON") if told else ("True", "True")
+    is_open = _lets_all_in(rules.bucketer)
+    holds = None
+    if rules.conditions and (told or not is_open):  # else what matched does not matter
+        holds = "matched = True"
+        program.add("matched = False")
+    for condition in rules.conditions:
         if type(condition) is Condition:
-            verdict: Any = condition.verdict(context)
+            program.add_checks(condition.own_checks, holds)
         else:
-            verdict = _own_verdict(condition, context)
-        if verdict is not None:
-            if verdict is not True:
-                return False, verdict, None, None
-            matched = True
-    if matched:
-        return MATCHED
-    kind = type(bucketer)
-    check = _CHECKS.get(kind)
-    if check is not None and check is kind.check and "check" not in bucketer.__dict__:
-        return bucketer.assign(context)  # type: ignore[no-any-return]
-    if _lets_all_in(bucketer):
-        return ON
-    return bucketer.check(**context), bucketer, None, None
+            _add_own_condition(program, condition, holds)
+    if holds:
+        program.add("if matched:", f"    return {matched}")
+    if is_open:
+        program.add(f"return {on}")
+    else:
+        _add_bucketer(program, rules.bucketer)
+    return program.function()
+
+
+def _add_own_condition(program: Program, condition: Any, holds: str | None) -> None:
+    own = program.bind(condition)
+    program.add(
+        f"verdict = own_verdict({own}, context)",
+        "if verdict is False:",
+        f"    return {f'False, {own}, None, None' if program.told else 'False'}",
+    )
+    if holds:
+        program.add("if verdict:", f"    {holds}")
+
+
+def _own_verdict(condition: Any, context: Mapping[str, Any]) -> bool | None:
+    """Ask a condition whose class may have a `check` of its own; `None`: not its."""
+    if context and not condition.check(**context):
+        return False
+    variables = condition.checks
+    return True if any(name in variables for name in context) else None
+
+
+def _add_bucketer(program: Program, bucketer: Any) -> None:
+    own = program.bind(bucketer)
+    call = f"return {own}.check(**context)"
+    if program.told:
+        call += f", {own}, None, None"
+    if type(bucketer) not in _BUCKETERS or program.calls_everything:
+        program.add(call)
+        return
+    # Its own dict shows whether `check` was replaced in this one bucketer.
+    program.add(f"if 'check' in {program.bind(vars(bucketer))}:", f"    {call}")
+    if program.told:
+        program.add(f"return {own}.assign(context)")
+        return
+    _add_known_buckets(program, bucketer)
+    program.add(f"return {own}.assign(context)[0]")
+
+
+def _add_known_buckets(program: Program, bucketer: Any) -> None:
+    """Answer without a call for an argument that was bucketed before."""
+    known = getattr(bucketer, "known", None)
+    percentage = bucketer.own_percentage
+    if known is None or type(percentage) is not Percentage:
+        return
+    share = percentage.value
+    # A share of 0 does without a bucket; and NaN, which is not itself, has no order.
+    if type(share) not in (int, float) or not share or share != share:  # noqa: PLR0124
+        return
+    if type(known.name) is not str:
+        return
+    count = program.bind(known.count_up_to(share))
+    # To be told by an error that there is no such argument takes long, but is rare.
+    program.add(
+        "try:",
+        f"    value = context[{known.name!r}]",
+        "except KeyError:",
+        "    pass",
+        "else:",
+        "    kind = type(value)",
+        "    if kind is str or kind is int:",
+        f"        return {program.bind(known)}[value] < {count}",
+    )
 
 
 def _lets_all_in(bucketer: Any) -> bool:
@@ -189,12 +258,7 @@ def _lets_all_in(bucketer: Any) -> bool:
     )
 
 
-def _own_verdict(condition: Any, context: Mapping[str, Any]) -> Any:
-    """Ask a condition whose class may have a `check` of its own."""
-    if context and not condition.check(**context):
-        return condition
-    variables = condition.checks
-    return True if any(name in variables for name in context) else None
+NAMES.update(MATCHED=MATCHED, ON=ON, own_verdict=_own_verdict)
 
 
 def _short(fraction: Any) -> str:

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import json
-from json.encoder import encode_basestring_ascii
+from bisect import bisect_right
+from json.encoder import encode_basestring_ascii as _text_of
 from typing import TYPE_CHECKING, Any
 
 from .percentage_bucketer import PercentageBucketer
@@ -24,28 +25,55 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _BUCKETS = 100
+_FRACTIONS = tuple([n / _BUCKETS for n in range(_BUCKETS)])  # one object for each
 _REMEMBERED = 16384
+_number = int.from_bytes
 _NAMES_REMEMBERED = 64
 
 
-class _Known(dict[Any, float]):
-    """The buckets of values seen before, of the argument called `name`."""
+class KnownBuckets(dict[Any, int]):
+    """The buckets (0 to 99) of values, `str` and `int`, of the argument that counts.
+
+    Nothing but these two types: of others, values that are equal as keys may have
+    different JSON, as 1, 1.0 and True have, or -0.0 and 0.0. `known[value]` finds out
+    what is missing. Safe for threads.
+
+    Args:
+        name: of the argument.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self._opening = f"[[{json.dumps(name)}, "
+
+    def __missing__(self, value: Any) -> int:
+        # The JSON of one pair, written without its encoder; and `_bucket_of` without a
+        # call, for every new user comes here.
+        text = _text_of(value) if type(value) is str else int.__repr__(value)
+        digest = sha1(f"{self._opening}{text}]]".encode()).digest()
+        bucket = _number(digest, "big") % _BUCKETS
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        self[value] = bucket
+        return bucket
+
+    @staticmethod
+    def count_up_to(share: float) -> int:
+        """Return how many of the buckets are in; `share` is not NaN."""
+        return bisect_right(_FRACTIONS, share)
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return _known_buckets, (self.name,)  # nothing to be copied or pickled
 
 
 # The assignment depends on nothing but the arguments, so all flags share them.
-_known_by_name: dict[str, _Known] = {}
+_known_by_name: dict[str, KnownBuckets] = {}
 
 
-def _known_buckets(name: str) -> _Known:
+def _known_buckets(name: str) -> KnownBuckets:
     if len(_known_by_name) >= _NAMES_REMEMBERED and name not in _known_by_name:
-        return _Known(name)
-    return _known_by_name.setdefault(name, _Known(name))
+        return KnownBuckets(name)
+    return _known_by_name.setdefault(name, KnownBuckets(name))
 
 
 class ConsistentHashPercentageBucketer(PercentageBucketer):
@@ -72,11 +100,10 @@ class ConsistentHashPercentageBucketer(PercentageBucketer):
         super().__init__(percentage)
         names = [key_whitelist] if isinstance(key_whitelist, str) else key_whitelist
         self._key_whitelist = tuple(dict.fromkeys(names or ()))
-        self._known: _Known | None = None
+        self.known: KnownBuckets | None = None
+        """The table of buckets that is good for a white list of one name."""
         if len(self._key_whitelist) == 1 and "randomizer" not in self._key_whitelist:
-            (self._only_key,) = self._key_whitelist
-            self._opening = f"[[{json.dumps(self._only_key)}, "
-            self._known = _known_buckets(self._only_key)
+            self.known = _known_buckets(self._key_whitelist[0])
 
     @property
     def key_whitelist(self) -> list[str]:
@@ -117,30 +144,15 @@ class ConsistentHashPercentageBucketer(PercentageBucketer):
         return bucket <= percentage, self, bucket, percentage
 
     def _bucket(self, context: Mapping[str, Any]) -> float:
-        known = self._known
+        known = self.known
         if known is not None:
-            value = context.get(self._only_key)
-            kind = type(value)
-            # Of other types, values that are equal as keys may have different JSON: 1,
-            # 1.0 and True, or -0.0 and 0.0.
-            if kind is str or kind is int:
-                bucket = known.get(value)
-                if bucket is None:
-                    bucket = self._remember(known, value, kind)
-                return bucket
+            value = context.get(known.name)
+            if type(value) in (str, int):
+                return _FRACTIONS[known[value]]
         names = self._key_whitelist
         chosen = context.keys() & set(names) if names else context.keys()
         pairs = [(n, context[n]) for n in sorted(chosen) if n != "randomizer"]
         return _bucket_of(json.dumps(pairs).encode())
-
-    def _remember(self, known: _Known, value: Any, kind: type) -> float:
-        # The JSON of one pair, written without its encoder.
-        text = encode_basestring_ascii(value) if kind is str else int.__repr__(value)
-        bucket = _bucket_of(f"{self._opening}{text}]]".encode())
-        if len(known) >= _REMEMBERED:
-            known.clear()
-        known[value] = bucket
-        return bucket
 
     def to_dict(self) -> dict[str, Any]:
         """Return the bucketer as plain data."""
@@ -156,4 +168,4 @@ class ConsistentHashPercentageBucketer(PercentageBucketer):
 
 
 def _bucket_of(text: bytes) -> float:
-    return int.from_bytes(sha1(text).digest(), "big") % _BUCKETS / _BUCKETS
+    return _FRACTIONS[_number(sha1(text).digest(), "big") % _BUCKETS]

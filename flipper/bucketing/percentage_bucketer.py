@@ -7,6 +7,7 @@ from numbers import Number
 from random import random
 from typing import TYPE_CHECKING, Any
 
+from ..contrib.util.patching import Patchable
 from .base import AbstractBucketer
 from .percentage.base import AbstractPercentage
 from .percentage.factory import PercentageFactory
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class PercentageBucketer(AbstractBucketer):
+class PercentageBucketer(AbstractBucketer, metaclass=Patchable):
     """Lets a share of the calls in, at random for each call.
 
     Args:
@@ -37,6 +38,11 @@ class PercentageBucketer(AbstractBucketer):
     def percentage(self) -> Any:
         """The share at this moment, a fraction."""
         return self._percentage.value
+
+    @property
+    def own_percentage(self) -> AbstractPercentage:
+        """The share as it was given, a `Percentage` or a ramp."""
+        return self._percentage
 
     def invalid_percentage(self) -> tuple[str, Any] | None:
         """Return name and value of what is no fraction from 0 to 1, if anything is."""

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+from sys import intern
 from typing import TYPE_CHECKING, Any
 
 from ..contrib.util.containers import copy_containers
-from .operators.operator import Operator
+from .operators.operator import Operator, shared, sign_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +32,8 @@ class Check:
     __slots__ = ("_operator", "_value", "_variable")
 
     def __init__(self, variable: str, value: Any, operator: AbstractOperator) -> None:
-        self._variable = variable
+        # Those of one name are one object, which also makes lookups fast.
+        self._variable = intern(variable) if type(variable) is str else variable
         self._value = copy_containers(value)
         self._operator = operator
 
@@ -48,7 +50,22 @@ class Check:
     @property
     def operator(self) -> AbstractOperator:
         """What compares."""
-        return self._operator
+        operator = self._operator
+        if operator is shared(operator):
+            # Other checks have it, too; and who asks may change something in it.
+            operator = self._operator = type(operator)()
+        return operator
+
+    @property
+    def sign(self) -> str | None:
+        """How Python writes the comparison, if a sign is all there is to it."""
+        # A subclass may have a `check` of its own.
+        return sign_of(self._operator) if type(self) is Check else None
+
+    @property
+    def key(self) -> str:
+        """The keyword that makes this check."""
+        return self.make_check_key(self._variable, self._operator.SYMBOL)
 
     def check(self, value: Any) -> Any:
         """Compare `value` by the operator; the truth of the result is the answer.
@@ -74,7 +91,7 @@ class Check:
             Operator.InvalidSymbolError: what follows the only `__` is no operator.
         """
         variable, symbol = _split(check_key)
-        return cls(variable, check_value, Operator.factory(symbol))
+        return cls(variable, check_value, shared(Operator.factory(symbol)))
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Check:
@@ -89,7 +106,8 @@ class Check:
         if not isinstance(variable, str):
             message = f"the variable of a check is no text: {variable!r}"
             raise TypeError(message)
-        return cls(variable, fields["value"], Operator.factory(fields["operator"]))
+        operator = shared(Operator.factory(fields["operator"]))
+        return cls(variable, fields["value"], operator)
 
     @classmethod
     def make_check_key(cls, variable: str, operator: str | None) -> str:
@@ -101,7 +119,7 @@ class Check:
     def __repr__(self) -> str:
         """Show the check as the keyword that makes it, without its value."""
         # Values can be personal data, and a repr ends in logs.
-        return f"<Check {self.make_check_key(self._variable, self._operator.SYMBOL)}>"
+        return f"<Check {self.key}>"
 
 
 def _split(check_key: str) -> tuple[str, str | None]:

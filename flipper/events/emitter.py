@@ -77,7 +77,10 @@ class FlipperEventEmitter(BaseEventEmitter, IEventEmitter):
         """Call everybody who listens to `event`; return whether anybody did."""
         # Most programs listen to next to nothing: pyee takes a lock and copies a table
         # to find that out. An unheard event "error" is pyee's affair.
-        if event in self._events or event == "error":
+        if event in self._events or (
+            # Asked in this order, since comparing members with text takes long.
+            type(event) is not EventType and event == "error"
+        ):
             return bool(super().emit(event, *args, **kwargs))
         return False
 

@@ -44,21 +44,21 @@ class Cost(NamedTuple):
 # the table, with what is highest of all Pythons that are named, else for its own:
 #     python tests/core/test_speed_guard.py [.venv-3.10/bin/python ...]
 COSTS = {
-    "on/off": Cost(3, 0),
+    "on/off": Cost(2, 0),
     "on/off, cached store": Cost(2, 0),
-    "one == and one > check": Cost(8, 160),
-    "in a list of 20": Cost(8, 160),
-    "sticky rollout, a new user": Cost(19, 0),
-    "sticky rollout, a user seen before": Cost(11, 0),
-    "rule": Cost(8, 160),
-    "rule, else rollout": Cost(14, 160),
-    "missing flag": Cost(3, 0),
+    "one == and one > check": Cost(3, 0),
+    "in a list of 20": Cost(3, 0),
+    "sticky rollout, a new user": Cost(10, 0),
+    "sticky rollout, a user seen before": Cost(3, 0),
+    "rule": Cost(3, 0),
+    "rule, else rollout": Cost(3, 0),
+    "missing flag": Cost(2, 0),
     "list ten flags": Cost(58, 1992),
-    "enable": Cost(31, 616),
-    "add a condition to ten": Cost(43, 552),
+    "enable": Cost(16, 144),
+    "add a condition to ten": Cost(28, 568),
 }
-BYTES_OF_A_FLAG = 1146
-MODULES_IMPORTED = 100
+BYTES_OF_A_FLAG = 620
+MODULES_IMPORTED = 101
 
 FLAGS = 10
 REPEATED = 5
@@ -254,14 +254,17 @@ def test_import_loads_no_more_modules() -> None:
 
 
 def test_one_call_more_is_noticed() -> None:
-    """The guard itself can fail: a wrapper of `get` costs one call more."""
+    """The guard itself can fail: a wrapper of `get` costs two calls more.
+
+    Itself, and the `get` that a client does without as long as nothing replaces it.
+    """
     sample = Sample()
     workload = sample.workloads()["on/off"]
     before = calls_of(workload)
     store = sample.features._store
     get = store.get
     store.get = lambda name: get(name)  # noqa: PLW0108  (a call more)
-    assert len(calls_of(workload)) == len(before) + 1
+    assert len(calls_of(workload)) == len(before) + 2
 
 
 def measured() -> dict[str, Any]:

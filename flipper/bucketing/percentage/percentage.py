@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ...contrib.util.patching import Patchable
 from .base import AbstractPercentage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Percentage(AbstractPercentage):
+class Percentage(AbstractPercentage, metaclass=Patchable):
     """A constant share.
 
     Args:

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...contrib.util.patching import Patchable, guard
 from .interface import AbstractOperator
 
 
-class EqualityOperator(AbstractOperator):
+class EqualityOperator(AbstractOperator, metaclass=Patchable):
     """`==`."""
 
     SYMBOL = None
@@ -18,7 +19,7 @@ class EqualityOperator(AbstractOperator):
         return expected == actual
 
 
-class NegationOperator(AbstractOperator):
+class NegationOperator(AbstractOperator, metaclass=Patchable):
     """`!=`."""
 
     SYMBOL = "ne"
@@ -28,7 +29,7 @@ class NegationOperator(AbstractOperator):
         return expected != actual
 
 
-class GreaterThanOperator(AbstractOperator):
+class GreaterThanOperator(AbstractOperator, metaclass=Patchable):
     """`>`."""
 
     SYMBOL = "gt"
@@ -38,7 +39,7 @@ class GreaterThanOperator(AbstractOperator):
         return expected > actual
 
 
-class GreaterThanOrEqualToOperator(AbstractOperator):
+class GreaterThanOrEqualToOperator(AbstractOperator, metaclass=Patchable):
     """`>=`."""
 
     SYMBOL = "gte"
@@ -48,7 +49,7 @@ class GreaterThanOrEqualToOperator(AbstractOperator):
         return expected >= actual
 
 
-class LessThanOperator(AbstractOperator):
+class LessThanOperator(AbstractOperator, metaclass=Patchable):
     """`<`."""
 
     SYMBOL = "lt"
@@ -58,7 +59,7 @@ class LessThanOperator(AbstractOperator):
         return expected < actual
 
 
-class LessThanOrEqualToOperator(AbstractOperator):
+class LessThanOrEqualToOperator(AbstractOperator, metaclass=Patchable):
     """`<=`."""
 
     SYMBOL = "lte"
@@ -68,7 +69,7 @@ class LessThanOrEqualToOperator(AbstractOperator):
         return expected <= actual
 
 
-class SetMembershipOperator(AbstractOperator):
+class SetMembershipOperator(AbstractOperator, metaclass=Patchable):
     """`in`."""
 
     SYMBOL = "in"
@@ -78,7 +79,7 @@ class SetMembershipOperator(AbstractOperator):
         return expected in actual
 
 
-class NegatedSetMembershipOperator(AbstractOperator):
+class NegatedSetMembershipOperator(AbstractOperator, metaclass=Patchable):
     """`not in`."""
 
     SYMBOL = "not_in"
@@ -88,29 +89,33 @@ class NegatedSetMembershipOperator(AbstractOperator):
         return expected not in actual
 
 
-# How Python writes them; each good as long as nobody replaces the method.
-_SIGNS: dict[type[AbstractOperator], tuple[Any, str]] = {
-    kind: (kind.compare, sign)
-    for kind, sign in (
-        (EqualityOperator, "=="),
-        (NegationOperator, "!="),
-        (GreaterThanOperator, ">"),
-        (GreaterThanOrEqualToOperator, ">="),
-        (LessThanOperator, "<"),
-        (LessThanOrEqualToOperator, "<="),
-        (SetMembershipOperator, "in"),
-        (NegatedSetMembershipOperator, "not in"),
-    )
+# How Python writes them.
+_SIGNS: dict[type[AbstractOperator], str] = {
+    EqualityOperator: "==",
+    NegationOperator: "!=",
+    GreaterThanOperator: ">",
+    GreaterThanOrEqualToOperator: ">=",
+    LessThanOperator: "<",
+    LessThanOrEqualToOperator: "<=",
+    SetMembershipOperator: "in",
+    NegatedSetMembershipOperator: "not in",
 }
+for _kind in _SIGNS:
+    guard(_kind, "compare")
 
 
 def sign_of(operator: AbstractOperator) -> str | None:
     """Return how Python writes the operator, if it is one of flipper's own."""
-    kind = type(operator)
-    compare, sign = _SIGNS.get(kind, (None, None))
-    if sign is None or compare is not kind.compare or "compare" in vars(operator):
-        return None
-    return sign
+    sign = _SIGNS.get(type(operator))
+    return None if sign is None or "compare" in vars(operator) else sign
+
+
+_SHARED = {kind: kind() for kind in _SIGNS}
+
+
+def shared(operator: AbstractOperator) -> AbstractOperator:
+    """Return the one instance of a class of flipper's own, to be shared by checks."""
+    return _SHARED.get(type(operator), operator)
 
 
 class Operator:

@@ -7,16 +7,21 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ...bucketing.factory import BucketerFactory
+from ...conditions.compiled import state_without
 from ...conditions.operators.operator import Operator
-from ...evaluation import Decision, decide, settled
+from ...evaluation import DISABLED, settled
 from ...exceptions import InvalidArgumentError, InvalidFlagDataError
 from .meta import FeatureFlagStoreMeta
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ...conditions.compiled import Decider
+    from ...conditions.condition import Condition
+    from ...evaluation import Decision
 
 _SAME: Any = object()
+_new = object.__new__
 
 
 class FeatureFlagStoreItem:
@@ -28,10 +33,12 @@ class FeatureFlagStoreItem:
         meta: the metadata, of which a copy is kept.
     """
 
-    __slots__ = ("_is_enabled", "_meta", "answer", "feature_name")
+    __slots__ = ("_is_enabled", "_meta", "_on", "answer", "decider", "feature_name")
 
     answer: Any
     """What `is_enabled` answers whatever the arguments, `None` if they matter."""
+    decider: Decider | None
+    """What decides by the arguments if they matter; made when it is first needed."""
 
     def __init__(
         self, feature_name: str, is_enabled: Any, meta: FeatureFlagStoreMeta
@@ -43,11 +50,16 @@ class FeatureFlagStoreItem:
         self.feature_name = feature_name
         self._is_enabled = is_enabled
         self._meta = meta
+        self.decider = None
         # Known at once for most flags: nothing has to be evaluated for them.
-        decision = None
-        if isinstance(meta, FeatureFlagStoreMeta):
-            decision = settled(is_enabled, meta.conditions, meta.bucketer)
-        self.answer = None if decision is None else decision[0]
+        is_plain = isinstance(meta, FeatureFlagStoreMeta)
+        is_settled = is_plain and settled(meta.conditions, meta.bucketer)
+        self._on = True if is_settled else None
+        self.answer = self._on if is_enabled else False
+
+    def __getstate__(self) -> tuple[Any, dict[str, Any]]:
+        """Return what a copy or a pickle has to have."""
+        return state_without(self, "decider")
 
     @property
     def raw_is_enabled(self) -> Any:
@@ -70,12 +82,28 @@ class FeatureFlagStoreItem:
         Raises:
             Exception: what an operator or the bucketer raises.
         """
-        return self.decide(kwargs)[0]
+        answer = self.answer
+        if answer is None:
+            return (self.decider or self.compile())(kwargs)
+        return answer
+
+    def compile(self) -> Decider:
+        """Make the `decider` of an enabled flag, and return it."""
+        self.decider = self._rules.compiled()
+        return self.decider
 
     def decide(self, context: Mapping[str, Any]) -> Decision:
         """Decide as `is_enabled` does, and return also why."""
+        if not self._is_enabled:
+            return DISABLED
+        return self._rules.compiled(told=True)(context)  # type: ignore[no-any-return]
+
+    @property
+    def _rules(self) -> FeatureFlagStoreMeta:
         meta = self._meta
-        return decide(self._is_enabled, meta.conditions, meta.bucketer, context)
+        if issubclass(type(meta), FeatureFlagStoreMeta):  # no double with a spec
+            return meta  # type: ignore[no-any-return]
+        return FeatureFlagStoreMeta(None, None, meta.conditions, meta.bucketer)
 
     def replace(
         self, *, is_enabled: Any = _SAME, meta: FeatureFlagStoreMeta | None = None
@@ -84,12 +112,30 @@ class FeatureFlagStoreItem:
 
         `meta` belongs to the new flag then: change nothing in it any more.
         """
-        made = FeatureFlagStoreItem.__new__(FeatureFlagStoreItem)
-        made._take(  # noqa: SLF001  (own class)
-            self.feature_name,
-            self._is_enabled if is_enabled is _SAME else is_enabled,
-            self._meta if meta is None else meta,
-        )
+        state = self._is_enabled if is_enabled is _SAME else is_enabled
+        if meta is None:
+            return self.switched(state)
+        made = _new(FeatureFlagStoreItem)
+        made._take(self.feature_name, state, meta)  # noqa: SLF001  (own class)
+        return made
+
+    def switched(self, is_enabled: Any) -> FeatureFlagStoreItem:
+        """Return this flag with another state."""
+        made = _new(FeatureFlagStoreItem)
+        made.feature_name = self.feature_name
+        made._is_enabled = is_enabled  # noqa: SLF001  (own class)
+        made._meta = self._meta  # noqa: SLF001
+        made.decider = self.decider
+        made._on = on = self._on  # noqa: SLF001
+        made.answer = on if is_enabled else False
+        return made
+
+    def with_condition(self, condition: Condition) -> FeatureFlagStoreItem:
+        """Return this flag with a condition more."""
+        meta = self.raw_meta
+        meta.conditions.append(condition)
+        made = _new(FeatureFlagStoreItem)
+        made._take(self.feature_name, self._is_enabled, meta)  # noqa: SLF001
         return made
 
     def named(self, feature_name: str) -> FeatureFlagStoreItem:

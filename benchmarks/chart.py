@@ -20,7 +20,7 @@ LABELS = 300  # where the figures of this library end
 FIGURES = 62
 LINE = 32
 LEGEND_LINE = 24
-LEGEND_COLUMNS = 4
+LEGEND_COLUMNS = 3
 TICKS = (1, 2, 5)
 
 # Told apart by those who see fewer colours, too; each with a shape.

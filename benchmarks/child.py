@@ -28,9 +28,10 @@ from workloads import Call, Workload
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_FIRST = 3  # calls, to see how many others there is time for
+_FIRST = 1  # call, to see how many others there is time for
 _TRIED = 2000  # calls at least whose answers are compared before all measurement,
 _TRYING = 2.0  # unless they take more seconds than this
+_TIMED = 10  # one of so many calls is made again, to see how long it takes
 _LONGEST = 0.2  # seconds for a slice, unless its fewest pairs take longer
 _FEWEST_PAIRS = 3
 _LIMITS = 2000  # calls of the limit in one pair
@@ -87,7 +88,9 @@ class Course:
     def throughput(self, threads: int) -> float:
         """Return calls per second of all of these threads."""
         count = round(_SHARING / self._each)
-        arguments = self._arguments(self._calls(count))
+        calls = self._calls(min(count, measuring.MOST_CALLS))
+        every = itertools.cycle(self._arguments(calls))
+        arguments = [*itertools.islice(every, count)]
         return measuring.throughput(self._work, arguments, threads)
 
     def _try_out(self) -> tuple[float, str]:
@@ -107,6 +110,7 @@ class Course:
         if not wrong and drawn and not getattr(self._contender, "draws", False):
             # Sticky is who gets the same answer again.
             wrong = "" if self._work(arguments) == answers else "another answer later"
+        count = max(1, count // _TIMED)
         arguments = self._arguments(self._calls(count))
         return measuring.seconds(self._work, arguments) / count, wrong
 

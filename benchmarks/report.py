@@ -70,7 +70,7 @@ class _Report:
             count, workloads = IN_STORES[name]
             for key, load in workloads.items():
                 title = f"{STORES[name]} {load.title}"
-                title += f" {count:,}" if key == "list_all" else ""
+                title += f" {count:,}" if key.startswith("list") else ""
                 rows.append(
                     [title, load.goal, *self._cells(title, found.get(key, {}), ours)]
                 )

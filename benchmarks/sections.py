@@ -51,7 +51,7 @@ FULL = Effort(
 QUICK = Effort(
     in_memory=10,
     imports=5,
-    stores=4,
+    stores=3,
     scaling=3,
     sizes=(10, 1000, 100_000),
 )

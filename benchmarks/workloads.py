@@ -286,6 +286,10 @@ def _in_store(ask: float, write: float, listing: float) -> dict[str, Workload]:
         Workload("on_off", "is_enabled", ask, switches, _on_off),
         Workload("toggle", "enable", write, switches, _toggle, _toggled, writes=True),
         Workload("list_all", "list", listing, switches, _all, _same_names, most=20),
+        Workload(
+            *("list_first", "first list", listing, switches, _all, _same_names),
+            most=20,
+        ),
     )
 
 

@@ -10,6 +10,11 @@ from contenders.flipper_client import document
 
 from flipper import FeatureFlagClient, PostgreSQLFeatureFlagStore
 
+try:
+    from psycopg_pool import ConnectionPool
+except ImportError:  # the published library does without
+    ConnectionPool = None
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -29,6 +34,9 @@ class Contender:
     exact = True
 
     def __init__(self, flags: Iterable[Flag], address: str) -> None:
+        # Connections that a new store need not make; the published library makes one
+        # for each call.
+        self._source = ConnectionPool(address, open=True) if ConnectionPool else address
         self._features = FeatureFlagClient(PostgreSQLFeatureFlagStore(address))
         connection = psycopg.connect(address, autocommit=True)
         self._execute = connection.execute
@@ -59,6 +67,16 @@ class Contender:
         features = self._features
         return [list(features.list()) for _ in calls]
 
+    def list_first(self, calls: list[Any]) -> list[Any]:
+        new = self._new
+        return [list(new().list()) for _ in calls]
+
     def bare_list_all(self, calls: list[Any]) -> list[Any]:
         execute = self._execute
         return [execute(_SELECT_ALL).fetchall() for _ in calls]
+
+    bare_list_first = bare_list_all
+
+    def _new(self) -> FeatureFlagClient:
+        store = PostgreSQLFeatureFlagStore(self._source, run_migrations=False)
+        return FeatureFlagClient(store)

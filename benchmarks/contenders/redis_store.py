@@ -30,8 +30,8 @@ class Contender:
         self._redis.mset(documents)
         self._document = next(iter(documents.values()))
         # A connection of its own, as the bare operations have theirs.
-        store = RedisFeatureFlagStore(Redis.from_url(address))
-        self._features = FeatureFlagClient(store)
+        self._stored = Redis.from_url(address)
+        self._features = self._new()
 
     def on_off(self, calls: list[Any]) -> list[Any]:
         is_enabled = self._features.is_enabled
@@ -53,8 +53,17 @@ class Contender:
         features = self._features
         return [list(features.list()) for _ in calls]
 
+    def list_first(self, calls: list[Any]) -> list[Any]:
+        new = self._new
+        return [list(new().list()) for _ in calls]
+
     def bare_list_all(self, calls: list[Any]) -> list[Any]:
         return [self._read_all() for _ in calls]
+
+    bare_list_first = bare_list_all
+
+    def _new(self) -> FeatureFlagClient:
+        return FeatureFlagClient(RedisFeatureFlagStore(self._stored))
 
     def _read_all(self) -> list[Any]:
         keys = list(self._redis.scan_iter("features/*", count=_BATCH))

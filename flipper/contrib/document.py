@@ -94,7 +94,15 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
         if not self._replace(feature_name, document, expected):
             return False
         self._last_write = object()
-        self._remember(feature_name, document, None)
+        known = self._decoded.get(feature_name)
+        # With metadata that was decoded and another state, it is what decoding gives.
+        is_decoded = (
+            known is not None
+            and known[1] is not None
+            and item.shares_meta_with(known[1])
+            and type(item.raw_is_enabled) is bool
+        )
+        self._remember(feature_name, document, item if is_decoded else None)
         return True
 
     def _scan(self) -> Iterator[FeatureFlagStoreItem]:

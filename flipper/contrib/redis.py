@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-import sys
+from contextlib import contextmanager
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,12 +17,15 @@ from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem
 from .storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
 from .util.date import now
 from .util.iter import batchify
+from .watch import SupportsWatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from redis import Redis
     from redis.cluster import RedisCluster
+
+    from .redis_watch import RedisWatch
 
 DEFAULT_LIST_METHOD_BATCH_SIZE = 100
 
@@ -34,7 +38,7 @@ _IN_BYTES: Final[dict[str, Any]] = {"NEVER_DECODE": []}
 _LITERALLY: Final = str.maketrans({sign: f"\\{sign}" for sign in "*?[]\\"})
 
 
-class RedisFeatureFlagStore(DocumentFeatureFlagStore):
+class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
     """Keeps flags in Redis, each as a string that does not expire.
 
     Writes are atomic, by WATCH and not by scripts. Safe for threads and forks, as the
@@ -83,6 +87,17 @@ class RedisFeatureFlagStore(DocumentFeatureFlagStore):
             exceptions.RedisClusterException,
         )
 
+    def watch(self) -> RedisWatch:
+        """Begin to listen, on a connection of its own, to what Redis tells of changes.
+
+        Raises:
+            WatchRefusedError: Redis is older than 6.0, or the user may not.
+            redis.RedisError: it is away.
+        """
+        from .redis_watch import RedisWatch
+
+        return RedisWatch(self._redis, self._key(""))
+
     def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
         try:
             found = self._redis.get(self._key(feature_name))
@@ -99,37 +114,26 @@ class RedisFeatureFlagStore(DocumentFeatureFlagStore):
         if expected is ANY:
             self._redis.set(key, document)
             return True
-        from redis.exceptions import AskError, WatchError
+        from redis import exceptions
 
-        handled = sys.exc_info()[1]
-        with self._client_of(key).pipeline() as pipe:
-            try:
-                pipe.watch(key)
-                # In lower case, or redis-py's client-side cache would answer it.
-                found = pipe.execute_command("get", key, **_IN_BYTES)
-                if (found or ABSENT) != expected:
+        try:
+            with _lent_by(self._client_of(key).connection_pool) as connection:
+                if (_watched(connection, key) or ABSENT) != expected:
+                    _asked(connection, ("UNWATCH",))
                     return False
-            except (AskError, WatchError):
-                # The key is moving between the nodes of a cluster, or the connection is
-                # lost: reading it again waits, connects, or tells.
-                return False
-            pipe.multi()
-            pipe.set(key, document)
-            try:
-                pipe.execute()
-            except AskError:
-                return False
-            except WatchError as error:
-                # Race: another writer was faster, since the key is watched. redis-py
-                # has the same error for a lost connection, while it handles that; and
-                # then the write may have taken effect. Beginning again would apply the
-                # change twice.
-                lost = error.__context__
-                if lost is None or lost is handled:
-                    return False
-                written = self._read(feature_name)
-                if written is None or written[0] != document:
-                    raise lost from None
+                try:
+                    return _written(connection, key, document)
+                except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
+                    connection.disconnect()
+                    lost = error
+        except exceptions.AskError:
+            # The key is moving between the nodes of a cluster: reading it again waits,
+            # or asks the other node.
+            return False
+        # The write may have taken effect. Beginning again would apply the change twice.
+        now_stored = self._read(feature_name)
+        if now_stored is None or now_stored[0] != document:
+            raise lost
         return True
 
     def _remove(self, feature_name: str) -> None:
@@ -180,7 +184,7 @@ class RedisFeatureFlagStore(DocumentFeatureFlagStore):
             pipe.execute_command("MGET", key, **_IN_BYTES)
         return [value for (value,) in pipe.execute()]
 
-    @property
+    @cached_property
     def _is_cluster(self) -> bool:
         from redis.cluster import RedisCluster
 
@@ -191,6 +195,59 @@ class RedisFeatureFlagStore(DocumentFeatureFlagStore):
         if not self._is_cluster:
             return self._redis
         return self._redis.get_redis_connection(self._redis.get_node_from_key(key))
+
+
+# Not by a pipeline of redis-py: it takes a round trip for WATCH and one for GET, twice
+# the time for the same bytes, and tells a lost connection by the error of a lost race.
+
+
+@contextmanager
+def _lent_by(pool: Any) -> Iterator[Any]:
+    """Lend a connection of a client's pool."""
+    try:
+        connection = pool.get_connection()
+    except TypeError:  # redis-py before 5.3 wants to know what for
+        connection = pool.get_connection("WATCH")
+    try:
+        yield connection
+    except BaseException:
+        # The next to use it must get none of our replies, nor fail by what we watch.
+        connection.disconnect()
+        raise
+    finally:
+        pool.release(connection)
+
+
+def _watched(connection: Any, key: str) -> bytes | None:
+    """Read a key that is watched from before, as often as the client's owner allows."""
+    replies = connection.retry.call_with_retry(
+        lambda: _asked(connection, ("WATCH", key), ("GET", key)),
+        lambda _: connection.disconnect(),
+    )
+    found: bytes | None = replies[1]
+    return found
+
+
+def _written(connection: Any, key: str, document: bytes) -> bool:
+    """Write a key, unless somebody has since it is watched; tell whether it was."""
+    # Race: a check of the connection's health could make a new one, which watches not.
+    transaction = ("MULTI",), ("SET", key, document), ("EXEC",)
+    outcome = _asked(connection, *transaction, check_health=False)[2]
+    if outcome is None:
+        return False
+    for reply in outcome:
+        if isinstance(reply, Exception):
+            raise reply
+    return True
+
+
+def _asked(
+    connection: Any, *commands: tuple[Any, ...], check_health: bool = True
+) -> list[Any]:
+    """Send commands at once and read their replies, in bytes."""
+    packed = connection.pack_commands(commands)
+    connection.send_packed_command(packed, check_health=check_health)
+    return [connection.read_response(disable_decoding=True) for _ in commands]
 
 
 def _decoded(key: bytes, encodings: Sequence[str]) -> str | None:

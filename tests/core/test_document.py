@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flipper import FeatureFlagClient
+from flipper import Condition, FeatureFlagClient
 from flipper.contrib.atomic import ABSENT, ANY
 from flipper.contrib.document import DocumentFeatureFlagStore
+from flipper.contrib.storage import FeatureFlagStoreItem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -86,3 +87,35 @@ def test_a_document_is_decoded_once_as_long_as_it_stays_the_same(store: Rows) ->
     item = store.get("x")
     assert item is not None
     assert item.raw_is_enabled is False
+
+
+def test_switching_a_flag_decodes_nothing(
+    store: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its metadata was decoded before, and a state is what it was written as."""
+    client = FeatureFlagClient(store)
+    client.add_condition("x", Condition(a=1))
+    before = store.get("x")
+    monkeypatch.delattr(FeatureFlagStoreItem, "deserialize")
+    client.disable("x")
+    assert client.is_enabled("x", a=1) is False
+    client.enable("x")
+    assert client.is_enabled("x", a=1) is True
+    assert client.is_enabled("x", a=2) is False
+    assert store.get("x").to_dict() == before.to_dict()
+
+
+@pytest.mark.parametrize("state", [(1,), 1, None, "off"])
+def test_what_was_written_is_what_everybody_reads(store: Rows, state: Any) -> None:
+    """JSON has no tuples, so a flag must not have one where it was written either."""
+    store.set("x", True)
+    store.get("x")
+    store.set("x", state)
+    other = Rows()
+    other.rows = store.rows
+    assert store.get("x").to_dict() == other.get("x").to_dict()
+    store.set("x", True)
+    client = FeatureFlagClient(store)
+    client.set_client_data("x", {"a": (1, 2), "b": {1: 2}})
+    client.disable("x")
+    assert store.get("x").to_dict() == other.get("x").to_dict()

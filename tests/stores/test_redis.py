@@ -15,6 +15,7 @@ import textwrap
 import threading
 import time
 import uuid
+import warnings
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -262,15 +263,15 @@ def test_how_many_round_trips_each_call_takes(
         count("set_client_data", client.set_client_data, "x", {"a": 1})
         count("store.delete", store.delete, "x")
         assert proxy.connections == 1
-    # A write that must not undo others: WATCH, GET, then MULTI to EXEC at once. Before
-    # it, the client looks whether there is such a flag.
+    # A write that must not undo others: WATCH and GET, then MULTI to EXEC. Before it,
+    # the client looks whether there is such a flag.
     assert trips == {
         "create": 1,
         "is_enabled": 1,
-        "store.set": 3,
-        "enable": 4,
-        "add_condition": 4,
-        "set_client_data": 4,
+        "store.set": 2,
+        "enable": 3,
+        "add_condition": 3,
+        "set_client_data": 3,
         "store.delete": 1,
     }
 
@@ -544,26 +545,45 @@ def test_switching_a_flag_never_undoes_its_metadata(
     assert flags[0].is_enabled("x") is True
 
 
+def before(
+    monkeypatch: pytest.MonkeyPatch,
+    client: Any,
+    command: str,
+    call: Callable[[Any], object],
+) -> None:
+    """Call this just before connections like the client's send a command.
+
+    It is given the connection.
+    """
+    kind = client.connection_pool.connection_class
+    pack = kind.pack_commands
+
+    def interrupted(connection: Any, commands: Any) -> Any:
+        commands = list(commands)
+        if commands[0][0] == command:
+            call(connection)
+        return pack(connection, commands)
+
+    monkeypatch.setattr(kind, "pack_commands", interrupted)
+
+
 class Rivalry:
     """Lets a rival write in the middle of another write, so many times."""
 
     def __init__(
-        self, monkeypatch: pytest.MonkeyPatch, client: Any, method: str, times: int
+        self, monkeypatch: pytest.MonkeyPatch, client: Any, command: str, times: int
     ) -> None:
-        kind = type(client.pipeline())
-        own = getattr(kind, method)
         self.left = times
         self.rival: Callable[[], object] = lambda: None
 
-        def interrupted(pipe: Any, *args: Any, **kwargs: Any) -> Any:
+        def interrupt(_: Any) -> None:
             # The rival's own write is not interrupted.
             if self.left > 0:
                 self.left, left = 0, self.left
                 self.rival()
                 self.left = left - 1
-            return own(pipe, *args, **kwargs)
 
-        monkeypatch.setattr(kind, method, interrupted)
+        before(monkeypatch, client, command, interrupt)
 
 
 @pytest.fixture(params=["server", "fake"])
@@ -574,11 +594,11 @@ def any_client(request: pytest.FixtureRequest) -> redis.Redis:
     return request.getfixturevalue("client")
 
 
-@pytest.mark.parametrize("method", ["watch", "multi", "execute"])
+@pytest.mark.parametrize("command", ["WATCH", "MULTI"])
 @pytest.mark.parametrize("times", [1, 5])
 def test_a_rival_in_between_is_not_undone(
     any_client: redis.Redis,
-    method: str,
+    command: str,
     times: int,
     base_key: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -587,7 +607,7 @@ def test_a_rival_in_between_is_not_undone(
     ours = FeatureFlagClient(RedisFeatureFlagStore(any_client, base_key))
     theirs = FeatureFlagClient(RedisFeatureFlagStore(any_client, base_key))
     ours.create("x")
-    rivalry = Rivalry(monkeypatch, any_client, method, times)
+    rivalry = Rivalry(monkeypatch, any_client, command, times)
     rivalry.rival = lambda: theirs.add_condition("x", Condition(a=1))
     ours.add_condition("x", Condition(a=1))
     assert len(ours.get_meta("x")["conditions"]) == times + 1
@@ -603,7 +623,7 @@ def test_a_flag_that_a_rival_deletes_is_not_brought_back(
     """Only `set` makes flags that are missing, and it makes new ones."""
     store = RedisFeatureFlagStore(client, base_key)
     rival = RedisFeatureFlagStore(client, base_key)
-    rivalry = Rivalry(monkeypatch, client, "multi", times=1)
+    rivalry = Rivalry(monkeypatch, client, "MULTI", times=1)
     rivalry.rival = lambda: rival.delete("x")
     store.create("x", client_data={"a": 1})
     with pytest.raises(FlagDoesNotExistError):
@@ -621,7 +641,7 @@ def test_a_rival_that_creates_a_missing_flag_is_not_undone(
     """`set` finds nothing, and then something."""
     store = RedisFeatureFlagStore(client, base_key)
     rival = RedisFeatureFlagStore(client, base_key)
-    rivalry = Rivalry(monkeypatch, client, "multi", times=1)
+    rivalry = Rivalry(monkeypatch, client, "MULTI", times=1)
     rivalry.rival = lambda: rival.create("x", client_data={"a": 1})
     store.set("x", True)
     assert store.get("x").meta["client_data"] == {"a": 1}
@@ -634,7 +654,7 @@ def test_a_race_is_no_lost_connection_while_one_is_handled(
     """Applications write flags where they handle errors, of Redis too."""
     flags = FeatureFlagClient(RedisFeatureFlagStore(client, base_key))
     flags.create("x")
-    rivalry = Rivalry(monkeypatch, client, "execute", times=1)
+    rivalry = Rivalry(monkeypatch, client, "MULTI", times=1)
     rivalry.rival = lambda: flags.add_condition("x", Condition(b=1))
     try:
         redis.Redis(port=free_port(), retry=quick()).ping()
@@ -643,22 +663,107 @@ def test_a_race_is_no_lost_connection_while_one_is_handled(
     assert len(flags.get_meta("x")["conditions"]) == 2
 
 
-def test_a_flag_that_moves_while_it_is_written_is_written_again(
-    client: redis.Redis, base_key: str, monkeypatch: pytest.MonkeyPatch
+def test_what_was_watched_is_watched_no_more(
+    redis_server: RedisServer,
+    connect: Connect,
+    base_key: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The node of a cluster that had it refuses the whole of the last step."""
+    """The connection is the application's, whose transactions must not fail by it."""
+    rival = RedisFeatureFlagStore(connect(redis_server), base_key)
+    rival.create("x")
+    client = connect(redis_server, max_connections=1)
     store = RedisFeatureFlagStore(client, base_key)
+    store.get("x")
+    rivalry = Rivalry(monkeypatch, client, "WATCH", times=1)
+    rivalry.rival = lambda: rival.set("x", True)
+    item = store.get("x")
+    assert store._swap(item, item.serialize()) is False
+    rival.set("x", False)
+    with client.pipeline() as pipe:
+        pipe.delete(f"{base_key}/x")
+        assert pipe.execute() == [1]
+
+
+def test_a_pool_may_ask_what_a_connection_is_for(
+    redis_server: RedisServer, store: RedisFeatureFlagStore, base_key: str
+) -> None:
+    """That of redis-py before 5.3 does, and later ones warn of an answer."""
+
+    class Asking(redis.ConnectionPool):
+        def get_connection(self, command_name: str, *keys: Any, **options: Any) -> Any:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                return super().get_connection(command_name, *keys, **options)
+
     store.create("x")
-    execute = redis.client.Pipeline.execute
+    item = store.get("x")
+    pool = Asking.from_url(redis_server.url)
+    asking = RedisFeatureFlagStore(redis.Redis(connection_pool=pool), base_key)
+    assert asking._swap(item.replace(is_enabled=True), item.serialize()) is True
+    assert store.get("x").is_enabled() is True
+    pool.disconnect()
 
-    def refuse(pipe: Any, *args: Any) -> Any:
-        del pipe, args
-        monkeypatch.setattr(redis.client.Pipeline, "execute", execute)
-        raise redis.exceptions.MovedError("1 127.0.0.1:1")
 
-    monkeypatch.setattr(redis.client.Pipeline, "execute", refuse)
-    FeatureFlagClient(store).add_condition("x", Condition(a=1))
-    assert len(conditions(store)) == 1
+def test_an_error_leaves_no_reply_to_the_next(connect: Connect) -> None:
+    """A full server refuses the write in the middle of a transaction."""
+    with start_redis() as server:
+        client = connect(server, max_connections=1)
+        store = RedisFeatureFlagStore(client)
+        store.create("x")
+        client.config_set("maxmemory", 1)
+        with pytest.raises(redis.ResponseError, match=r"OOM|memory"):
+            store.set("x", True)
+        assert store.get("x").is_enabled() is False
+        client.config_set("maxmemory", 0)
+        store.set("x", True)
+        assert store.get("x").is_enabled() is True
+
+
+def test_an_error_at_the_end_of_a_transaction_is_raised(
+    store: RedisFeatureFlagStore,
+    client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A write is not acknowledged if the server has not written."""
+    store.create("x")
+    kind = client.connection_pool.connection_class
+    read = kind.read_response
+
+    def fail(connection: Any, *args: Any, **kwargs: Any) -> Any:
+        reply = read(connection, *args, **kwargs)
+        return [redis.ResponseError("misconfigured")] if reply == [b"OK"] else reply
+
+    monkeypatch.setattr(kind, "read_response", fail)
+    with pytest.raises(redis.ResponseError, match="misconfigured"):
+        store.set("x", True)
+
+
+def test_a_connection_made_anew_does_not_write_what_was_watched_on_another(
+    redis_server: RedisServer,
+    store: RedisFeatureFlagStore,
+    connect: Connect,
+    base_key: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Redis-py connects again in silence where it checks a connection's health."""
+    with Proxy(redis_server.host, redis_server.port) as proxy:
+        options = {"health_check_interval": 60, "retry": quick(3)}
+        client = connect(redis_server, proxy, **options)
+        flags = FeatureFlagClient(RedisFeatureFlagStore(client, base_key))
+        flags.create("x")
+
+        def break_off(connection: Any) -> None:
+            monkeypatch.undo()
+            proxy.cut()
+            proxy.restore()
+            store.set("x", True)
+            connection.next_health_check = 0
+
+        before(monkeypatch, client, "MULTI", break_off)
+        with pytest.raises(redis.ConnectionError):
+            flags.add_condition("x", Condition(a=1))
+        assert store.get("x").raw_is_enabled is True
 
 
 def test_a_store_goes_on_after_a_fork(
@@ -724,7 +829,8 @@ def test_a_write_whose_reply_is_lost_raises_or_took_effect(
     store = RedisFeatureFlagStore(connect(redis_server), base_key)
     with Proxy(redis_server.host, redis_server.port) as proxy:
         for lost in range(1, 20):
-            options = {"retry": quick(retries)}
+            # One connection, free again before the store looks what came of it.
+            options = {"retry": quick(retries), "max_connections": 1}
             if retries:
                 options["retry_on_error"] = [redis.ConnectionError]
             client = connect(redis_server, proxy, **options)
@@ -756,17 +862,19 @@ def test_a_lost_reply_is_not_taken_for_a_lost_race(
         client = connect(redis_server, proxy, retry=quick(3))
         flags = FeatureFlagClient(RedisFeatureFlagStore(client, base_key))
         flags.create("x")
-        execute = redis.client.Pipeline.execute
+        get = client.get
 
-        def lose_and_go_on(pipe: Any, *args: Any) -> Any:
-            proxy.drop_reply()
-            monkeypatch.setattr(redis.client.Pipeline, "execute", execute)
-            try:
-                return execute(pipe, *args)
-            finally:
+        def go_on_and_get(key: str) -> Any:
+            if proxy.dropped:
                 FeatureFlagClient(store).add_condition("x", Condition(b=1))
+            return get(key)
 
-        monkeypatch.setattr(redis.client.Pipeline, "execute", lose_and_go_on)
+        def lose(_: Any) -> None:
+            monkeypatch.undo()
+            monkeypatch.setattr(client, "get", go_on_and_get)
+            proxy.drop_reply()
+
+        before(monkeypatch, client, "MULTI", lose)
         with pytest.raises(redis.ConnectionError):
             flags.add_condition("x", Condition(a=1))
         assert [list(condition) for condition in conditions(store)] == [["a"], ["b"]]
@@ -785,14 +893,13 @@ def test_a_write_that_never_arrived_is_not_acknowledged(
         client = connect(redis_server, proxy, retry=quick(retries))
         store = RedisFeatureFlagStore(client, base_key)
         store.create("x")
-        execute = redis.client.Pipeline.execute
 
-        def cut_and_go_on(pipe: Any, *args: Any) -> Any:
+        def cut(_: Any) -> None:
+            monkeypatch.undo()
             proxy.cut()
             proxy.restore()
-            return execute(pipe, *args)
 
-        monkeypatch.setattr(redis.client.Pipeline, "execute", cut_and_go_on)
+        before(monkeypatch, client, "MULTI", cut)
         with pytest.raises(redis.ConnectionError):
             store.set("x", True)
         assert store.get("x").is_enabled() is False
@@ -962,8 +1069,25 @@ def test_a_cluster_keeps_flags_on_all_its_nodes(
         assert isinstance(redis.exceptions.ClusterDownError(""), store.away_errors)
 
 
+def move(cluster: list[Any], key: str) -> None:
+    """Move a key with its slot from one node to the other."""
+    slot = cluster[0].cluster("keyslot", key)
+    owns = {node: node.cluster("countkeysinslot", slot) for node in cluster}
+    source, target = sorted(cluster, key=owns.__getitem__, reverse=True)
+    ids = [node.cluster("myid") for node in (source, target)]
+    target.cluster("setslot", slot, "importing", ids[0])
+    source.cluster("setslot", slot, "migrating", ids[1])
+    source.migrate(*address(target), key, 0, 5000)
+    for node in (target, source):
+        node.cluster("setslot", slot, "node", ids[1])
+
+
+@pytest.mark.parametrize("command", [None, "WATCH", "MULTI"])
 def test_flags_are_found_where_a_cluster_has_moved_them(
-    cluster: list[Any], base_key: str
+    cluster: list[Any],
+    base_key: str,
+    command: str | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The client learns of it by the errors of the node that had them."""
     host, port = address(cluster[0])
@@ -971,17 +1095,14 @@ def test_flags_are_found_where_a_cluster_has_moved_them(
         store = RedisFeatureFlagStore(client, base_key)
         store.create("x")
         key = f"{base_key}/x"
-        slot = client.keyslot(key)
-        source, target = cluster if slot < 8192 else cluster[::-1]
-        ids = [node.cluster("myid") for node in (source, target)]
-        target.cluster("setslot", slot, "importing", ids[0])
-        source.cluster("setslot", slot, "migrating", ids[1])
-        source.migrate(*address(target), key, 0, 5000)
-        for node in (target, source):
-            node.cluster("setslot", slot, "node", ids[1])
+        if command is None:
+            move(cluster, key)
+        else:
+            rivalry = Rivalry(monkeypatch, cluster[0], command, times=1)
+            rivalry.rival = lambda: move(cluster, key)
         store.set("x", True)
         FeatureFlagClient(store).add_condition("x", Condition(a=1))
-        assert target.exists(key)
+        assert client.exists(key)
         assert store.get("x").is_enabled() is True
         assert len(conditions(store)) == 1
         assert names(store) == ["x"]

@@ -16,42 +16,43 @@ if TYPE_CHECKING:
     from .contrib import (
         CachedFeatureFlagStore,
         ConsulFeatureFlagStore,
-        FailoverFeatureFlagStore,
         MemoryFeatureFlagStore,
         PostgreSQLFeatureFlagStore,
-        ReadOnlyFeatureFlagStore,
         RedisFeatureFlagStore,
         ReplicatedFeatureFlagStore,
         S3FeatureFlagStore,
-        SyncedFeatureFlagStore,
         ThriftRPCFeatureFlagStore,
     )
+    from .contrib import FailoverFeatureFlagStore as FailoverFeatureFlagStore
+    from .contrib import ReadOnlyFeatureFlagStore as ReadOnlyFeatureFlagStore
+    from .contrib import SyncedFeatureFlagStore as SyncedFeatureFlagStore
     from .exceptions import FlagDoesNotExistError
 
 __version__ = "2.0.0"
 
+# Drop-in: these twelve and no more, so that a star import covers nothing else.
 __all__ = [
     "CachedFeatureFlagStore",
     "Condition",
     "ConsulFeatureFlagStore",
-    "FailoverFeatureFlagStore",
     "FeatureFlagClient",
     "FlagDoesNotExistError",
     "MemoryFeatureFlagStore",
     "PostgreSQLFeatureFlagStore",
-    "ReadOnlyFeatureFlagStore",
     "RedisFeatureFlagStore",
     "ReplicatedFeatureFlagStore",
     "S3FeatureFlagStore",
-    "SyncedFeatureFlagStore",
     "ThriftRPCFeatureFlagStore",
     "decorators",
 ]
 
 _MODULES = {
     "Condition": "conditions",
+    "FailoverFeatureFlagStore": "contrib",
     "FeatureFlagClient": "client",
     "FlagDoesNotExistError": "exceptions",
+    "ReadOnlyFeatureFlagStore": "contrib",
+    "SyncedFeatureFlagStore": "contrib",
 }
 
 
@@ -73,7 +74,7 @@ _SUBMODULES = frozenset(
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return import_module(f".{name}", __name__)
-    if name not in __all__:
+    if name not in __all__ and name not in _MODULES:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
     module = import_module(f".{_MODULES.get(name, 'contrib')}", __name__)
@@ -82,4 +83,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_MODULES})

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .cached import CachedFeatureFlagStore
     from .consul import ConsulFeatureFlagStore
-    from .failover import FailoverFeatureFlagStore
+    from .failover import FailoverFeatureFlagStore as FailoverFeatureFlagStore
     from .memory import MemoryFeatureFlagStore
     from .postgresql import PostgreSQLFeatureFlagStore
-    from .read_only import ReadOnlyFeatureFlagStore
+    from .read_only import ReadOnlyFeatureFlagStore as ReadOnlyFeatureFlagStore
     from .redis import RedisFeatureFlagStore
     from .replicated import ReplicatedFeatureFlagStore
     from .s3 import S3FeatureFlagStore
-    from .synced import SyncedFeatureFlagStore
+    from .synced import SyncedFeatureFlagStore as SyncedFeatureFlagStore
     from .thrift import ThriftRPCFeatureFlagStore
 
 _MODULES = {
@@ -34,17 +34,15 @@ _MODULES = {
     "ThriftRPCFeatureFlagStore": "thrift",
 }
 
+# Drop-in: the eight of flipper-client; a star import covers nothing else.
 __all__ = [
     "CachedFeatureFlagStore",
     "ConsulFeatureFlagStore",
-    "FailoverFeatureFlagStore",
     "MemoryFeatureFlagStore",
     "PostgreSQLFeatureFlagStore",
-    "ReadOnlyFeatureFlagStore",
     "RedisFeatureFlagStore",
     "ReplicatedFeatureFlagStore",
     "S3FeatureFlagStore",
-    "SyncedFeatureFlagStore",
     "ThriftRPCFeatureFlagStore",
 ]
 
@@ -67,4 +65,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_MODULES})

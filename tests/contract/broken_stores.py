@@ -12,17 +12,27 @@ from itertools import islice
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from flipper.contrib.atomic import ANY
 from flipper.contrib.memory import MemoryFeatureFlagStore
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.contrib.util.date import now
+from flipper.contrib.watch import WatchQueue
 from flipper.contrib.wrapper import FeatureFlagStoreWrapper
 from flipper.exceptions import FlagDoesNotExistError, InvalidFlagDataError
-from flipper.testing import StoreContract
-from stores import Documents, OldStyle, Rows, Subclass
+from flipper.testing import StoreContract, contract
+from stores import Documents, OldStyle, Rows, Subclass, Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+
+@pytest.fixture(autouse=True)
+def _impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not wait long for what a broken store will never do."""
+    monkeypatch.setattr(contract, "PATIENCE", 5.0)
+
 
 BROKEN: dict[str, tuple[str, ...]] = {}
 """The rules that have to catch a class, by its name."""
@@ -838,11 +848,58 @@ class SaysItIsAtomic(Rows):
         super().set(feature_name, is_enabled)
 
 
+# -- the change signal -----------------------------------------------------------------
+
+
+@breaks("test_every_write_is_reported")
+class ReportsNoDeletion(Rows):
+    """A copy of it would keep what is gone."""
+
+    def _remove(self, feature_name: str) -> None:
+        self.rows.pop(feature_name, None)
+
+
+@breaks("test_what_another_process_writes_is_reported")
+class ReportsItsOwn(Rows):
+    """It tells what it knows without a server."""
+
+    def watch(self) -> WatchQueue:
+        """Listen to this store alone."""
+        self.own = WatchQueue(str)
+        return self.own
+
+    def report(self, feature_name: str) -> None:
+        """Tell who listens to this store."""
+        if hasattr(self, "own"):
+            self.own.report(feature_name)
+
+
+class _LastOnly(WatchQueue):
+    """Has room for one name."""
+
+    def report(self, *feature_names: str) -> None:
+        """Forget the one before."""
+        with self._news:
+            self._names.clear()
+        super().report(*feature_names)
+
+
+@breaks("test_of_changes_at_once_none_is_missed")
+class ReportsTheLast(Rows):
+    """Who is slow to ask misses what came in between."""
+
+    def watch(self) -> WatchQueue:
+        """Listen with little memory."""
+        queue = _LastOnly(lambda: self.rows.watches.remove(queue))
+        self.rows.watches.append(queue)
+        return queue
+
+
 def _cached(cache: type[Any], *rules: str) -> None:
     """Make a class of tests for a cache over a right store."""
 
     def make_store(self: Any) -> Any:
-        return cache(Rows({}))
+        return cache(Rows(Table()))
 
     name = f"Test{cache.__name__}"
     own = {"make_store": make_store, "atomic": None, "__module__": __name__}

@@ -39,6 +39,7 @@ from flipper.contrib.document import DocumentFeatureFlagStore
 from flipper.contrib.interface import AbstractFeatureFlagStore
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.contrib.util.date import now
+from flipper.contrib.watch import SupportsWatch, WatchQueue, WatchRefusedError
 from flipper.contrib.wrapper import FeatureFlagStoreWrapper
 from flipper.exceptions import InvalidFlagDataError
 from flipper.testing.contract import eventually, innermost
@@ -121,16 +122,43 @@ class Subclass(Duck, AbstractFeatureFlagStore):
 _rows_lock = threading.Lock()  # as a server has one for all who ask it
 
 
-class Rows(DocumentFeatureFlagStore):
+class Table(dict[str, bytes]):
+    """Rows on a server that tells all who listen which of them change."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.watches: list[WatchQueue] = []
+
+    def report(self, feature_name: str) -> None:
+        """Tell them."""
+        for watch in list(self.watches):
+            watch.report(feature_name)
+
+
+class Rows(SupportsWatch, DocumentFeatureFlagStore):
     """A store of four hooks that deal in bytes, over a dict.
 
     Args:
-        rows: where the documents are, by name.
+        rows: where the documents are, by name; a `Table` tells of changes, too.
     """
 
     def __init__(self, rows: dict[str, bytes]) -> None:
         super().__init__()
         self.rows = rows
+
+    def watch(self) -> WatchQueue:
+        """Listen to the table."""
+        if not isinstance(self.rows, Table):
+            raise WatchRefusedError("these rows are a plain dict")
+        watches = self.rows.watches
+        queue = WatchQueue(lambda: watches.remove(queue))
+        watches.append(queue)
+        return queue
+
+    def report(self, feature_name: str) -> None:
+        """Tell all who listen of a change."""
+        if isinstance(self.rows, Table):
+            self.rows.report(feature_name)
 
     def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
         row = self.rows.get(feature_name)
@@ -142,11 +170,13 @@ class Rows(DocumentFeatureFlagStore):
             if expected is not ANY and found != expected:
                 return False
             self.rows[feature_name] = document
-            return True
+        self.report(feature_name)
+        return True
 
     def _remove(self, feature_name: str) -> None:
         with _rows_lock:
             self.rows.pop(feature_name, None)
+        self.report(feature_name)
 
     def _documents(self, offset: int, limit: int | None) -> Iterator[tuple[str, bytes]]:
         end = None if limit is None else offset + limit
@@ -175,10 +205,11 @@ class OldStyle:
     atomic = False
     repetitions = 20
     kind: type[Any] = Subclass
+    table: type[dict[str, bytes]] = dict
 
     def make_store(self) -> Any:
         """Make a store with rows of its own."""
-        return self.kind({})
+        return self.kind(self.table())
 
     def open_again(self, store: Any) -> Any:
         """Make another with the same rows."""
@@ -204,6 +235,7 @@ class Documents(OldStyle):
 
     atomic = True
     kind = Rows
+    table = Table
 
 
 class FakeRedis:

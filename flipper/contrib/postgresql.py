@@ -4,13 +4,8 @@
 from __future__ import annotations
 
 import logging
-import os
-import select
-import threading
-from contextlib import contextmanager, suppress
-from math import ceil
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
-from weakref import finalize
 
 from ..exceptions import InvalidArgumentError, MissingDependencyError
 from .atomic import ABSENT, ANY
@@ -20,14 +15,16 @@ from .interface import FlagDoesNotExistError as FlagDoesNotExistError
 from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem
 from .storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
 from .util.date import now
-from .util.fork import renew_after_fork
+from .watch import SupportsWatch, WatchRefusedError
 
 # It is in the way of nobody who has not got it, nor where its library libpq is missing.
 try:
-    from psycopg import Connection, Cursor, connect, errors, sql
-    from psycopg.conninfo import conninfo_to_dict
+    from psycopg import Connection, Cursor, errors, sql
+    from psycopg import connect as connect
     from psycopg.rows import tuple_row
-    from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
+
+    from .postgresql_connections import Connections
+    from .postgresql_watch import PostgreSQLWatch, make_triggers
 except ImportError:
     POSTGRES_ENABLED = False
 else:
@@ -37,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
+    from psycopg_pool import ConnectionPool
     from typing_extensions import Self
 
 logger = logging.getLogger(__name__)
@@ -71,13 +69,11 @@ _LIMIT_SQL: Final = """
         WHERE attrelid = to_regclass(%s) AND attname = %s AND NOT attisdropped
 """
 
+_NOTIFY_SQL: Final = "SELECT pg_notify(%s, '')"
+
 _LONGEST_WAIT_FOR_A_LOCK: Final = "3s"  # which others who use the table wait for, too
 _BATCHES: Final = (100, 1000)  # rows of the first statement of a list, of the others
-_LARGEST_POOL: Final = 10
-# All in seconds.
-_CONNECT_TIMEOUT: Final = 5.0  # where none is given
-_NO_TIMEOUT: Final = 30.0  # where it is forbidden
-_KEEPALIVE: Final = 20
+_LISTENER_TIMEOUT: Final = 3  # seconds
 _LARGEST_OFFSET: Final = 2**63 - 1
 
 
@@ -94,7 +90,7 @@ class PostgresNotEnabled(MissingDependencyError):  # noqa: N818  (flipper-client
         return type(self), ()
 
 
-class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
+class PostgreSQLFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
     """Keeps each flag in a row of one table. Safe for threads and forks.
 
     `list` gives flags by name, in the order of code points. It reads rows by hundreds
@@ -104,7 +100,8 @@ class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
     a write whose reply is lost raises, and may have taken effect.
 
     Connections are kept, and made anew where they were lost. Those of a connection
-    string give up connecting after its `connect_timeout`, or 5 seconds.
+    string give up connecting after its `connect_timeout`, or 5 seconds, and a statement
+    that is not answered at all after 30, if psycopg is 3.2 or newer.
 
     Args:
         conninfo: a connection string or URI of libpq, or an open
@@ -133,7 +130,7 @@ class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
         if not POSTGRES_ENABLED:
             raise PostgresNotEnabled
         super().__init__()
-        self._connections = _Connections(conninfo)
+        self._connections = Connections(conninfo)
         self._table, self._name_column = table_name, name_column
         self._names = {"table": table_name, "name": name_column, "item": item_column}
         self._statements: dict[str, str] = {}
@@ -148,9 +145,11 @@ class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
     def run_migrations(self) -> None:
         """Create the table, or let it take names longer than flipper-client's 40.
 
+        It gets triggers, too, that tell whoever listens (`watch`) of changes.
+
         Nothing is locked if there is nothing to do. Several processes may do it at
         once. A table that may not be altered, or is not free within 3 seconds, stays as
-        it is, with a warning.
+        it is: with a warning, or in silence if it only does not tell of changes.
         """
         with self._connections.lend() as connection:
             limits = self._limits(connection)
@@ -164,6 +163,21 @@ class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
                     self._run(connection, CREATE_TABLE_SQL, ())
             elif limits[0] is not None:
                 self._widen(connection)
+            make_triggers(
+                connection, self._table, self._name_column, _LONGEST_WAIT_FOR_A_LOCK
+            )
+
+    def watch(self) -> PostgreSQLWatch:
+        """Listen to what the table tells of its changes, on one more connection.
+
+        Raises:
+            WatchRefusedError: the table does not tell, the server cannot be heard, or
+                it takes no more connections.
+            psycopg.OperationalError: the server is away.
+        """
+        return PostgreSQLWatch(
+            self._connect_to_listen, self._table, self._name_column, self._notify
+        )
 
     def close(self) -> None:
         """Close the connections, but not a pool that was given. Idempotent."""
@@ -181,6 +195,23 @@ class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
     ) -> None:
         """Close the store."""
         self.close()
+
+    def _connect_to_listen(self) -> Connection[Any]:
+        try:
+            return self._connections.connect(_LISTENER_TIMEOUT)
+        except errors.ConnectionTimeout:
+            raise
+        except errors.OperationalError:
+            self._notify("flipper")  # which fails, too, if the server is away
+        try:
+            return self._connections.connect(_LISTENER_TIMEOUT)
+        except errors.OperationalError as error:
+            raise WatchRefusedError(
+                f"There is no connection left by which to listen to changes: {error}"
+            ) from error
+
+    def _notify(self, channel: str) -> None:
+        self._fetch(_NOTIFY_SQL, (channel,), prepare=False)
 
     def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
         rows = self._fetch(SELECT_ITEM_SQL, (feature_name,), prepare=None)
@@ -233,6 +264,8 @@ class PostgreSQLFeatureFlagStore(DocumentFeatureFlagStore):
             statement = self._statement(template, connection)
             try:
                 return _rows(connection, statement, parameters, prepare=prepare)
+            except errors.ConnectionTimeout:
+                raise  # it has taken long enough
             except errors.OperationalError as error:
                 if not _is_lost(connection, error):
                     raise
@@ -325,182 +358,3 @@ def _is_lost(connection: Connection[Any], error: Any) -> bool:
     if not connection.closed and (error.sqlstate or "").startswith("57P"):
         connection.close()  # the server has said that it closes it
     return connection.closed
-
-
-def _is_stale(connection: Connection[Any]) -> bool:
-    """Tell whether a connection that was kept has been closed by the server."""
-    if connection.closed:
-        return True
-    # Nothing is expected: if there is something to be read, it is a farewell.
-    if not hasattr(select, "poll"):
-        return bool(select.select([connection], [], [], 0)[0])
-    poll = select.poll()
-    poll.register(connection, select.POLLIN)
-    return bool(poll.poll(0))
-
-
-class _Connections:
-    """Lends connections that commit each statement, and keeps them. Safe for threads.
-
-    Args:
-        source: a connection string, or a pool.
-    """
-
-    def __init__(self, source: Any) -> None:
-        self._source = source
-        self._makes_pool = isinstance(source, str)
-        if self._makes_pool:
-            self._timeout = _connect_timeout(source)
-            self._settings = _settings(source, self._timeout)
-        elif not hasattr(source, "getconn"):
-            raise InvalidArgumentError(
-                f"conninfo={source!r} does not tell how to connect; use a connection "
-                f"string, or a psycopg_pool.ConnectionPool",
-                value=source,
-            )
-        self._pool: Any = None if self._makes_pool else source
-        self._lock = threading.Lock()
-        self._is_closed = False
-        self._closing: finalize[Any, Any] | None = None
-        # Whether the server has, when it was asked last.
-        self._answers = False
-        renew_after_fork(self)
-
-    def after_fork(self) -> None:
-        """Make a pool of this process, and leave the connections to the parent."""
-        self._lock = threading.Lock()
-        self._answers = False
-        if self._closing is not None:
-            self._closing.detach()
-            self._closing = None
-        if self._pool is not None:
-            _parents.append(self._pool)
-            self._pool = None
-
-    @contextmanager
-    def lend(self) -> Iterator[Connection[Any]]:
-        """Lend a connection for one statement, or for a few that belong together."""
-        pool = self._pool or self._open()
-        connection = self._take(pool)
-        if connection is None:
-            with connect(self._source, **self._settings) as connection:
-                self._answers = True
-                yield connection
-            return
-        commits = connection.autocommit
-        if not commits:  # as is usual for a pool that was given
-            connection.autocommit = True
-        try:
-            yield connection
-        finally:
-            if connection.closed:
-                self._answers = False
-            elif not commits:
-                connection.autocommit = False
-            pool.putconn(connection)
-
-    def close(self) -> None:
-        """Close the pool that was made."""
-        with self._lock:
-            self._is_closed = True
-            self._pool = None
-            closing, self._closing = self._closing, None
-        if closing is not None:
-            closing()
-
-    def _take(self, pool: Any) -> Connection[Any] | None:
-        """Take a connection that is alive from a pool; `None` to connect here."""
-        # A pool connects in the background, time and again, and does not tell why it
-        # cannot. Whether the server is there is found out by who asks, and at once.
-        while self._answers or not self._makes_pool:
-            try:
-                connection: Connection[Any] = pool.getconn()
-            except PoolTimeout:
-                self._answers = False
-                raise
-            if not _is_stale(connection):
-                return connection
-            self._answers = False
-            connection.close()
-            pool.putconn(connection)
-        return None
-
-    def _open(self) -> Any:
-        with self._lock:
-            if self._is_closed:
-                raise PoolClosed("The feature flag store is closed")
-            if self._pool is None:
-                pool = self._make_pool()
-                pool.open()
-                # At the end of the program, too: a pool that is left to the garbage
-                # collector waits for its threads in vain then.
-                self._closing = finalize(self, pool.close)
-                self._pool = pool
-            return self._pool
-
-    def _make_pool(self) -> Any:
-        if self._makes_pool:
-            return ConnectionPool(
-                self._source,
-                kwargs=self._settings,
-                min_size=1,
-                max_size=_LARGEST_POOL,
-                open=False,
-                name="flipper",
-                timeout=self._timeout,
-                # It is not to go on trying: see `_take`.
-                reconnect_timeout=0,
-                num_workers=1,
-            )
-        # The pool that was given is the parent's; this one is the same, as far as it
-        # can be known.
-        given = self._source
-        return type(given)(
-            given.conninfo,
-            kwargs=given.kwargs,
-            connection_class=given.connection_class,
-            min_size=given.min_size,
-            max_size=given.max_size,
-            open=False,
-            configure=getattr(given, "_configure", None),
-            reset=getattr(given, "_reset", None),
-            timeout=given.timeout,
-            max_waiting=given.max_waiting,
-            max_lifetime=given.max_lifetime,
-            max_idle=given.max_idle,
-            reconnect_timeout=given.reconnect_timeout,
-            num_workers=given.num_workers,
-        )
-
-
-# Never to be collected: the pools of a parent, in a child that was forked.
-_parents: list[Any] = []
-
-
-def _connect_timeout(source: str) -> float:
-    """Return how long connecting takes at most, in seconds.
-
-    Raises:
-        psycopg.ProgrammingError: it is no connection string.
-    """
-    given = conninfo_to_dict(source).get("connect_timeout")
-    seconds = float(given or os.environ.get("PGCONNECT_TIMEOUT") or _CONNECT_TIMEOUT)
-    return seconds if seconds > 0 else _NO_TIMEOUT
-
-
-def _settings(source: str, timeout: float) -> dict[str, Any]:
-    """Complete a connection string, with what it does not say itself."""
-    usual = {
-        "connect_timeout": ceil(timeout),
-        # A server that is switched off says no farewell, and a system tries to reach it
-        # for a quarter of an hour.
-        "tcp_user_timeout": int(timeout * 1000),
-        "keepalives_idle": _KEEPALIVE,
-        "keepalives_interval": _KEEPALIVE,
-        "client_encoding": "utf8",
-    }
-    given = conninfo_to_dict(source)
-    return {
-        "autocommit": True,
-        **{name: value for name, value in usual.items() if name not in given},
-    }

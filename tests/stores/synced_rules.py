@@ -1,0 +1,565 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a `SyncedFeatureFlagStore` has to do over a store whose server reports changes.
+
+Each kind of server has a module test_synced_<server>.py with a subclass::
+
+    from interop.conftest import original_python  # noqa: F401  (a fixture)
+
+    @pytest.fixture(scope="module")
+    def server() -> Iterator[XServer]:
+        with start_x() as server:
+            yield server
+
+    class TestSyncedX(SyncedRules):
+        backend = "x"  # as tests/interop/agent.py calls it
+
+        @staticmethod
+        def connect(address: Address) -> XFeatureFlagStore: ...
+
+`connect` makes an inner store with connections of its own, whose driver waits for an
+answer for more than a second; other processes import the module to call it. What else
+differs is overridden: `place`, where flags are kept, and `address_for_agent`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import pytest
+
+from flipper import Condition, FeatureFlagClient
+from flipper.contrib.synced import SyncedFeatureFlagStore
+from flipper.exceptions import StoreTimeoutError, StoreUnavailableError
+from flipper.testing.contract import eventually
+from interop.conftest import agent
+from servers import Proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+    from servers.process import Server
+
+HERE = Path(__file__).parent
+
+# A program begins with `connect` and `address`, and the names it may need.
+PRELUDE = """
+import os, signal, sys, threading, time
+from flipper import FeatureFlagClient
+from flipper.contrib.synced import SyncedFeatureFlagStore
+from flipper.testing.contract import eventually
+from synced_rules import Address, connect_by
+connect = connect_by(*sys.argv[1:3])
+address = Address(sys.argv[3], int(sys.argv[4]), sys.argv[5])
+"""
+
+
+class Address(NamedTuple):
+    """Where a store's server is, or a proxy, and where in it the flags are kept."""
+
+    host: str
+    port: int
+    place: str
+
+
+def connect_by(module: str, rules: str) -> Callable[[Address], Any]:
+    """Give the `connect` of a subclass in another module."""
+    connect: Callable[[Address], Any] = getattr(
+        importlib.import_module(module), rules
+    ).connect
+    return connect
+
+
+class Deaf:
+    """A watch that loses what it hears as long as `is_deaf`."""
+
+    is_deaf: ClassVar[bool] = False
+
+    def __init__(self, watch: Any) -> None:
+        self._watch = watch
+        self.close = watch.close
+
+    def wait(self, timeout: float) -> Collection[str] | None:
+        """Wait, and forget for what."""
+        heard: Collection[str] | None = self._watch.wait(timeout)
+        return () if self.is_deaf else heard
+
+
+class SyncedRules:
+    """The rules."""
+
+    backend: ClassVar[str]
+
+    @staticmethod
+    def connect(address: Address) -> Any:
+        """Make an inner store."""
+        raise NotImplementedError
+
+    def address_for_agent(self, address: Address) -> str:
+        """Give the address as the agent of the interop tests wants it."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def place(self) -> str:
+        """Give a place for flags that no other test has."""
+        return f"flipper-{uuid.uuid4().hex}"
+
+    @pytest.fixture
+    def proxy(self, server: Server) -> Iterator[Proxy]:
+        """Give a proxy before the server."""
+        with Proxy(server.host, server.port) as proxy:
+            yield proxy
+
+    @pytest.fixture
+    def direct(self, server: Server, place: str) -> Address:
+        """Give the address of the server."""
+        return Address(server.host, server.port, place)
+
+    @pytest.fixture
+    def through(self, proxy: Proxy, place: str) -> Address:
+        """Give the address of the proxy."""
+        return Address(proxy.host, proxy.port, place)
+
+    @pytest.fixture
+    def make_inner(self) -> Iterator[Callable[[Address], Any]]:
+        """Give a function that makes inner stores, which are closed after the test."""
+        with contextlib.ExitStack() as made:
+
+            def make_inner(address: Address) -> Any:
+                inner = self.connect(address)
+                made.callback(getattr(inner, "close", str))
+                return inner
+
+            yield make_inner
+
+    @pytest.fixture
+    def others(
+        self, make_inner: Callable[[Address], Any], direct: Address
+    ) -> FeatureFlagClient:
+        """Give what others have: a client on the server, with a flag "x" that is on."""
+        others = FeatureFlagClient(make_inner(direct))
+        others.create("x", is_enabled=True)
+        return others
+
+    @pytest.fixture
+    def inner(
+        self,
+        make_inner: Callable[[Address], Any],
+        through: Address,
+        others: FeatureFlagClient,
+    ) -> Any:
+        """Give the inner store, which reaches the server through the proxy."""
+        return make_inner(through)
+
+    @pytest.fixture
+    def store(self, inner: Any) -> Iterator[SyncedFeatureFlagStore]:
+        """Give a store that follows the inner one and has its flags."""
+        with SyncedFeatureFlagStore(inner, write_timeout=1) as store:
+            eventually(lambda: is_live(store))
+            yield store
+
+    # Changes
+
+    def test_changes_by_another_process_are_seen(
+        self, store: SyncedFeatureFlagStore, direct: Address
+    ) -> None:
+        """Each of them, by itself, long before everything is read again."""
+        code = """
+            others = FeatureFlagClient(connect(address))
+            for line in sys.stdin:
+                (others.enable if line == "True\\n" else others.disable)("x")
+        """
+        flags = FeatureFlagClient(store)
+        with self.program(code, direct) as process:
+            for number in range(200):
+                tell(process, str(number % 2 == 1))
+                eventually(lambda n=number: flags.is_enabled("x") is (n % 2 == 1))
+
+    @pytest.mark.interop
+    def test_changes_by_the_published_library_are_seen(
+        self,
+        make_inner: Callable[[Address], Any],
+        shared_place: Address,
+        original_python: Path,
+        tmp_path: Path,
+    ) -> None:
+        """Its processes need not know that anybody listens."""
+        where = self.address_for_agent(shared_place)
+        flag = {"is_enabled": True, "client_data": {}, "conditions": []}
+        with (
+            agent(original_python, self.backend, where, tmp_path) as original,
+            SyncedFeatureFlagStore(make_inner(shared_place)) as store,
+        ):
+            flags = FeatureFlagClient(store)
+            eventually(lambda: is_live(store))
+            for number in range(50):
+                name = f"flag-{number}"
+                original.write({name: {**flag, "bucketer": None}})
+                eventually(lambda name=name: flags.is_enabled(name))
+            original.rewrite("flag-1", {"new": 1})
+            eventually(lambda: flags.get_client_data("flag-1") == {"new": 1})
+            assert flags.is_enabled("flag-1") is False
+            original.destroy("flag-2")
+            eventually(lambda: not flags.exists("flag-2"))
+            assert is_live(store)
+
+    @pytest.fixture
+    def shared_place(self, server: Server) -> Address:
+        """Give the address of the place that agents use."""
+        return Address(server.host, server.port, "shared")
+
+    def test_creation_metadata_and_deletion_are_seen(
+        self, store: SyncedFeatureFlagStore, others: FeatureFlagClient
+    ) -> None:
+        """Not only the state of flags that were there from the beginning."""
+        flags = FeatureFlagClient(store)
+        others.create("eu/ö 旗", is_enabled=True)
+        eventually(lambda: flags.is_enabled("eu/ö 旗"))
+        others.add_condition("eu/ö 旗", Condition(user=1))
+        eventually(lambda: not flags.is_enabled("eu/ö 旗", user=2))
+        others.destroy("eu/ö 旗")
+        eventually(lambda: not flags.exists("eu/ö 旗"))
+        assert flags.is_enabled("x") is True
+
+    def test_a_change_costs_one_reading_of_its_flag(
+        self, inner: Any, others: FeatureFlagClient
+    ) -> None:
+        """However many flags there are."""
+        for number in range(300):
+            others.create(f"flag-{number}")
+        asked: list[str] = []
+        get, list_all = inner.get, inner.list
+        inner.get = lambda name: asked.append(name) or get(name)
+        inner.list = lambda: asked.append("all") or list_all()
+        with SyncedFeatureFlagStore(inner, poll_interval=3600) as store:
+            eventually(lambda: len(list(store.list())) == 301 and is_live(store))
+            # Behind all that was made before: the signal of a flag may come late.
+            settle(asked)
+            asked.clear()
+            others.disable("x")
+            eventually(lambda: not FeatureFlagClient(store).is_enabled("x"))
+            settle(asked)
+            assert asked == ["x"]
+
+    def test_a_lost_message_heals(self, inner: Any, others: FeatureFlagClient) -> None:
+        """By reading everything now and then."""
+        hear = inner.watch
+
+        class Losing(Deaf):
+            pass
+
+        inner.watch = lambda: Losing(hear())
+        with SyncedFeatureFlagStore(inner, poll_interval=5) as store:
+            flags = FeatureFlagClient(store)
+            eventually(lambda: is_live(store))
+            Losing.is_deaf = True
+            others.disable("x")
+            assert flags.is_enabled("x") is True
+            eventually(lambda: not flags.is_enabled("x"))
+
+    def test_threads_ask_while_the_flag_changes(
+        self, store: SyncedFeatureFlagStore, others: FeatureFlagClient
+    ) -> None:
+        """Each answer is one that the flag has given at some time."""
+        flags = FeatureFlagClient(store)
+        others.set_conditions("x", [Condition(user="yes")])
+        eventually(lambda: not flags.is_enabled("x", user="no"))
+        wrong: list[object] = []
+        is_over = threading.Event()
+
+        def ask() -> None:
+            try:
+                while not is_over.is_set():
+                    answers = [flags.is_enabled("x", user=u) for u in ("yes", "no")]
+                    if answers != [True, False]:
+                        wrong.append(answers)
+                    time.sleep(0.001)
+            except Exception as error:  # noqa: BLE001  (compared below)
+                wrong.append(error)
+
+        threads = [threading.Thread(target=ask) for _ in range(100)]
+        for thread in threads:
+            thread.start()
+        for number in range(60):
+            others.set_conditions("x", [Condition(user="yes")] * (number % 5 + 1))
+            others.set_client_data("x", {"number": number})
+        eventually(lambda: flags.get_client_data("x").get("number") == 59)
+        is_over.set()
+        for thread in threads:
+            thread.join()
+        assert not wrong
+
+    # Outages
+
+    def test_a_cut_link_changes_no_answer(
+        self, store: SyncedFeatureFlagStore, others: FeatureFlagClient, proxy: Proxy
+    ) -> None:
+        """The last known flags are answered until the link is there again."""
+        flags = FeatureFlagClient(store)
+        proxy.cut()
+        others.disable("x")
+        assert all(flags.is_enabled("x") for _ in range(5000))
+        assert not any(flags.is_enabled("missing") for _ in range(10))
+        eventually(lambda: store.status().state == "stale")
+        assert flags.is_enabled("x") is True
+        proxy.restore()
+        eventually(lambda: not flags.is_enabled("x"))
+        eventually(lambda: is_live(store))
+        others.enable("x")
+        eventually(lambda: flags.is_enabled("x"))
+
+    def test_a_server_that_answers_no_more_changes_no_answer(
+        self, store: SyncedFeatureFlagStore, others: FeatureFlagClient, proxy: Proxy
+    ) -> None:
+        """It is noticed by its silence; writes end with an error."""
+        flags = FeatureFlagClient(store)
+        proxy.blackhole()
+        others.disable("x")
+        assert all(flags.is_enabled("x") for _ in range(5000))
+        with pytest.raises(StoreTimeoutError):
+            store.create("y")
+        eventually(lambda: store.status().state == "stale")
+        assert flags.is_enabled("x") is True
+        proxy.restore()
+        eventually(lambda: not flags.is_enabled("x"))
+        eventually(lambda: is_live(store))
+
+    def test_a_slow_server_changes_no_answer(
+        self, store: SyncedFeatureFlagStore, others: FeatureFlagClient, proxy: Proxy
+    ) -> None:
+        """It is followed as it answers; a write that takes too long raises."""
+        flags = FeatureFlagClient(store)
+        proxy.delay(1.5)
+        with pytest.raises(StoreTimeoutError):
+            store.create("y")
+        others.disable("x")
+        eventually(lambda: not flags.is_enabled("x"))
+        assert all(not flags.is_enabled("x") for _ in range(5000))
+
+    @pytest.mark.parametrize("end", ["stop", "kill"])
+    def test_a_server_that_comes_back_is_followed_again(
+        self,
+        store: SyncedFeatureFlagStore,
+        others: FeatureFlagClient,
+        server: Server,
+        end: str,
+    ) -> None:
+        """With all that has changed before and after."""
+        flags = FeatureFlagClient(store)
+        getattr(server, end)()
+        try:
+            eventually(lambda: store.status().state == "stale")
+            assert flags.is_enabled("x") is True
+        finally:
+            server.start()
+        eventually(lambda: written(lambda: others.disable("x")))
+        eventually(lambda: not flags.is_enabled("x"))
+        eventually(lambda: is_live(store))
+
+    def test_a_server_that_was_never_there_has_no_flags_to_tell(
+        self,
+        make_inner: Callable[[Address], Any],
+        others: FeatureFlagClient,
+        through: Address,
+        proxy: Proxy,
+    ) -> None:
+        """Nothing known is not the same as no flags."""
+        proxy.cut()
+        inner = make_inner(through)
+        with pytest.raises(StoreUnavailableError):
+            SyncedFeatureFlagStore(inner, start_timeout=1)
+        with SyncedFeatureFlagStore(
+            inner, start_timeout=0.1, on_start_failure="empty"
+        ) as store:
+            assert store.status().state != "live"
+            assert FeatureFlagClient(store).is_enabled("x", default=True) is True
+            proxy.restore()
+            eventually(lambda: store.get("x"))
+            eventually(lambda: is_live(store))
+
+    # Processes
+
+    def test_forked_children_see_changes(
+        self, others: FeatureFlagClient, direct: Address
+    ) -> None:
+        """Web servers load the application, then fork; the parent goes on, too."""
+        code = """
+            store = SyncedFeatureFlagStore(connect(address))
+            flags = FeatureFlagClient(store)
+            assert flags.is_enabled("x")
+            children = []
+            for _ in range(8):
+                child = os.fork()
+                if not child:
+                    signal.alarm(60)
+                    assert flags.is_enabled("x")
+                    os.write(1, b"r")
+                    eventually(lambda: not flags.is_enabled("x"))
+                    os._exit(0)
+                children.append(child)
+            eventually(lambda: not flags.is_enabled("x"))
+            for child in children:
+                assert os.waitpid(child, 0)[1] == 0
+            os.write(1, b"!")
+        """
+        with self.program(code, direct) as process:
+            assert process.stdout is not None
+            assert process.stdout.read(8) == "r" * 8
+            others.disable("x")
+            assert process.stdout.read() == "!"
+            assert process.wait(60) == 0
+
+    def test_processes_can_fork_while_the_store_is_used(
+        self, others: FeatureFlagClient, direct: Address
+    ) -> None:
+        """Whatever a thread of the parent does meanwhile: no child hangs."""
+        code = """
+            store = SyncedFeatureFlagStore(connect(address))
+            flags = FeatureFlagClient(store)
+
+            def use():
+                while True:
+                    flags.is_enabled("x")
+                    flags.set_client_data("x", {"time": time.time()})
+
+            for _ in range(2):
+                threading.Thread(target=use, daemon=True).start()
+            for number in range(50):
+                child = os.fork()
+                if not child:
+                    signal.alarm(60)
+                    assert flags.is_enabled("x")
+                    if number % 10 == 0:
+                        flags.create(f"by-{number}")
+                        assert flags.exists(f"by-{number}")
+                    os._exit(0)
+                assert os.waitpid(child, 0)[1] == 0
+            os.write(1, b"!")
+            os._exit(0)
+        """
+        with self.program(code, direct) as process:
+            assert process.stdout is not None
+            assert process.stdout.read() == "!"
+        eventually(lambda: all(others.exists(f"by-{n}") for n in range(0, 50, 10)))
+
+    @pytest.mark.parametrize("outage", ["cut", "blackhole"])
+    def test_a_program_ends_though_the_server_is_gone(
+        self, others: FeatureFlagClient, through: Address, proxy: Proxy, outage: str
+    ) -> None:
+        """Without a call of `close`."""
+        code = """
+            store = SyncedFeatureFlagStore(connect(address))
+            print(FeatureFlagClient(store).is_enabled("x"), flush=True)
+            sys.stdin.read()
+        """
+        with self.program(code, through) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "True\n"
+            getattr(proxy, outage)()
+            assert process.stdin is not None
+            process.stdin.close()
+            assert process.wait(15) == 0
+
+    # Cost
+
+    def test_an_idle_store_asks_once_a_second_at_most(
+        self, store: SyncedFeatureFlagStore, proxy: Proxy
+    ) -> None:
+        """And has to ask: a link can be dead without a sign."""
+        time.sleep(1)
+        before, began = proxy.requests, time.monotonic()
+        time.sleep(6)
+        asked = proxy.requests - before
+        assert 1 <= asked <= time.monotonic() - began
+
+    def test_dropped_stores_leave_nothing_behind(
+        self, others: FeatureFlagClient, through: Address, proxy: Proxy
+    ) -> None:
+        """Neither threads nor connections, and nobody has to close them."""
+        before = set(threading.enumerate())
+
+        def make_and_drop() -> None:
+            store = SyncedFeatureFlagStore(self.connect(through))
+            assert FeatureFlagClient(store).is_enabled("x")
+
+        def is_gone() -> bool:
+            gc.collect()
+            mine = set(threading.enumerate()) - before
+            left = [one for one in mine if not one.name.startswith("proxy-")]
+            return not left and not proxy._open
+
+        # Not all at once: a Consul agent takes 200 connections of an address, and those
+        # of a store that is not held any more end with the request that waits.
+        for _ in range(4):
+            for _ in range(50):
+                make_and_drop()
+            eventually(is_gone)
+
+    # Programs
+
+    @contextlib.contextmanager
+    def program(self, code: str, address: Address) -> Iterator[subprocess.Popen[str]]:
+        """Run a program; it must not complain."""
+        rules = type(self)
+        arguments = [rules.__module__, rules.__qualname__, *map(str, address)]
+        text = PRELUDE + textwrap.dedent(code)
+        with subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", text, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=unmeasured(),
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+            assert process.stderr is not None
+            complaints = process.stderr.read()
+            assert "Traceback" not in complaints, complaints
+
+
+def is_live(store: SyncedFeatureFlagStore) -> bool:
+    """Tell whether changes are pushed to a store."""
+    return store.status().state == "live"
+
+
+def tell(process: subprocess.Popen[str], line: str) -> None:
+    """Give a program a line to read."""
+    assert process.stdin is not None
+    process.stdin.write(f"{line}\n")
+    process.stdin.flush()
+
+
+def settle(asked: list[str]) -> None:
+    """Wait until nothing has been asked for a while."""
+    known = -1
+    while known != len(asked):
+        known = len(asked)
+        time.sleep(0.7)  # longer than the follower waits at a time
+
+
+def written(write: Callable[[], object]) -> bool:
+    """Try to write; a server that has just started may refuse."""
+    try:
+        write()
+    except Exception:  # noqa: BLE001  (of whatever driver)
+        return False
+    return True
+
+
+def unmeasured() -> dict[str, str]:
+    """Give an environment for programs, without coverage: it does not stand forks."""
+    kept = {name: each for name, each in os.environ.items() if "COV" not in name}
+    return {**kept, "PYTHONPATH": os.pathsep.join(sys.path)}

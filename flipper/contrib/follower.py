@@ -208,19 +208,19 @@ class Follower:
         while not closed.is_set() and (left := due - monotonic()) > 0:
             self._save()
             changed = self._wait(min(_SLICE, left), closed)
+            heard = monotonic()
             if changed is None:
                 self._load()
-            else:
-                self._read({*changed, *self.copy.doubtful()})
+                continue
+            self._read({*changed, *self.copy.doubtful()})
+            if self._watch is not None:
+                self.level_at = heard
 
     def _wait(self, timeout: float, closed: threading.Event) -> Collection[str] | None:
         if self._watch is None:
             closed.wait(timeout)
             return ()
-        changed = self._watch.wait(timeout)
-        if not changed and changed is not None:
-            self.level_at = monotonic()
-        return changed
+        return self._watch.wait(timeout)
 
     def _load(self) -> None:
         """Read all flags."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from .storage import FeatureFlagStoreItem
+from .util.patching import Patchable, look_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +45,43 @@ class SupportsLastKnown:
 
     def learn_state(self, feature_name: str, is_enabled: bool) -> None:
         """Hear which state was written; nothing to do for a store either."""
+
+
+class ReadsTable(SupportsLastKnown, metaclass=Patchable):
+    """A store whose `get` looks the name up in a table, by its `get`, and no more.
+
+    A client then does that itself, as long as nobody has replaced the store's `get` or
+    the table. A subclass with a `get` of its own is asked like any store.
+    """
+
+    _table: ClassVar[str]
+    """The attribute that has the table; the class that says so brings the `get`."""
+    _own_get: ClassVar[Any]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Remember the `get` that does no more."""
+        super().__init_subclass__(**kwargs)
+        if "_table" in vars(cls):
+            cls._own_get = vars(cls)["get"]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute of the store, such as the replacement of a method."""
+        is_replaced = name == "get" or (name == self._table and name in vars(self))
+        super().__setattr__(name, value)
+        if is_replaced:
+            look_again()
+
+    def __delattr__(self, name: str) -> None:
+        """Delete an attribute of the store."""
+        super().__delattr__(name)
+        if name == "get":
+            look_again()
+
+    def fastest_reader(self) -> Any:
+        """Return the table, as long as nothing takes the place of `get`."""
+        kind: Any = type(self)
+        is_replaced = kind.get is not kind._own_get or "get" in vars(self)  # noqa: SLF001  (its own)
+        return self if is_replaced else getattr(self, self._table)
 
 
 class LastKnownFlags(SupportsLastKnown):

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 from .atomic import ABSENT, ANY, AtomicFeatureFlagStore
 from .interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
 from .interface import FlagDoesNotExistError as FlagDoesNotExistError
-from .last_known import SupportsLastKnown
+from .last_known import ReadsTable
 from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem  # noqa: TC001
 from .storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
 from .util.date import now
 from .util.fork import at_fork
-from .util.patching import Patchable, look_again
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,37 +28,18 @@ at_fork(
 )
 
 
-class MemoryFeatureFlagStore(
-    SupportsLastKnown, AtomicFeatureFlagStore, metaclass=Patchable
-):
+class MemoryFeatureFlagStore(ReadsTable, AtomicFeatureFlagStore):
     """Keeps flags in a dict: for tests, development, and as part of other stores.
 
     Nothing is serialised, so client data may hold any object. Safe for threads; reading
     takes no lock.
     """
 
+    _table = "_items"
     _tries_before_turns = True
 
     def __init__(self) -> None:
         self._items: dict[str, FeatureFlagStoreItem] = {}
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute of the store, such as the replacement of a method."""
-        is_replaced = name == "get" or (name == "_items" and name in vars(self))
-        super().__setattr__(name, value)
-        if is_replaced:
-            look_again()
-
-    def __delattr__(self, name: str) -> None:
-        """Delete an attribute of the store."""
-        super().__delattr__(name)
-        if name == "get":
-            look_again()
-
-    def fastest_reader(self) -> Any:
-        """Return the dict itself, as long as nothing takes the place of `get`."""
-        is_replaced = type(self).get is not _GET or "get" in vars(self)
-        return self if is_replaced else self._items
 
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag, or `None` if there is none."""
@@ -96,6 +76,3 @@ class MemoryFeatureFlagStore(
 
     def _now(self) -> int:
         return now()
-
-
-_GET = MemoryFeatureFlagStore.get

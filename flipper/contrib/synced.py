@@ -17,6 +17,7 @@ from ..exceptions import (
 )
 from .deadline import within
 from .follower import Follower
+from .last_known import ReadsTable
 from .snapshot import Snapshot
 from .storage import FeatureFlagStoreItem
 from .util.fork import renew_after_fork
@@ -46,7 +47,7 @@ def _itself(item: T) -> T:
     return item
 
 
-class SyncedFeatureFlagStore(FeatureFlagStoreWrapper):
+class SyncedFeatureFlagStore(ReadsTable, FeatureFlagStoreWrapper):
     """Answers from a complete copy of the flags, without I/O.
 
     A daemon thread follows the inner store: by the change signal of a store that has
@@ -77,6 +78,8 @@ class SyncedFeatureFlagStore(FeatureFlagStoreWrapper):
         StoreUnavailableError: the flags could not be loaded.
         InvalidArgumentError: an argument makes no sense.
     """
+
+    _table = "_flags"
 
     def __init__(  # noqa: PLR0913  (each a choice of its own, and all have defaults)
         self,

@@ -66,6 +66,16 @@ FLOORS = {
     "flipper.__main__": EDGE,
 }
 # They show everything and hold nothing: tables of names, resolved when asked for.
+# A driver that takes more than one module: its parts are no drivers themselves.
+PARTS = {
+    f"flipper.contrib.{driver}_{part}": f"flipper.contrib.{driver}"
+    for driver, parts in {
+        "consul": ("connections", "copy", "watch"),
+        "postgresql": ("connections", "watch"),
+        "redis": ("watch",),
+    }.items()
+    for part in parts
+}
 FACADES = {"flipper", "flipper.contrib"}
 
 THIRD_PARTY_BELOW_DRIVERS = {("flipper.events", "pyee"), ("flipper.contrib.lru", "lru")}
@@ -128,7 +138,7 @@ def _absolute(target: str, package: str) -> str:
 
 def room(module: str) -> str | None:
     """Give the entry of the table that a module belongs to."""
-    parts = module.split(".")
+    parts = PARTS.get(module, module).split(".")
     prefixes = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
     return next((prefix for prefix in prefixes if prefix in FLOORS), None)
 

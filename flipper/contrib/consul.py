@@ -7,26 +7,21 @@ changed on the server: reading takes no request, and goes on while the agent is 
 
 from __future__ import annotations
 
-import copy
 import logging
-import threading
-from collections.abc import MutableMapping
-from math import inf
-from random import uniform
 from secrets import randbits
-from time import monotonic
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import finalize
 
 from ..exceptions import InvalidArgumentError
 from .atomic import ABSENT, ANY
+from .consul_copy import UNKNOWN, ConsulCopy, Row
 from .document import DocumentFeatureFlagStore
 from .interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
 from .interface import FlagDoesNotExistError as FlagDoesNotExistError
 from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem  # noqa: TC001
 from .storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
 from .util.date import now
-from .util.fork import renew_after_fork
+from .watch import SupportsWatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,19 +29,12 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from .consul_watch import ConsulWatch
+
 logger = logging.getLogger(__name__)
 
-# All in seconds.
-_FIRST_PAUSE: Final = 0.1  # between two requests, doubled each time
-_LONGEST_PAUSE_AFTER_ERROR: Final = 2.0
-_LONGEST_PAUSE_WITHOUT_NEWS: Final = 10.0
-_PATIENCE: Final = 5.0  # with the first answer, before going on without it
-_SLACK: Final = 10.0  # for an answer on its way, until it is taken to be lost
-# A request whose answer is lost may wait for ever, since python-consul has no timeouts.
-_MOST_THREADS: Final = 3
 
-
-class ConsulFeatureFlagStore(DocumentFeatureFlagStore):
+class ConsulFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
     """Keeps each flag under the key `<base_key>/<feature_name>`. Safe for threads.
 
     `get` and `list` answer from the copy, which holds this store's own writes at once
@@ -71,7 +59,7 @@ class ConsulFeatureFlagStore(DocumentFeatureFlagStore):
         self.base_key = base_key
         self._consul = consul
         self._prefix = base_key.rstrip("/") + "/"
-        self._copy = _Copy(consul, self._prefix, self.wait)
+        self._copy = ConsulCopy(consul, self._prefix, self.wait)
         finalize(self, self._copy.close)
         self._copy.be_followed()
 
@@ -79,6 +67,15 @@ class ConsulFeatureFlagStore(DocumentFeatureFlagStore):
         """Return the flag as the copy has it, or `None`."""
         row = self._copy.rows.get(feature_name)
         return None if row is None else self._decode(feature_name, row.document)
+
+    def watch(self) -> ConsulWatch:
+        """Begin to report what changes in the copy.
+
+        Raises:
+            WatchRefusedError: the store is closed.
+            StoreUnavailableError: Consul is away, or has not answered yet.
+        """
+        return self._copy.watch()
 
     def close(self) -> None:
         """Stop following; `get` and `list` answer as of now from then on.
@@ -159,230 +156,15 @@ class ConsulFeatureFlagStore(DocumentFeatureFlagStore):
             if not is_done:
                 raise
             logger.debug("A write could not be read again", exc_info=True)
-            row = None if document is None else _Row(document, _UNKNOWN)
+            row = None if document is None else Row(document, UNKNOWN)
             self._copy.learn(feature_name, row, self._copy.index + 1)
             return None
         if found and found["Value"]:
-            row = _Row.of(found)
+            row = Row.of(found)
             self._copy.learn(feature_name, row, row.revision)
         else:
             self._copy.learn(feature_name, None, int(index))
         return found
-
-
-class _Row(NamedTuple):
-    """A document, and what tells this version of it from others."""
-
-    document: bytes
-    revision: int
-
-    @classmethod
-    def of(cls, found: Any) -> _Row:
-        """Make it of what a client gives."""
-        value = found["Value"]
-        document = value.encode() if isinstance(value, str) else bytes(value)
-        return cls(document, int(found["ModifyIndex"]))
-
-
-# Larger than any, so that a write in vain finds out the true one.
-_UNKNOWN: Final = 2**62
-
-
-class _Fact(NamedTuple):
-    """What is known of one flag from a request of its own.
-
-    Attributes:
-        row: its document, or `None` for no flag.
-        since: the index at which it was so.
-        asked: how many requests for all flags had been sent when this became known.
-    """
-
-    row: _Row | None
-    since: int
-    asked: int
-
-
-class _Copy:
-    """A copy of all documents, and the thread that follows the server. Thread-safe.
-
-    It knows nothing of the store, so that a store nobody holds is free to go.
-
-    Attributes:
-        rows: the documents by feature name; to be read only.
-        index: the index of the last change that is in it.
-    """
-
-    def __init__(self, consul: Any, prefix: str, wait: int) -> None:
-        self._consul = consul
-        self._prefix = prefix
-        self._wait = wait
-        self.rows: dict[str, _Row] = {}
-        self.index = 0
-        self._closed = threading.Event()
-        self._due = -inf  # when the thread is taken to hang
-        self._begin()
-        renew_after_fork(self)
-
-    def _begin(self) -> None:
-        # Reentrant: the garbage collector may close a copy whose thread holds it.
-        self._lock = threading.RLock()
-        self._threads: list[threading.Thread] = []
-        self._current: threading.Event | None = None  # of the thread that counts
-        self._asked = 0
-        self._facts: dict[str, _Fact] = {}
-
-    def after_fork(self) -> None:
-        """Be followed by a thread of this process, over connections of its own."""
-        self._begin()
-        if not self._closed.is_set():
-            self._closed = threading.Event()
-            self._due = -inf
-        _renew_connections(self._consul)
-
-    def be_followed(self) -> None:
-        """Start a thread if there is none, or if the one there is seems to hang.
-
-        The first one is waited for until it has its first answer, or an error.
-        """
-        if monotonic() > self._due:
-            self._start()
-
-    def close(self) -> None:
-        """Follow no more."""
-        with self._lock:
-            self._closed.set()
-            self._current = None
-            self._due = inf
-
-    def learn(self, feature_name: str, row: _Row | None, since: int) -> None:
-        """Take in what is known of one flag, unless something newer is known."""
-        with self._lock:
-            known = self._facts.get(feature_name)
-            if since <= self.index or (known is not None and since < known.since):
-                return
-            self._facts[feature_name] = _Fact(row, since, self._asked)
-            _put(self.rows, feature_name, row)
-
-    def _start(self) -> None:
-        with self._lock:
-            if monotonic() <= self._due:
-                return  # another caller has done it
-            self._due = self._deadline()
-            self._threads = [one for one in self._threads if one.is_alive()]
-            if len(self._threads) >= _MOST_THREADS:
-                return
-            is_first = self._current is None
-            answered = self._current = threading.Event()
-            thread = threading.Thread(
-                target=self._follow,
-                args=(answered,),
-                name="flipper-consul",
-                daemon=True,
-            )
-            try:
-                thread.start()
-            except RuntimeError:  # no more threads at the very end of a program
-                return
-            self._threads.append(thread)
-        if is_first and not answered.wait(_PATIENCE):
-            logger.warning("Consul has not answered yet; its flags are missing so far")
-
-    def _deadline(self) -> float:
-        # Consul adds up to a sixteenth by itself.
-        return monotonic() + self._wait * 17 / 16 + _SLACK
-
-    def _follow(self, answered: threading.Event) -> None:
-        """Ask for what has changed, again and again; runs in a thread."""
-        index = failures = unchanged = 0
-        while True:
-            with self._lock:
-                if self._current is not answered:
-                    return
-                self._due = self._deadline()
-                self._asked += 1
-            began = monotonic()
-            try:
-                found, rows = self._ask(index)
-            except Exception as error:  # noqa: BLE001  (logged, tried again)
-                failures += 1
-                self._log_failure(error, failures, answered)
-                index = 0
-                pause = uniform(0.5, 1) * _growing(failures, _LONGEST_PAUSE_AFTER_ERROR)  # noqa: S311
-            else:
-                if not self._take(found, rows, answered):
-                    return
-                if failures:
-                    logger.info("Consul answers again")
-                failures = 0
-                took = monotonic() - began
-                # No news, and not waited for any: a server, or a double, that cannot.
-                unchanged = unchanged + 1 if found == index and took < 1 else 0
-                pause = _growing(unchanged, _LONGEST_PAUSE_WITHOUT_NEWS) - took
-                # An index that goes backwards belongs to another history: begin anew.
-                index = found if found >= index else 0
-            answered.set()
-            if pause > 0:
-                self._closed.wait(pause)
-
-    def _take(
-        self, index: int, rows: dict[str, _Row], answered: threading.Event
-    ) -> bool:
-        """Replace the copy, unless another thread does that by now; tell if so."""
-        with self._lock:
-            if self._current is not answered:
-                return False
-            # Race: the answer may be older than what has become known since it was
-            # asked for. A request sent later has it, whatever its index.
-            self._facts = {
-                feature_name: fact
-                for feature_name, fact in self._facts.items()
-                if fact.asked == self._asked and fact.since > index
-            }
-            for feature_name, fact in self._facts.items():
-                _put(rows, feature_name, fact.row)
-            self.rows = rows
-            self.index = index
-            return True
-
-    def _ask(self, index: int) -> tuple[int, dict[str, _Row]]:
-        """Wait for what comes after an index; without one be answered at once."""
-        found, answer = self._consul.kv.get(
-            self._prefix,
-            index=str(index) if index > 0 else None,
-            recurse=True,
-            wait=f"{self._wait}s",
-        )
-        rows = {}
-        for row in answer or ():
-            key = row["Key"]
-            # Without a value it is a folder, and the base key itself is one.
-            if row["Value"] and key.startswith(self._prefix) and key != self._prefix:
-                rows[key[len(self._prefix) :]] = _Row.of(row)
-        return int(found), rows
-
-    def _log_failure(
-        self, error: Exception, failures: int, answered: threading.Event
-    ) -> None:
-        if self._current is not answered:
-            return
-        logger.log(
-            logging.WARNING if failures == 1 else logging.DEBUG,
-            "Consul cannot be asked (%s: %s); flags stay as last known until it can",
-            type(error).__name__,
-            error,
-        )
-
-
-def _put(rows: dict[str, _Row], feature_name: str, row: _Row | None) -> None:
-    if row is None:
-        rows.pop(feature_name, None)
-    else:
-        rows[feature_name] = row
-
-
-def _growing(times: int, longest: float) -> float:
-    """Return a pause in seconds that doubles from the second time on."""
-    return min(longest, _FIRST_PAUSE * 2.0 ** max(0, min(times - 1, 10)))
 
 
 def _fault(feature_name: str) -> str | None:
@@ -395,24 +177,3 @@ def _fault(feature_name: str) -> str | None:
     if not feature_name.isprintable():
         return "contains characters that cannot be printed"
     return None
-
-
-# Sockets of the parent: to close them, or to let them go, is up to the parent.
-_parents: list[Any] = []
-
-
-def _renew_connections(consul: Any) -> None:
-    """Let a client that keeps connections, as it does by a session, make new ones.
-
-    A request on a connection that the parent uses too would get the parent's answers.
-    """
-    adapters: Any = consul
-    for name in ("http", "session", "adapters"):
-        adapters = getattr(adapters, name, None)
-    if not isinstance(adapters, MutableMapping):
-        return
-    for address, adapter in list(adapters.items()):
-        made = copy.copy(adapter)  # with all of its settings and a pool of its own
-        made.__dict__ = {**vars(adapter), **vars(made)}
-        _parents.append(adapter)
-        adapters[address] = made

@@ -21,7 +21,7 @@ import requests
 from hostile import hostile_documents
 
 from flipper import Condition, FeatureFlagClient, FlagDoesNotExistError
-from flipper.contrib import consul as module
+from flipper.contrib import consul_copy as module
 from flipper.contrib.consul import ConsulFeatureFlagStore
 from flipper.exceptions import InvalidArgumentError
 from flipper.testing.contract import eventually
@@ -455,7 +455,7 @@ def test_a_write_that_cannot_be_read_again_is_seen_all_the_same(
         flags.create("x", client_data={"a": 1})
         assert flags.get_client_data("x") == {"a": 1}
         # What is to be changed has to be known, though: from the thread, here.
-        eventually(lambda: store._copy.rows["x"].revision != module._UNKNOWN)
+        eventually(lambda: store._copy.rows["x"].revision != module.UNKNOWN)
         flags.enable("x")
         assert flags.is_enabled("x") is True
         assert flags.get_client_data("x") == {"a": 1}

@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A copy of all flags of a Consul store, and the thread that keeps it level."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from math import inf
+from random import uniform
+from time import monotonic, thread_time
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from weakref import WeakSet
+
+from ..exceptions import StoreUnavailableError
+from .consul_connections import renew_connections
+from .consul_watch import ConsulWatch
+from .util.fork import renew_after_fork
+from .watch import WatchRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, MutableSet
+
+logger = logging.getLogger(__name__)
+
+# All in seconds.
+_FIRST_PAUSE: Final = 0.1  # between two requests, doubled each time
+_LONGEST_PAUSE_AFTER_ERROR: Final = 2.0
+_LONGEST_PAUSE_WITHOUT_NEWS: Final = 10.0
+_PATIENCE: Final = 5.0  # with the first answer, before going on without it
+_SLACK: Final = 10.0  # for an answer on its way, until it is taken to be lost
+# For so many times the processor time of an answer the thread rests after it.
+_IDLE_SHARE: Final = 4
+# A request whose answer is lost may wait for ever, since python-consul has no timeouts.
+_MOST_THREADS: Final = 3
+
+
+class Row(NamedTuple):
+    """A document, and what tells this version of it from others."""
+
+    document: bytes
+    revision: int
+
+    @classmethod
+    def of(cls, found: Any) -> Row:
+        """Make it of what a client gives."""
+        value = found["Value"]
+        document = value.encode() if isinstance(value, str) else bytes(value)
+        return cls(document, int(found["ModifyIndex"]))
+
+
+# Larger than any, so that a write in vain finds out the true one.
+UNKNOWN: Final = 2**62
+
+
+class Fact(NamedTuple):
+    """What is known of one flag from a request of its own.
+
+    Attributes:
+        row: its document, or `None` for no flag.
+        since: the index at which it was so.
+        asked: how many requests for all flags had been sent when this became known.
+    """
+
+    row: Row | None
+    since: int
+    asked: int
+
+
+class ConsulCopy:
+    """A copy of all documents, and the thread that follows the server. Thread-safe.
+
+    It knows nothing of the store, so that a store nobody holds is free to go.
+
+    Attributes:
+        rows: the documents by feature name; to be read only.
+        index: the index of the last change that is in it.
+    """
+
+    def __init__(self, consul: Any, prefix: str, wait: int) -> None:
+        self._consul = consul
+        self._prefix = prefix
+        self._wait = wait
+        self.rows: dict[str, Row] = {}
+        self.index = 0
+        self._closed = threading.Event()
+        self._due = -inf  # when the thread is taken to hang
+        self._begin()
+        renew_after_fork(self)
+
+    def _begin(self) -> None:
+        # Reentrant: the garbage collector may close a copy whose thread holds it.
+        self._lock = threading.RLock()
+        self._threads: list[threading.Thread] = []
+        self._current: threading.Event | None = None  # of the thread that counts
+        self._asked = 0
+        self._facts: dict[str, Fact] = {}
+        self._error: str | None = "it has not answered yet"
+        # What nobody waits on any more is free to go, closed or not.
+        self._watches: MutableSet[ConsulWatch] = WeakSet()
+
+    def after_fork(self) -> None:
+        """Be followed by a thread of this process, over connections of its own."""
+        self._begin()
+        if not self._closed.is_set():
+            self._closed = threading.Event()
+            self._due = -inf
+        renew_connections(self._consul)
+
+    def be_followed(self) -> None:
+        """Start a thread if there is none, or if the one there is seems to hang.
+
+        The first one is waited for until it has its first answer, or an error.
+        """
+        if monotonic() > self._due:
+            self._start()
+
+    def watch(self) -> ConsulWatch:
+        """Begin to report changes.
+
+        Raises:
+            WatchRefusedError: the copy is closed.
+            StoreUnavailableError: Consul is away, or has not answered yet. The copy is
+                not all there is, then.
+        """
+        self.be_followed()
+        with self._lock:
+            if self._closed.is_set():
+                raise WatchRefusedError("This Consul store is closed; make another one")
+            if self._error is not None:
+                raise _away(self._error)
+            watch = ConsulWatch(self._ask_for_little, self._distrust)
+            self._watches.add(watch)
+            return watch
+
+    def close(self) -> None:
+        """Follow no more."""
+        with self._lock:
+            self._closed.set()
+            self._current = None
+            self._due = inf
+            self._fail("the store is closed")
+
+    def learn(self, feature_name: str, row: Row | None, since: int) -> None:
+        """Take in what is known of one flag, unless something newer is known."""
+        with self._lock:
+            known = self._facts.get(feature_name)
+            if since <= self.index or (known is not None and since < known.since):
+                return
+            self._facts[feature_name] = Fact(row, since, self._asked)
+            _put(self.rows, feature_name, row)
+            for watch in self._watches:
+                watch.report(feature_name)
+
+    def _start(self) -> None:
+        with self._lock:
+            if monotonic() <= self._due:
+                return  # another caller has done it
+            self._due = self._deadline()
+            self._threads = [one for one in self._threads if one.is_alive()]
+            if len(self._threads) >= _MOST_THREADS:
+                return
+            is_first = self._current is None
+            answered = self._current = threading.Event()
+            thread = threading.Thread(
+                target=self._follow,
+                args=(answered,),
+                name="flipper-consul",
+                daemon=True,
+            )
+            try:
+                thread.start()
+            except RuntimeError:  # no more threads at the very end of a program
+                return
+            self._threads.append(thread)
+        if is_first and not answered.wait(_PATIENCE):
+            logger.warning("Consul has not answered yet; its flags are missing so far")
+
+    def _deadline(self) -> float:
+        # Consul adds up to a sixteenth by itself.
+        return monotonic() + self._wait * 17 / 16 + _SLACK
+
+    def _follow(self, answered: threading.Event) -> None:
+        """Ask for what has changed, again and again; runs in a thread."""
+        index = failures = unchanged = 0
+        while True:
+            with self._lock:
+                if self._current is not answered:
+                    return
+                self._due = self._deadline()
+                self._asked += 1
+            began, spent_before = monotonic(), thread_time()
+            try:
+                found, rows = self._ask(index)
+            except Exception as error:  # noqa: BLE001  (logged, tried again)
+                failures += 1
+                self._take_failure(error, failures, answered)
+                index = 0
+                pause = uniform(0.5, 1) * _growing(failures, _LONGEST_PAUSE_AFTER_ERROR)  # noqa: S311
+            else:
+                changed = self._take(found, rows, answered)
+                if changed is None:
+                    return
+                if failures:
+                    logger.info("Consul answers again")
+                failures = 0
+                took = monotonic() - began
+                # No news, and not waited for any: a server, or a double, that cannot.
+                unchanged = unchanged + 1 if found == index and took < 1 else 0
+                pause = _growing(unchanged, _LONGEST_PAUSE_WITHOUT_NEWS) - took
+                if changed:
+                    # The next change may come at once; but among very many flags, only
+                    # a part of the time is for reading all of them again.
+                    pause = _IDLE_SHARE * (thread_time() - spent_before)
+                # An index that goes backwards belongs to another history: begin anew.
+                index = found if found >= index else 0
+            answered.set()
+            if pause > 0:
+                self._closed.wait(pause)
+
+    def _take(
+        self, index: int, rows: dict[str, Row], answered: threading.Event
+    ) -> Collection[str] | None:
+        """Replace the copy and name what has changed.
+
+        Returns `None` if another thread does that by now.
+        """
+        with self._lock:
+            if self._current is not answered:
+                return None
+            # Race: the answer may be older than what has become known since it was
+            # asked for. A request sent later has it, whatever its index.
+            self._facts = {
+                feature_name: fact
+                for feature_name, fact in self._facts.items()
+                if fact.asked == self._asked and fact.since > index
+            }
+            for feature_name, fact in self._facts.items():
+                _put(rows, feature_name, fact.row)
+            before, self.rows = self.rows, rows
+            self.index = index
+            self._error = None
+            # Not by index: it may have begun anew, or gone backwards.
+            changed = dict(before.items() ^ rows.items())
+            for watch in self._watches:
+                watch.report(*changed)
+            return changed
+
+    def _ask(self, index: int) -> tuple[int, dict[str, Row]]:
+        """Wait for what comes after an index; without one be answered at once."""
+        found, answer = self._consul.kv.get(
+            self._prefix,
+            index=str(index) if index > 0 else None,
+            recurse=True,
+            wait=f"{self._wait}s",
+        )
+        rows = {}
+        for row in answer or ():
+            key = row["Key"]
+            # Without a value it is a folder, and the base key itself is one.
+            if row["Value"] and key.startswith(self._prefix) and key != self._prefix:
+                rows[key[len(self._prefix) :]] = Row.of(row)
+        return int(found), rows
+
+    def _ask_for_little(self) -> None:
+        try:
+            self._consul.kv.get(self._prefix)
+        except Exception as error:
+            # An answer all the same: a token may be for what lies below only.
+            if type(error).__name__ != "ACLPermissionDenied":
+                raise
+
+    def _distrust(self) -> None:
+        """Take it that the thread will not be answered either; the next is."""
+        with self._lock:
+            if not self._closed.is_set():
+                self._due = -inf
+                self._fail("it does not answer any more")
+
+    def _take_failure(
+        self, error: Exception, failures: int, answered: threading.Event
+    ) -> None:
+        with self._lock:
+            if self._current is not answered:
+                return
+            self._fail(f"{type(error).__name__}: {error}")
+        logger.log(
+            logging.WARNING if failures == 1 else logging.DEBUG,
+            "Consul cannot be asked (%s: %s); flags stay as last known until it can",
+            type(error).__name__,
+            error,
+        )
+
+    def _fail(self, error: str) -> None:
+        self._error = error
+        for watch in self._watches:
+            watch.fail(_away(error))
+
+
+def _away(error: str) -> StoreUnavailableError:
+    return StoreUnavailableError(f"The flags of Consul cannot be followed: {error}")
+
+
+def _put(rows: dict[str, Row], feature_name: str, row: Row | None) -> None:
+    if row is None:
+        rows.pop(feature_name, None)
+    else:
+        rows[feature_name] = row
+
+
+def _growing(times: int, longest: float) -> float:
+    """Return a pause in seconds that doubles from the second time on."""
+    return min(longest, _FIRST_PAUSE * 2.0 ** max(0, min(times - 1, 10)))

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The synchronised store over real Consul agents, with a proxy in between."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import consul
+import pytest
+from synced_rules import Address, SyncedRules
+
+from flipper.contrib.consul import ConsulFeatureFlagStore
+from interop.conftest import original_python  # noqa: F401  (a fixture)
+from servers import ConsulServer, start_consul
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.consul
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ConsulServer]:
+    """Give a server that tests may stop."""
+    with start_consul() as server:
+        yield server
+
+
+class Brief(ConsulFeatureFlagStore):
+    """A store whose thread can end soon, since no request of it waits for long."""
+
+    wait = 3
+
+
+class TestSyncedConsul(SyncedRules):
+    """The rules over Consul."""
+
+    backend = "consul"
+
+    @staticmethod
+    def connect(address: Address) -> ConsulFeatureFlagStore:
+        """Make a store with a client of its own."""
+        return Brief(consul.Consul(address.host, address.port), address.place)
+
+    def address_for_agent(self, address: Address) -> str:
+        """Give host and port."""
+        return f"{address.host}:{address.port}"

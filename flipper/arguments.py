@@ -66,6 +66,15 @@ def check_page(limit: Any, offset: Any) -> None:
             )
 
 
+def check_choice(name: str, value: Any, *choices: str) -> None:
+    """Refuse what is none of the values that an argument may have."""
+    if value not in choices:
+        raise InvalidArgumentError(
+            f"{name}={value!r} is unknown; use {' or '.join(map(repr, choices))}",
+            value=value,
+        )
+
+
 def check_client_data(feature_name: str, client_data: Any) -> None:
     """Refuse client data that is no mapping."""
     if client_data is not None and not isinstance(client_data, Mapping):

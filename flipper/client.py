@@ -10,15 +10,22 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from .arguments import (
     check_bucketer,
+    check_choice,
     check_client_data,
     check_condition,
     check_conditions,
     check_feature_name,
     check_page,
 )
-from .contrib.atomic import update, updates_atomically, write_lock
-from .contrib.last_known import Rest, SupportsLastKnown, remembering
-from .contrib.storage.item import FeatureFlagStoreItem
+from .conditions.condition import Condition
+from .contrib.atomic import (
+    AtomicFeatureFlagStore,
+    update,
+    updates_atomically,
+    write_lock,
+)
+from .contrib.last_known import ReadsTable, Rest, SupportsLastKnown, remembering
+from .contrib.storage.item import FeatureFlagStoreItem, switched_off, switched_on
 from .contrib.util.containers import copy_containers
 from .contrib.util.patching import add_looker
 from .evaluation import Evaluation, Reason
@@ -34,7 +41,6 @@ from .flag import FeatureFlag
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from .conditions.condition import Condition
     from .contrib.atomic import Change
     from .contrib.interface import AbstractFeatureFlagStore
     from .contrib.last_known import LastKnownFlags
@@ -83,29 +89,36 @@ class FeatureFlagClient:
         store: an `AbstractFeatureFlagStore`, or any object with its six methods.
         on_error: "default" as above, or "raise" to let every error out of `is_enabled`
             and `explain` too, as flipper-client did.
+        strict: what `is_enabled` does about a flag that does not exist: answer its
+            default in "silent", "warn" of it in the log, once per flag in a minute, or
+            "raise" a `FlagDoesNotExistError`.
 
     Raises:
-        InvalidArgumentError: `on_error` is something else, or `store` is a class.
+        InvalidArgumentError: `on_error` or `strict` is something else, or `store` is a
+            class.
     """
 
     def __init__(
-        self, store: AbstractFeatureFlagStore, *, on_error: str = "default"
+        self,
+        store: AbstractFeatureFlagStore,
+        *,
+        on_error: str = "default",
+        strict: str = "silent",
     ) -> None:
-        if on_error not in {"default", "raise"}:
-            raise InvalidArgumentError(
-                f"on_error={on_error!r} is unknown; use 'default' or 'raise'",
-                value=on_error,
-            )
+        check_choice("on_error", on_error, "default", "raise")
+        check_choice("strict", strict, "silent", "warn", "raise")
         if isinstance(store, type):
             raise InvalidArgumentError(
                 f"{store.__name__} is a class, not a store; use {store.__name__}(...)",
                 value=store,
             )
         self._store = store
+        self._is_atomic: bool | None = None
         self._ask(remembering(store))
         add_looker(self)  # `store.get` may be replaced at any time
         self.look_again()  # Race: and was perhaps, just before
         self._raises = on_error == "raise"
+        self._strict = None if strict == "silent" else strict
         self._warned: dict[tuple[Any, type[Exception]], float] = {}
         self._events: IEventEmitter = FlipperEventEmitter()
 
@@ -149,6 +162,8 @@ class FeatureFlagClient:
         except Exception as error:  # noqa: BLE001  (asking never raises)
             item = self._after_failed_read(feature_name, error)
         if item is None:
+            if self._strict is not None:
+                self._complain_of(feature_name)
             return default
         try:
             if type(item) is FeatureFlagStoreItem:
@@ -217,9 +232,20 @@ class FeatureFlagClient:
         return self._list(limit, offset)
 
     def _list(self, limit: int | None, offset: int) -> Iterator[FeatureFlag]:
-        for item in self._store.list(limit=limit, offset=offset):
-            if item is not None:  # a store of one's own, and a flag deleted meanwhile
-                yield self.get(item.feature_name)
+        items = self._store.list(limit=limit, offset=offset)
+        if type(self).get is not FeatureFlagClient.get or "get" in vars(self):
+            for item in items:
+                if item is not None:  # a store of one's own, a flag deleted meanwhile
+                    yield self.get(item.feature_name)
+            return
+        # The same without two calls for each flag.
+        make = object.__new__
+        for item in items:
+            if item is not None:
+                flag = make(FeatureFlag)
+                flag.name = item.feature_name
+                flag._client = self  # noqa: SLF001  (its own)
+                yield flag
 
     def get_client_data(self, feature_name: str) -> dict[str, Any]:
         """Return the client data of a flag, a copy.
@@ -281,11 +307,7 @@ class FeatureFlagClient:
         Raises:
             FlagDoesNotExistError: there is no such flag.
         """
-        if not self.exists(feature_name):  # `flag_must_exist` would be a call more
-            raise FlagDoesNotExistError.for_flag(feature_name)
-        self._events.emit(_PRE_ENABLE, feature_name)
-        self._set(feature_name, True)
-        self._events.emit(_POST_ENABLE, feature_name)
+        self._switch(feature_name, True, _PRE_ENABLE, _POST_ENABLE)
 
     def disable(self, feature_name: str) -> None:
         """Switch a flag off.
@@ -293,11 +315,7 @@ class FeatureFlagClient:
         Raises:
             FlagDoesNotExistError: there is no such flag.
         """
-        if not self.exists(feature_name):
-            raise FlagDoesNotExistError.for_flag(feature_name)
-        self._events.emit(_PRE_DISABLE, feature_name)
-        self._set(feature_name, False)
-        self._events.emit(_POST_DISABLE, feature_name)
+        self._switch(feature_name, False, _PRE_DISABLE, _POST_DISABLE)
 
     @flag_must_exist
     def destroy(self, feature_name: str) -> None:
@@ -341,6 +359,9 @@ class FeatureFlagClient:
             FlagDoesNotExistError: there is no such flag.
             InvalidArgumentError: it is no condition, or cannot be stored.
         """
+        if type(condition) is Condition and self._writes_at_once():
+            self._write(feature_name, lambda item: item.with_condition(condition))
+            return
         if not self.exists(feature_name):
             raise FlagDoesNotExistError.for_flag(feature_name)
         check_condition(feature_name, condition)
@@ -393,8 +414,14 @@ class FeatureFlagClient:
         self._learns = type(source).learn is not SupportsLastKnown.learn
 
     def look_again(self) -> None:
-        """See whether the `get` of the store has been replaced."""
+        """See whether methods of the store have been replaced."""
         self._reader = self._source.fastest_reader()
+        self._is_atomic = None
+        store = self._store
+        if not isinstance(store, AtomicFeatureFlagStore):
+            self._is_atomic = False
+        elif isinstance(store, ReadsTable):  # others do not tell of replacements
+            self._is_atomic = updates_atomically(store)
 
     def _existing(self, feature_name: str) -> Any:
         try:
@@ -420,15 +447,38 @@ class FeatureFlagClient:
             self._source.learn(feature_name, after)
         return after
 
-    def _set(self, feature_name: str, is_enabled: bool) -> None:
-        store = self._store
-        if updates_atomically(store):  # `write_lock` would be three calls more
-            store.set(feature_name, is_enabled)  # Drop-in: by position
-        else:
-            with write_lock(store, feature_name):
-                store.set(feature_name, is_enabled)
+    def _writes_at_once(self) -> bool:
+        """Tell whether nobody has to be told before a write, nor asked.
+
+        Then the write itself finds out whether the flag exists: over a server, that is
+        a question less.
+        """
+        is_atomic = self._is_atomic
+        if is_atomic is None:
+            is_atomic = updates_atomically(self._store)
+        events = self._events
+        return is_atomic and type(events) is FlipperEventEmitter and events.is_unheard()
+
+    def _write(self, feature_name: str, change: Change) -> None:
+        store: Any = self._store
+        item = store.update(feature_name, change)
+        if self._learns:
+            self._source.learn(feature_name, item)
+
+    def _switch(
+        self, feature_name: str, is_enabled: bool, before: EventType, after: EventType
+    ) -> None:
+        if self._writes_at_once():
+            self._write(feature_name, switched_on if is_enabled else switched_off)
+            return
+        if not self.exists(feature_name):
+            raise FlagDoesNotExistError.for_flag(feature_name)
+        self._events.emit(before, feature_name)
+        with write_lock(self._store, feature_name):
+            self._store.set(feature_name, is_enabled)  # Drop-in: by position
         if self._learns:
             self._source.learn_state(feature_name, is_enabled)
+        self._events.emit(after, feature_name)
 
     def _after_failed_read(self, feature_name: Any, error: Exception) -> Any:
         """Return the last known state of a flag whose store has failed."""
@@ -443,16 +493,21 @@ class FeatureFlagClient:
         except Exception:  # noqa: BLE001  (a name that is not even hashable)
             return None
 
+    def _complain_of(self, feature_name: Any) -> None:
+        """Tell that a flag does not exist, as strictly as it is wanted."""
+        error = FlagDoesNotExistError.for_flag(feature_name)
+        if self._strict == "raise":
+            raise error
+        if self._is_news(feature_name, error):
+            logger.warning(
+                "%s; the default answers", error, extra={"feature_name": feature_name}
+            )
+
     def _warn_or_raise(self, feature_name: Any, error: Exception) -> None:
         if self._raises:
             raise error
-        kind = (repr(feature_name), type(error))
-        now = monotonic()
-        if now - self._warned.get(kind, -_WARNINGS_APART) < _WARNINGS_APART:
+        if not self._is_news(feature_name, error):
             return
-        if len(self._warned) >= _WARNINGS_REMEMBERED:
-            self._warned.clear()
-        self._warned[kind] = now
         logger.warning(
             "Feature %r could not be read or evaluated (%s); the last known state or "
             "the default answers",
@@ -461,6 +516,17 @@ class FeatureFlagClient:
             exc_info=error,
             extra={"feature_name": feature_name},
         )
+
+    def _is_news(self, feature_name: Any, error: Exception) -> bool:
+        """Tell whether such an error of a flag was not logged within the last time."""
+        kind = (repr(feature_name), type(error))
+        now = monotonic()
+        if now - self._warned.get(kind, -_WARNINGS_APART) < _WARNINGS_APART:
+            return False
+        if len(self._warned) >= _WARNINGS_REMEMBERED:
+            self._warned.clear()
+        self._warned[kind] = now
+        return True
 
 
 def _name_among(conditions: Mapping[str, Any]) -> Any:

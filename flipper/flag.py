@@ -23,6 +23,10 @@ class FeatureFlag:
         client: who does the work.
     """
 
+    # Made by the thousand when flags are listed: those two take no dict, but whoever
+    # wants to keep something else with a handle may.
+    __slots__ = ("__dict__", "__weakref__", "_client", "name")
+
     def __init__(self, feature_name: str, client: FeatureFlagClient) -> None:
         self.name = feature_name
         self._client = client

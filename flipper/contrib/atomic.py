@@ -102,9 +102,6 @@ class AtomicFeatureFlagStore(SupportsUpdate, AbstractFeatureFlagStore):
     longest_pause: ClassVar[float] = 0.02
     """The longest wait between two tries, in seconds; waits are random up to that."""
 
-    _tries_before_turns: ClassVar[bool] = False
-    """Whether a try costs so little that one is made before all care is taken."""
-
     @abstractmethod
     def _load(self, feature_name: str) -> tuple[FeatureFlagStoreItem, Any] | None:
         """Read a flag, and a token that tells this version of it from all others."""
@@ -148,13 +145,11 @@ class AtomicFeatureFlagStore(SupportsUpdate, AbstractFeatureFlagStore):
 
     def set(self, feature_name: str, is_enabled: bool) -> None:
         """Change the state and keep the metadata; create the flag if it is missing."""
-        if self._tries_before_turns:
-            loaded = self._load(feature_name)
-            if loaded is not None and loaded[0].feature_name == feature_name:
-                item, token = loaded
-                if self._swap(item.switched(is_enabled), token):
-                    return
-        self._write_state(feature_name, is_enabled)
+        self._write(
+            feature_name,
+            lambda item: item.switched(is_enabled),
+            lambda: self._new(feature_name, is_enabled),
+        )
 
     def delete(self, feature_name: str) -> None:
         """Remove the flag, if it is there."""
@@ -181,13 +176,6 @@ class AtomicFeatureFlagStore(SupportsUpdate, AbstractFeatureFlagStore):
     def update(self, feature_name: str, change: Change) -> FeatureFlagStoreItem:
         """Replace a flag by what `change` makes of it, and return that."""
         return self._write(feature_name, change)
-
-    def _write_state(self, feature_name: str, is_enabled: bool) -> None:
-        self._write(
-            feature_name,
-            lambda item: item.switched(is_enabled),
-            lambda: self._new(feature_name, is_enabled),
-        )
 
     def _new(
         self,

@@ -12,22 +12,18 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from ..exceptions import InvalidFlagDataError
 from .deadline import within
 from .local_copy import LocalCopy
-from .watch import WatchRefusedError, watch
+from .store_thread import SLICE, StoreThread
+from .watch import WatchRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from .snapshot import Snapshot
-    from .watch import Watch
 
 logger = logging.getLogger(__name__)
 
 # All in seconds.
 _ANSWER: Final = 4.0  # for an answer of the store, or for the next flag of a list
-_SLICE: Final = 0.2  # after which the thread looks whether it is still wanted
-_END: Final = 1.0  # for the thread to end
-_FIRST_PAUSE: Final = 0.1  # between two tries to reach the store, doubled each time
-_LONGEST_PAUSE: Final = 3.0
 _SAVES_APART: Final = 1.0
 # The most flags that are read one by one after a change; more are read by one list.
 _ONE_BY_ONE: Final = 100
@@ -54,7 +50,7 @@ class SyncStatus(NamedTuple):
     revision: int
 
 
-class Follower:
+class Follower(StoreThread):
     """Reads a store as a whole, then what changes, and as a whole now and then.
 
     It knows nothing of who uses the copy, so that a store nobody holds is free to go.
@@ -77,7 +73,6 @@ class Follower:
         self.copy = LocalCopy()
         self.level_at = -float("inf")
         self.loaded = threading.Event()
-        self._store = store
         self._poll_interval = poll_interval
         self._snapshot = snapshot
         self._has_read = False
@@ -86,39 +81,12 @@ class Follower:
         self._state = "initialising"
         self._last_error: BaseException | None = None
         self._listeners: list[Callable[[Any], object]] = []
-        self._watch: Watch | None = None
-        self._begin()
-
-    def _begin(self) -> None:
-        self._lock = threading.RLock()
-        self._closed = threading.Event()
-        self._thread: threading.Thread | None = None
+        super().__init__(store, "flipper-synced")
 
     def after_fork(self) -> None:
         """Be ready to begin anew; the thread of the parent is not in this process."""
-        if self._watch is not None:
-            _parents.append(self._watch)
-            self._watch = None
+        super().after_fork()
         self.copy.after_fork()
-        self._begin()
-        if self._state == "closed":
-            self._closed.set()
-
-    def start(self) -> None:
-        """Start the thread, unless there is one or the follower is closed."""
-        with self._lock:
-            if self._closed.is_set() or self._thread is not None:
-                return
-            self._thread = threading.Thread(
-                target=self._run,
-                args=(self._closed,),
-                name="flipper-synced",
-                daemon=True,
-            )
-            try:
-                self._thread.start()
-            except RuntimeError:  # no more threads at the very end of a program
-                self._thread = None
 
     def begin_with(self, snapshot: Snapshot) -> None:
         """Take the flags of a snapshot, unless they have been read by now.
@@ -137,16 +105,9 @@ class Follower:
 
     def close(self) -> None:
         """Follow no more; the thread ends within a moment."""
-        with self._lock:
-            self._closed.set()
-            self.loaded.set()
+        super().close()
+        self.loaded.set()
         self._become("closed")
-
-    def join(self) -> None:
-        """Wait until the thread of a closed follower has ended, but not for long."""
-        thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(_END)
 
     def status(self) -> SyncStatus:
         """Tell how the copy is."""
@@ -169,45 +130,39 @@ class Follower:
     # -- the thread --------------------------------------------------------------------
 
     def _run(self, closed: threading.Event) -> None:
-        failures = 0
-        while not closed.is_set():
-            try:
-                self._follow(closed)
-            except Exception as error:  # noqa: BLE001  (told, logged, tried again)
-                # One that comes after a success begins the series anew.
-                failures = failures + 1 if self._state == "stale" else 1
-                self._last_error = error
-                self._become("stale")
-                longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(failures, 10))
-                # Not all processes at once, when a server comes back to all of them.
-                closed.wait(uniform(longest / 4, longest))  # noqa: S311
+        super()._run(closed)
         self._save(at_once=True)
 
-    def _follow(self, closed: threading.Event) -> None:
+    def _note_failure(self, error: Exception) -> None:
+        self._last_error = error
+        self._become("stale")
+
+    def _listen(self, closed: threading.Event) -> None:
         """Read everything, then what changes, until it is time to begin anew."""
         try:
             # Race: first listen, then read: what changes in between is reported.
-            self._watch = within(_ANSWER, lambda: watch(self._store))
+            self._open_watch()
         except WatchRefusedError:
             self._load()
+            self._failures = 0
             self._become("polling")
             self._follow_until_due(closed)
             return
         try:
             self._load()
+            self._failures = 0
             self._become("live")
             while not closed.is_set():
                 self._follow_until_due(closed)
                 self._load()
         finally:
-            self._watch.close()
-            self._watch = None
+            self._close_watch()
 
     def _follow_until_due(self, closed: threading.Event) -> None:
         due = monotonic() + uniform(0.8, 1.2) * self._poll_interval  # noqa: S311
         while not closed.is_set() and (left := due - monotonic()) > 0:
             self._save()
-            changed = self._wait(min(_SLICE, left), closed)
+            changed = self._wait(min(SLICE, left), closed)
             heard = monotonic()
             if changed is None:
                 self._load()
@@ -312,7 +267,3 @@ class Follower:
                 snapshot.touch()
             except OSError:
                 self._saved_revision = -1  # somebody has removed it
-
-
-# Never to be collected: in a child that was forked, the connections of its parent.
-_parents: list[Any] = []

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 REMEMBERED: Final = 10_000
 """How many flags are remembered at most."""
+# What takes another way when somebody replaces it.
+_CALLS: Final = frozenset({"get", "set", "set_meta"})
 _REST: Final = 0.5  # seconds
 
 
@@ -66,7 +68,7 @@ class ReadsTable(SupportsLastKnown, metaclass=Patchable):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute of the store, such as the replacement of a method."""
-        is_replaced = name == "get" or (name == self._table and name in vars(self))
+        is_replaced = name in _CALLS or (name == self._table and name in vars(self))
         super().__setattr__(name, value)
         if is_replaced:
             look_again()
@@ -74,7 +76,7 @@ class ReadsTable(SupportsLastKnown, metaclass=Patchable):
     def __delattr__(self, name: str) -> None:
         """Delete an attribute of the store."""
         super().__delattr__(name)
-        if name == "get":
+        if name in _CALLS:
             look_again()
 
     def fastest_reader(self) -> Any:

@@ -18,6 +18,8 @@ from .util.fork import at_fork
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .atomic import Change, Make
+
 # One for all memory stores: it is held for a comparison and an assignment, and stores
 # stay free of what cannot be copied or pickled.
 _lock = threading.Lock()
@@ -36,7 +38,8 @@ class MemoryFeatureFlagStore(ReadsTable, AtomicFeatureFlagStore):
     """
 
     _table = "_items"
-    _tries_before_turns = True
+    # In their order, since sorting takes longer than all the rest of a list.
+    _names: list[str] | None = None
 
     def __init__(self) -> None:
         self._items: dict[str, FeatureFlagStoreItem] = {}
@@ -56,20 +59,37 @@ class MemoryFeatureFlagStore(ReadsTable, AtomicFeatureFlagStore):
     def _swap(self, item: FeatureFlagStoreItem, expected: Any) -> bool:
         # Race: comparing and assigning are one step for all writers.
         with _lock:
-            if expected is not ANY:
-                found = self._items.get(item.feature_name, ABSENT)
-                if found is not expected:
-                    return False
-            self._items[item.feature_name] = item
+            items = self._items
+            found = items.get(item.feature_name, ABSENT)
+            if found is not expected and expected is not ANY:
+                return False
+            items[item.feature_name] = item
+            if found is ABSENT:
+                self._names = None
             return True
+
+    def _write(
+        self, feature_name: str, change: Change, make: Make | None = None
+    ) -> FeatureFlagStoreItem:
+        # Here the first try costs less than all the care that is taken for others.
+        before = self._items.get(feature_name)
+        if before is not None:
+            after = change(before)
+            if self._swap(after, before):
+                return after
+        return super()._write(feature_name, change, make)
 
     def _remove(self, feature_name: str) -> None:
         with _lock:
             self._items.pop(feature_name, None)
+            self._names = None
 
     def _scan(self) -> Iterator[FeatureFlagStoreItem]:
-        items = self._items
-        for feature_name in sorted(items):
+        items, names = self._items, self._names
+        if names is None or len(names) != len(items):
+            with _lock:
+                names = self._names = sorted(items)
+        for feature_name in names:
             item = items.get(feature_name)
             if item is not None:  # deleted since the names were read
                 yield item

@@ -90,7 +90,7 @@ class SyncedFeatureFlagStore(ReadsTable, FeatureFlagStoreWrapper):
         on_start_failure: str | None = None,
         snapshot: str | os.PathLike[str] | None = None,
         max_staleness: float | None = None,
-        write_timeout: float | None = 5.0,
+        write_timeout: float | None = 4.0,
     ) -> None:
         if on_start_failure is None:
             on_start_failure = "raise" if snapshot is None else "snapshot"

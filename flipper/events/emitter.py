@@ -84,6 +84,14 @@ class FlipperEventEmitter(BaseEventEmitter, IEventEmitter):
             return bool(super().emit(event, *args, **kwargs))
         return False
 
+    def is_unheard(self) -> bool:
+        """Whether nobody listens to any event, nor stands in for `emit`."""
+        return (
+            not self._events
+            and "emit" not in self.__dict__
+            and FlipperEventEmitter.emit is _EMIT
+        )
+
     @overload
     def on(self, event: Any, f: None = None) -> Callable[[F], F]: ...
 
@@ -116,6 +124,9 @@ class FlipperEventEmitter(BaseEventEmitter, IEventEmitter):
 
     def _listeners_of(self, event: Any) -> Any:
         return self._events.get(event, ())
+
+
+_EMIT = FlipperEventEmitter.emit
 
 
 def _methods(

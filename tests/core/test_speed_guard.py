@@ -53,9 +53,9 @@ COSTS = {
     "rule": Cost(3, 0),
     "rule, else rollout": Cost(3, 0),
     "missing flag": Cost(2, 0),
-    "list ten flags": Cost(58, 1992),
-    "enable": Cost(16, 144),
-    "add a condition to ten": Cost(28, 568),
+    "list ten flags": Cost(50, 2088),
+    "enable": Cost(14, 80),
+    "add a condition to ten": Cost(15, 568),
 }
 BYTES_OF_A_FLAG = 620
 MODULES_IMPORTED = 101

@@ -132,10 +132,19 @@ class FeatureFlagStoreItem:
 
     def with_condition(self, condition: Condition) -> FeatureFlagStoreItem:
         """Return this flag with a condition more."""
-        meta = self.raw_meta
-        meta.conditions.append(condition)
+        meta = self._meta
+        if type(meta) is not FeatureFlagStoreMeta:
+            meta = meta.copy()
+            meta.conditions.append(condition)
+            return self.replace(meta=meta)
         made = _new(FeatureFlagStoreItem)
-        made._take(self.feature_name, self._is_enabled, meta)  # noqa: SLF001
+        made.feature_name = self.feature_name
+        made._is_enabled = state = self._is_enabled  # noqa: SLF001  (own class)
+        made._meta = meta.with_condition(condition)  # noqa: SLF001
+        made.decider = None
+        # It has something to be evaluated now, whatever it had before.
+        made._on = None  # noqa: SLF001
+        made.answer = None if state else False
         return made
 
     def named(self, feature_name: str) -> FeatureFlagStoreItem:
@@ -230,6 +239,16 @@ class FeatureFlagStoreItem:
     def __repr__(self) -> str:
         """Show name and state."""
         return f"<{type(self).__name__} {self.feature_name!r} {self._is_enabled!r}>"
+
+
+def switched_on(item: FeatureFlagStoreItem) -> FeatureFlagStoreItem:
+    """Return the flag switched on."""
+    return item.switched(True)
+
+
+def switched_off(item: FeatureFlagStoreItem) -> FeatureFlagStoreItem:
+    """Return the flag switched off."""
+    return item.switched(False)
 
 
 def _inexpressible(value: object) -> object:

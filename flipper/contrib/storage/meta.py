@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ...conditions.compiled import Decider
 
+_new = object.__new__
 _NO_BUCKETER = NoOpBucketer()
 
 
@@ -114,7 +115,7 @@ class FeatureFlagStoreMeta:
     def copy(self) -> FeatureFlagStoreMeta:
         """Return metadata that shares no list and no dict with this."""
         if type(self) is FeatureFlagStoreMeta:
-            made = FeatureFlagStoreMeta.__new__(FeatureFlagStoreMeta)
+            made = _new(FeatureFlagStoreMeta)
             made.created_date = self.created_date
             made.bucketer = self.bucketer
         else:
@@ -122,6 +123,18 @@ class FeatureFlagStoreMeta:
         data = self.client_data
         made.client_data = copy_containers(data) if data else {}
         made.conditions = self.conditions[:]  # takes less memory than [*...]
+        return made
+
+    def with_condition(self, condition: Condition) -> FeatureFlagStoreMeta:
+        """Return metadata with a condition more.
+
+        It shares the client data with this, so change nothing in it.
+        """
+        made = _new(FeatureFlagStoreMeta)
+        made.created_date = self.created_date
+        made.client_data = self.client_data
+        made.bucketer = self.bucketer
+        made.conditions = [*self.conditions, condition]
         return made
 
     def __repr__(self) -> str:

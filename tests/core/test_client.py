@@ -29,7 +29,7 @@ from flipper.client import flag_must_exist
 from flipper.contrib.last_known import SupportsLastKnown
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.evaluation import Reason
-from flipper.events import FlipperEventEmitter
+from flipper.events import EventType, FlipperEventEmitter
 from flipper.exceptions import InvalidArgumentError, InvalidFlagDataError
 from flipper.flag import FeatureFlag
 
@@ -758,6 +758,140 @@ def test_a_choice_that_is_none_is_refused(
         f"on_error={choice!r} is unknown; use 'default' or 'raise'"
     )
     assert error.value.value is choice
+
+
+# strict
+
+
+def test_an_unknown_flag_is_nothing_special_as_a_rule(
+    client: FeatureFlagClient, warned: Callable[[], list[logging.LogRecord]]
+) -> None:
+    """Flags are asked for before they are created, and after they are gone."""
+    assert client.is_enabled("missing") is False
+    assert client.is_enabled("missing", default="default") == "default"
+    assert not warned()
+
+
+def test_on_request_an_unknown_flag_is_warned_of(
+    store: MemoryFeatureFlagStore,
+    warned: Callable[[], list[logging.LogRecord]],
+    clock: Clock,
+) -> None:
+    """Once per flag in a minute; the default answers as ever."""
+    client = FeatureFlagClient(store, strict="warn")
+    client.create("x")
+    for _ in range(5):
+        assert client.is_enabled("missing", default=True) is True
+        assert client.is_enabled("other") is False
+        assert client.is_enabled("x") is False
+    assert [record.getMessage() for record in warned()] == [
+        "Feature missing does not exist; the default answers",
+        "Feature other does not exist; the default answers",
+    ]
+    clock.seconds += 61
+    client.is_enabled("missing")
+    assert len(warned()) == 1
+
+
+def test_on_request_an_unknown_flag_is_an_error(store: MemoryFeatureFlagStore) -> None:
+    """For tests, where a misspelt name is a mistake; `explain` goes on telling."""
+    client = FeatureFlagClient(store, strict="raise")
+    with pytest.raises(FlagDoesNotExistError) as error:
+        client.is_enabled("missing", default=True)
+    assert error.value.feature_name == "missing"
+    assert client.explain("missing").reason is Reason.MISSING
+    client.create("missing")
+    assert client.is_enabled("missing") is False
+
+
+@pytest.mark.parametrize("choice", ["rise", "", None, True])
+def test_a_strictness_that_is_none_is_refused(
+    store: MemoryFeatureFlagStore, choice: Any
+) -> None:
+    """It names those there are."""
+    with pytest.raises(InvalidArgumentError, match="'silent' or 'warn' or 'raise'"):
+        FeatureFlagClient(store, strict=choice)
+
+
+# Writes that nobody listens to
+
+
+SHORT_WRITES: dict[str, Callable[[FeatureFlagClient, str], object]] = {
+    "enable": lambda client, name: client.enable(name),
+    "disable": lambda client, name: client.disable(name),
+    "add_condition": lambda client, name: client.add_condition(name, Condition(a=1)),
+}
+
+
+@pytest.mark.parametrize("write", SHORT_WRITES.values(), ids=SHORT_WRITES)
+def test_an_unheard_write_of_a_missing_flag_raises_and_makes_none(
+    store: MemoryFeatureFlagStore, write: Callable[[FeatureFlagClient, str], object]
+) -> None:
+    """The write finds that out itself, without a question before."""
+    client = FeatureFlagClient(store)
+    with pytest.raises(FlagDoesNotExistError, match="Feature x does not exist"):
+        write(client, "x")
+    assert store.get("x") is None
+
+
+@pytest.mark.parametrize("write", SHORT_WRITES.values(), ids=SHORT_WRITES)
+@pytest.mark.parametrize("replaced", ["get", "set", "set_meta"])
+def test_a_replaced_method_of_the_store_is_called(
+    store: MemoryFeatureFlagStore,
+    monkeypatch: pytest.MonkeyPatch,
+    write: Callable[[FeatureFlagClient, str], object],
+    replaced: str,
+) -> None:
+    """A spy in a test suite, put there before or after the client was made."""
+    client = FeatureFlagClient(store)
+    client.create("x")
+    calls: list[Any] = []
+    original = getattr(store, replaced)
+
+    def spy(*args: Any) -> Any:
+        calls.append(args)
+        return original(*args)
+
+    monkeypatch.setattr(store, replaced, spy)
+    write(client, "x")
+    SHORT_WRITES["disable" if write is SHORT_WRITES["enable"] else "enable"](
+        client, "x"
+    )
+    client.add_condition("x", Condition(b=1))
+    assert calls
+    monkeypatch.undo()
+    calls.clear()
+    write(client, "x")
+    assert calls == []
+
+
+@pytest.mark.parametrize("write", SHORT_WRITES.values(), ids=SHORT_WRITES)
+def test_an_emitter_in_any_disguise_hears_of_it(
+    store: MemoryFeatureFlagStore,
+    monkeypatch: pytest.MonkeyPatch,
+    write: Callable[[FeatureFlagClient, str], object],
+) -> None:
+    """A listener, a spy in the object or the class, or an emitter of one's own."""
+    client = FeatureFlagClient(store)
+    client.create("x")
+    heard: list[Any] = []
+
+    def emit(*args: Any, **kwargs: Any) -> bool:
+        heard.append(args)
+        return True
+
+    with monkeypatch.context() as patched:
+        patched.setattr(client.events, "emit", emit)
+        write(client, "x")
+    assert len(heard) == 2
+    with monkeypatch.context() as patched:
+        patched.setattr(FlipperEventEmitter, "emit", emit)
+        write(client, "x")
+    assert len(heard) == 4
+    for event in EventType:
+        client.events.on(event, emit)
+    write(client, "x")
+    assert len(heard) == 6
 
 
 # The names of arguments

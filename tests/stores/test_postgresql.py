@@ -25,6 +25,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from flipper import Condition, FeatureFlagClient
 from flipper.contrib import postgresql
 from flipper.contrib.postgresql import PostgresNotEnabled, PostgreSQLFeatureFlagStore
+from flipper.events import EventType
 from flipper.exceptions import (
     FlagDoesNotExistError,
     InvalidArgumentError,
@@ -403,11 +404,14 @@ def test_how_many_statements_each_call_takes(through: str, proxy: Proxy) -> None
         count("add_condition", client.add_condition, "x", Condition(a=1))
         count("create", client.create, "y")
         count("list", lambda: list(client.list()))
+        client.events.on(EventType.PRE_ENABLE, str)
+        count("enable, heard", client.enable, "x")
         count("destroy", client.destroy, "y")
         assert statements == {
             "is_enabled": 1,
-            "enable": 2,
-            "add_condition": 2,
+            "enable": 1,
+            "enable, heard": 2,
+            "add_condition": 1,
             "create": 1,
             "list": 1,
             "destroy": 2,

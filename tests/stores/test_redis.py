@@ -31,6 +31,7 @@ from redis.sentinel import Sentinel
 from flipper import Condition, FeatureFlagClient, FlagDoesNotExistError
 from flipper.bucketing import ConsistentHashPercentageBucketer, Percentage
 from flipper.contrib.redis import RedisFeatureFlagStore
+from flipper.events import EventType
 from flipper.exceptions import InvalidArgumentError, InvalidFlagDataError
 from servers import Proxy, RedisServer, start, start_redis
 from servers.process import free_port
@@ -260,17 +261,20 @@ def test_how_many_round_trips_each_call_takes(
         count("store.set", store.set, "x", True)
         count("enable", client.enable, "x")
         count("add_condition", client.add_condition, "x", Condition(a=1))
+        client.events.on(EventType.PRE_ENABLE, str)
+        count("enable, heard", client.enable, "x")
         count("set_client_data", client.set_client_data, "x", {"a": 1})
         count("store.delete", store.delete, "x")
         assert proxy.connections == 1
     # A write that must not undo others: WATCH and GET, then MULTI to EXEC. Before it,
-    # the client looks whether there is such a flag.
+    # the client looks whether there is such a flag, where somebody is to be told.
     assert trips == {
         "create": 1,
         "is_enabled": 1,
         "store.set": 2,
-        "enable": 3,
-        "add_condition": 3,
+        "enable": 2,
+        "enable, heard": 3,
+        "add_condition": 2,
         "set_client_data": 3,
         "store.delete": 1,
     }

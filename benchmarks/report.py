@@ -46,7 +46,7 @@ class _Report:
         rows = [
             [
                 load.title,
-                load.goal,
+                load.goal or "-",
                 *self._cells(load.title, results["memory"].get(key, {})),
             ]
             for key, load in IN_MEMORY.items()
@@ -72,7 +72,7 @@ class _Report:
                 title = f"{STORES[name]} {load.title}"
                 title += f" {count:,}" if key.startswith("list") else ""
                 rows.append(
-                    [title, load.goal, *self._cells(title, found.get(key, {}), ours)]
+                    [title, load.goal or "-", *self._cells(title, found.get(key, {}), ours)]
                 )
         self._table(["", "goal", *(self._titles[key] for key in ours)], rows)
 

@@ -17,6 +17,11 @@ from flipper import (
 from flipper.bucketing import ConsistentHashPercentageBucketer, Percentage
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 
+try:
+    from flipper import SyncedFeatureFlagStore
+except ImportError:  # the published library has none
+    SyncedFeatureFlagStore = None
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -66,6 +71,17 @@ class Contender:
     def cached(self, calls: list[Any]) -> list[Any]:
         is_enabled = self._cached.is_enabled
         return [is_enabled(name) for name in calls]
+
+    if SyncedFeatureFlagStore is not None:
+
+        @functools.cached_property
+        def _synced(self) -> FeatureFlagClient:
+            store = SyncedFeatureFlagStore(self._store, poll_interval=3600)
+            return FeatureFlagClient(store)
+
+        def synced(self, calls: list[Any]) -> list[Any]:
+            is_enabled = self._synced.is_enabled
+            return [is_enabled(name) for name in calls]
 
     def checks(self, calls: list[Any]) -> list[Any]:
         is_enabled = self._features.is_enabled

@@ -71,12 +71,14 @@ class MemoryFeatureFlagStore(ReadsTable, AtomicFeatureFlagStore):
     def _write(
         self, feature_name: str, change: Change, make: Make | None = None
     ) -> FeatureFlagStoreItem:
-        # Here the first try costs less than all the care that is taken for others.
-        before = self._items.get(feature_name)
-        if before is not None:
-            after = change(before)
-            if self._swap(after, before):
-                return after
+        # Here the first try costs less than all the care that is taken for others. A
+        # subclass may have a `_load` of its own.
+        if type(self) is MemoryFeatureFlagStore:
+            before = self._items.get(feature_name)
+            if before is not None:
+                after = change(before)
+                if self._swap(after, before):
+                    return after
         return super()._write(feature_name, change, make)
 
     def _remove(self, feature_name: str) -> None:

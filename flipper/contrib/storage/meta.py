@@ -77,7 +77,7 @@ class FeatureFlagStoreMeta:
             raise TypeError(message)
         return cls(
             fields["created_date"],
-            copy_containers(client_data),
+            copy_containers(client_data) if client_data else {},
             [Condition.from_dict(condition) for condition in conditions],
             None if bucketer is None else BucketerFactory.create(bucketer),
         )

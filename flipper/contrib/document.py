@@ -35,6 +35,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
         # A document just written is decoded when somebody asks: None until then.
         self._decoded: dict[str, tuple[bytes, FeatureFlagStoreItem | None]] = {}
         self._last_write = object()
+        self._left_out: dict[str, bytes] = {}
 
     @abstractmethod
     def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
@@ -131,15 +132,23 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
             try:
                 item = self._decode(feature_name, document, is_latest=is_latest)
             except InvalidFlagDataError:
-                logger.warning(
-                    "%s holds a document under %r that is no flag; it is left out",
-                    type(self).__name__,
-                    feature_name,
-                    extra={"feature_name": feature_name},
-                )
+                self._tell_of(feature_name, document)
                 continue
             if item.feature_name == feature_name:
                 yield item
+
+    def _tell_of(self, feature_name: str, document: bytes) -> None:
+        """Log that a document is left out, once: lists may be read all the time."""
+        if self._left_out.get(feature_name) == document:
+            return
+        make_room(self._left_out)
+        self._left_out[feature_name] = document
+        logger.warning(
+            "%s holds a document under %r that is no flag; it is left out",
+            type(self).__name__,
+            feature_name,
+            extra={"feature_name": feature_name},
+        )
 
     def _decode(
         self, feature_name: str, document: bytes, *, is_latest: bool = True

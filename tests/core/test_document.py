@@ -119,3 +119,17 @@ def test_what_was_written_is_what_everybody_reads(store: Rows, state: Any) -> No
     client.set_client_data("x", {"a": (1, 2), "b": {1: 2}})
     client.disable("x")
     assert store.get("x").to_dict() == other.get("x").to_dict()
+
+
+def test_a_document_that_is_no_flag_is_told_of_once(
+    store: Rows, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A copy that lists all the time must not fill the log; other bytes are news."""
+    store.rows["broken"] = b"{"
+    for _ in range(3):
+        assert [item.feature_name for item in store.list()] == ["x"]
+    assert [record.args for record in caplog.records] == [("Rows", "broken")]
+    store.rows["broken"] = b"[]"
+    for _ in range(3):
+        assert [item.feature_name for item in store.list()] == ["x"]
+    assert len(caplog.records) == 2

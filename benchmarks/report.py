@@ -71,9 +71,8 @@ class _Report:
             for key, load in workloads.items():
                 title = f"{STORES[name]} {load.title}"
                 title += f" {count:,}" if key.startswith("list") else ""
-                rows.append(
-                    [title, load.goal or "-", *self._cells(title, found.get(key, {}), ours)]
-                )
+                cells = self._cells(title, found.get(key, {}), ours)
+                rows.append([title, load.goal or "-", *cells])
         self._table(["", "goal", *(self._titles[key] for key in ours)], rows)
 
     def scaling(self) -> None:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two processes on one Redis: one switches a flag, the other sees it at once.
 
-Run it by `python examples/two_processes.py redis://localhost:6379/0`. The first process
-keeps a synchronised copy, asks it in a loop, and never asks Redis for a flag. The second
-one, which it starts, switches the flag by a store of its own.
+Run it by `python examples/two_processes.py redis://localhost:6379/0`. The first one
+keeps a synchronised copy, asks it in a loop, and never asks Redis for a flag. The
+second one, which it starts, switches the flag by a store of its own.
 """
 
 from __future__ import annotations

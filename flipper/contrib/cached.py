@@ -3,12 +3,18 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from functools import partial
+from random import random
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from weakref import WeakMethod, finalize
 
+from ..exceptions import InvalidArgumentError
 from .interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
+from .invalidation import Invalidation
+from .last_known import ANSWERS, Rest
 from .lru import make_lru
 from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem  # noqa: TC001
 from .storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
@@ -16,9 +22,15 @@ from .util.fork import renew_after_fork
 from .wrapper import FeatureFlagStoreWrapper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
+    from types import TracebackType
+
+    from typing_extensions import Self
 
     from .atomic import Change
+    from .last_known import LastKnownFlags
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -26,6 +38,9 @@ DEFAULT_SIZE = 5000
 DEFAULT_TTL = None
 
 _UNKNOWN: Final = object()  # what a flag is after a write: ask the inner store
+_FOR_EVER: Final = float("inf")
+_PAUSE: Final = 0.5  # seconds that a flag is not asked for again after a failure
+_OUTAGE: Final = 60.0  # seconds without a failure, after which the next one is news
 
 
 def _itself(item: T) -> T:
@@ -50,32 +65,79 @@ class CachedFeatureFlagStore(FeatureFlagStoreWrapper):
     are seen at once in this process; other processes see them when their entry expires.
     `list` always asks the inner store.
 
+    With `invalidate` a daemon thread listens to the inner store; a store that is not
+    held any more, or closed, ends it within a moment, and in a forked child, whose
+    cache is empty at first, it starts when a flag is asked for. While nothing is told
+    of changes, because the server is away or has no such signal, the cache keeps no
+    flag longer than `ttl`, and none if that is `None`: each question goes to the inner
+    store then. When the signal is lost, and when it is back, all entries expire.
+
     Args:
-        store: the inner store, of any kind.
+        store: the inner store, of any kind; with `invalidate`, of any kind but one that
+            answers from a cache.
         size: how many flags are remembered; the least recently used go first, and with
             0 none are.
         ttl: seconds until an entry expires, fractions allowed; 0 or less at once, and
             `None` never.
+        stale_if_error: seconds beyond its expiry that an entry answers while the inner
+            store fails, and is not asked again for half a second. A flag that was
+            written here, or reported as changed, is not answered by what it was. A flag
+            whose document is broken is no failure.
+        jitter: the fraction of `ttl`, 0 to 1, by which entries expire earlier, each at
+            random: so that not all are asked for at once.
+        invalidate: whether the change signal of the inner store (`SupportsWatch`) drops
+            the entries of flags that have changed, by whomever.
+
+    Raises:
+        InvalidArgumentError: `stale_if_error` or `jitter` makes no sense.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (each a choice of its own, and all have defaults)
         self,
         store: Any,
         size: int = DEFAULT_SIZE,
         ttl: float | None = DEFAULT_TTL,
+        *,
+        stale_if_error: float | None = None,
+        jitter: float = 0.0,
+        invalidate: bool = False,
     ) -> None:
+        _check(stale_if_error, jitter)
         super().__init__(store)
-        self._ttl = ttl
+        self._size = size
+        self._stale_if_error = stale_if_error or 0.0
+        self._jitter = jitter
+        self._failed_at = -_FOR_EVER
+        self._has_ttl = ttl is not None
+        if ttl is None and (invalidate or stale_if_error):
+            ttl = 0.0 if invalidate else _FOR_EVER
+        self._ttl = ttl  # as of now: see `_trust`
         # Drop-in: existing tests replace this table by one that has only
         # `__getitem__` and `__setitem__`; `get` and `set` use nothing else of it.
+        # An entry is the item itself if none ever expires; else the item, when it
+        # expires, and until when it may answer while the inner store fails.
         self._cache: Any = make_lru(size)
+        self._invalidation: Invalidation | None = None
         self.after_fork()
+        if invalidate:
+            self._invalidation = Invalidation(
+                store, WeakMethod(self._drop), WeakMethod(self._trust)
+            )
+            finalize(self, self._invalidation.abandon).atexit = False
         renew_after_fork(self)
+        if self._invalidation is not None:
+            self._invalidation.start()
 
     def after_fork(self) -> None:
         """Forget the reads under way: their threads are not in this process."""
         self._lock = threading.Lock()
         self._under_way: dict[str, object] = {}
+        self._source: LastKnownFlags | Rest = self._reader
+        if self._invalidation is not None:
+            self._invalidation.after_fork()
+            # Nobody tells this process what changes, until its thread listens.
+            self._cache = make_lru(self._size)
+            self._set_ttl(is_told=False)
 
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag, or `None` if there is none."""
@@ -85,7 +147,7 @@ class CachedFeatureFlagStore(FeatureFlagStoreWrapper):
             return self._fill(feature_name)
         if self._ttl is None:
             return entry  # type: ignore[no-any-return]
-        item, expiry = entry
+        item, expiry, _ = entry
         if monotonic() < expiry:
             return item  # type: ignore[no-any-return]
         return self._fill(feature_name)
@@ -134,7 +196,36 @@ class CachedFeatureFlagStore(FeatureFlagStoreWrapper):
             return super().last_known(feature_name)
         return entry if self._ttl is None else entry[0]  # type: ignore[no-any-return]
 
+    def close(self) -> None:
+        """Listen no more to changes in the inner store. Idempotent.
+
+        Flags are kept for `ttl` seconds from then on, and not at all if that is `None`.
+        The inner store remains the caller's to close. Without `invalidate` there is
+        nothing to close.
+        """
+        if self._invalidation is not None:
+            self._invalidation.close()
+            self._invalidation.join()
+            self._trust(False)
+
+    def __enter__(self) -> Self:
+        """Give the store."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the store."""
+        self.close()
+
+    # -- reading -----------------------------------------------------------------------
+
     def _fill(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        if self._invalidation is not None:
+            self._invalidation.start()  # it has stayed behind when this was forked
         with self._lock:
             found = self._under_way.get(feature_name)
             fill = found if isinstance(found, _Fill) else _Fill()
@@ -145,15 +236,18 @@ class CachedFeatureFlagStore(FeatureFlagStoreWrapper):
             fill.done.wait()
             return self._shared(feature_name, fill)
         try:
-            fill.item = self._reader.get(feature_name)
+            fill.item = self._source.get(feature_name)
         except BaseException as error:
-            fill.error = error
+            is_bridged = self._bridge(feature_name, fill, error)
             self._give_up(feature_name, fill)
-            raise
+            if not is_bridged:
+                fill.error = error
+                raise
         else:
             with self._lock:
                 # Race: a write that began after this read has taken the place of
-                # `fill`; what was read may be older, and is not kept.
+                # `fill`, or the signal of one has removed it; what was read may be
+                # older, and is not kept.
                 if self._under_way.get(feature_name) is fill:
                     del self._under_way[feature_name]
                     self._put(feature_name, fill.item)
@@ -167,6 +261,47 @@ class CachedFeatureFlagStore(FeatureFlagStoreWrapper):
         if isinstance(fill.error, Exception):
             raise fill.error
         return self._fill(feature_name)  # the other thread was interrupted, not failed
+
+    def _bridge(self, feature_name: str, fill: _Fill, error: BaseException) -> bool:
+        """Let an expired entry answer instead of a failed read, if it may."""
+        is_failure = isinstance(error, Exception) and not isinstance(error, ANSWERS)
+        if not self._stale_if_error or not is_failure:
+            return False
+        self._rest(error)
+        now = monotonic()
+        with self._lock:
+            try:
+                # Race: it is what it is now that counts: a write or the signal of one
+                # may have removed it since the read began.
+                item, expiry, last = self._cache[feature_name]
+            except KeyError:
+                return False
+            if now >= last:
+                return False
+            if now >= expiry:
+                self._cache[feature_name] = item, min(now + _PAUSE, last), last
+        fill.item = item
+        if now >= self._failed_at + _OUTAGE:
+            logger.warning(
+                "%s fails (%s: %s); flags that have expired are answered as they were "
+                "for %g seconds",
+                type(self._store).__name__,
+                type(error).__name__,
+                error,
+                self._stale_if_error,
+            )
+        self._failed_at = now
+        return True
+
+    def _rest(self, error: Any) -> None:
+        """Ask a store whose server is away only now and then, whatever the flag."""
+        if self._source is self._reader and isinstance(error, self._reader.away_errors):
+            self._source = Rest(self._reader, error, self._end_rest)
+
+    def _end_rest(self) -> None:
+        self._source = self._reader
+
+    # -- writing -----------------------------------------------------------------------
 
     def _written(
         self, feature_name: str, write: Callable[[], T], find: Callable[[T], Any]
@@ -190,7 +325,8 @@ class CachedFeatureFlagStore(FeatureFlagStoreWrapper):
     def _settle(self, feature_name: str, token: object, item: Any) -> None:
         with self._lock:
             # Race: whoever began later has taken the place of `token`, and may have
-            # read before or after this write; so nothing is known, and nothing kept.
+            # read before or after this write; or a signal has removed it, which may
+            # have been of another one. So nothing is known, and nothing kept.
             is_last = self._under_way.pop(feature_name, None) is token
             if is_last and item is not _UNKNOWN:
                 self._put(feature_name, item)
@@ -205,9 +341,64 @@ class CachedFeatureFlagStore(FeatureFlagStoreWrapper):
 
     def _put(self, feature_name: str, item: FeatureFlagStoreItem | None) -> None:
         ttl = self._ttl
-        self._cache[feature_name] = item if ttl is None else (item, monotonic() + ttl)
+        if ttl is None:
+            self._cache[feature_name] = item
+            return
+        if self._jitter:
+            ttl *= 1.0 - self._jitter * random()  # noqa: S311
+        expiry = monotonic() + ttl
+        self._cache[feature_name] = item, expiry, expiry + self._stale_if_error
 
     def _give_up(self, feature_name: str, token: object) -> None:
         with self._lock:
             if self._under_way.get(feature_name) is token:
                 del self._under_way[feature_name]
+
+    # -- hearing of changes ------------------------------------------------------------
+
+    def _drop(self, feature_names: Collection[str] | None) -> None:
+        """Forget flags that have changed, `None` for all."""
+        with self._lock:
+            if feature_names is None:
+                self._under_way.clear()
+                self._cache = make_lru(self._size)
+                return
+            for feature_name in feature_names:
+                # Race: what is being read or written may be older than the change.
+                self._under_way.pop(feature_name, None)
+                self._cache.pop(feature_name, None)
+
+    def _trust(self, is_told: bool) -> None:
+        """Let all entries expire, now that every change will be told, or none."""
+        with self._lock:
+            # Race: what is being read may have changed before changes were told.
+            self._under_way.clear()
+            self._set_ttl(is_told=is_told)
+            now = monotonic()
+            last_of_all = now + self._stale_if_error
+            for feature_name in reversed(self._cache.keys()):  # stay in their order
+                item, expiry, last = self._cache[feature_name]
+                expired = item, min(expiry, now), min(last, last_of_all)
+                self._cache[feature_name] = expired
+
+    def _set_ttl(self, *, is_told: bool) -> None:
+        if not self._has_ttl:
+            self._ttl = _FOR_EVER if is_told else 0.0
+
+
+def _check(stale_if_error: object, jitter: object) -> None:
+    if stale_if_error is not None and not _is_between(stale_if_error, _FOR_EVER):
+        raise InvalidArgumentError(
+            f"stale_if_error={stale_if_error!r} is no time; use seconds, 0 or more, or "
+            f"None to raise the error",
+            value=stale_if_error,
+        )
+    if not _is_between(jitter, 1):
+        raise InvalidArgumentError(
+            f"jitter={jitter!r} is no part of the ttl; use a fraction from 0 to 1",
+            value=jitter,
+        )
+
+
+def _is_between(value: object, largest: float) -> bool:
+    return isinstance(value, (int, float)) and 0 <= value <= largest

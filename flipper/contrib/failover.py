@@ -6,8 +6,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from ..exceptions import InvalidArgumentError, InvalidFlagDataError
-from .last_known import LastKnownFlags, Rest, remembering
+from .last_known import ANSWERS, LastKnownFlags, Rest, remembering
 from .wrapper import FeatureFlagStoreWrapper
 
 if TYPE_CHECKING:
@@ -16,9 +15,6 @@ if TYPE_CHECKING:
     from .storage import FeatureFlagStoreItem
 
 logger = logging.getLogger(__name__)
-
-# What is wrong with a flag or a question is no outage.
-_ANSWERS = (InvalidArgumentError, InvalidFlagDataError)
 
 
 class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
@@ -45,7 +41,7 @@ class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
         """Return the flag, or `None` if there is none."""
         try:
             item = self._source.get(feature_name)
-        except _ANSWERS:
+        except ANSWERS:
             raise
         except Exception as error:  # noqa: BLE001  (any failure is what this is for)
             self._note_failure(error)
@@ -69,7 +65,7 @@ class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
         try:
             items = iter(self._store.list(limit=limit, offset=offset))
             first = next(items, None)
-        except _ANSWERS:
+        except ANSWERS:
             raise
         except Exception as error:  # noqa: BLE001
             self._note_failure(error)

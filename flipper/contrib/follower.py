@@ -152,15 +152,17 @@ class Follower(StoreThread):
             self._load()
             self._failures = 0
             self._become("live")
-            while not closed.is_set():
+            while True:
                 self._follow_until_due(closed)
+                if self._is_over(closed):
+                    return
                 self._load()
         finally:
             self._close_watch()
 
     def _follow_until_due(self, closed: threading.Event) -> None:
         due = monotonic() + uniform(0.8, 1.2) * self._poll_interval  # noqa: S311
-        while not closed.is_set() and (left := due - monotonic()) > 0:
+        while not self._is_over(closed) and (left := due - monotonic()) > 0:
             self._save()
             changed = self._wait(min(SLICE, left), closed)
             heard = monotonic()

@@ -7,7 +7,9 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from ..exceptions import InvalidArgumentError, InvalidFlagDataError
 from .storage import FeatureFlagStoreItem
+from .util.fork import renew_after_fork
 from .util.patching import Patchable, look_again
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ REMEMBERED: Final = 10_000
 """How many flags are remembered at most."""
 # What takes another way when somebody replaces it.
 _CALLS: Final = frozenset({"get", "set", "set_meta"})
+ANSWERS: Final = (InvalidArgumentError, InvalidFlagDataError)
+"""What is wrong with a flag or with a question is no outage of the store."""
 _REST: Final = 0.5  # seconds
 
 
@@ -149,7 +153,7 @@ class Rest:
     """Stands in for a store whose server is away, and asks it only now and then.
 
     `get` raises the store's last error at once, but for one call in half a second,
-    which asks. Safe for threads.
+    which asks; in longer, if it took longer to fail. Safe for threads.
 
     Args:
         source: the store.
@@ -161,6 +165,11 @@ class Rest:
         self._source = source
         self._error = error
         self._end = end
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Ask again some time: the thread that was asking is not in this process."""
         self._until = monotonic() + _REST
 
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
@@ -170,6 +179,7 @@ class Rest:
             raise self._error.with_traceback(None)
         # Race: the others go on resting while one thread asks, which may take long.
         self._until = float("inf")
+        began = monotonic()
         try:
             item: FeatureFlagStoreItem | None = self._source.get(feature_name)
         except self._source.away_errors as error:
@@ -181,7 +191,8 @@ class Rest:
         else:
             self._end()
         finally:
-            self._until = monotonic() + _REST
+            now = monotonic()
+            self._until = now + max(_REST, now - began)
         return item
 
     def fastest_reader(self) -> Any:

@@ -56,6 +56,11 @@ class PlainLRU:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def keys(self) -> list[Any]:
+        """Return the keys, the most recently used first."""
+        with self._lock:
+            return list(self._entries)[::-1]
+
     def pop(self, key: Any, default: Any = None) -> Any:
         """Remove an entry and return it, or return `default`."""
         with self._lock:

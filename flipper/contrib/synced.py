@@ -103,7 +103,7 @@ class SyncedFeatureFlagStore(ReadsTable, FeatureFlagStoreWrapper):
         self._copy = self._follower.copy
         # Where `get` looks: the dict itself, unless something has to be done before.
         self._flags: Any = self._view()
-        finalize(self, self._follower.close).atexit = False
+        finalize(self, self._follower.abandon).atexit = False
         renew_after_fork(self)
         self._follower.start()
         if not self._follower.loaded.wait(start_timeout):

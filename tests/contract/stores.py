@@ -448,11 +448,16 @@ class Cached:
 
     ttl: float | None = None
     size = 5000
+    invalidate = False
 
     def make_store(self) -> Any:
         """Put the cache before it."""
-        store = super().make_store()
-        return CachedFeatureFlagStore(store, size=self.size, ttl=self.ttl)
+        return CachedFeatureFlagStore(
+            super().make_store(),
+            size=self.size,
+            ttl=self.ttl,
+            invalidate=self.invalidate,
+        )
 
     def close_store(self, store: Any) -> None:
         """Close the inner store."""
@@ -481,6 +486,42 @@ class CachedEmpty(Cached):
     """A cache that keeps nothing."""
 
     size = 0
+
+
+class CachedInvalidated(Cached):
+    """A cache that is told by the store what changes."""
+
+    invalidate = True
+
+    def make_store(self) -> Any:
+        """Put the cache before it, and wait until it listens."""
+        store = super().make_store()
+        eventually(lambda: store._invalidation._is_told)
+        return store
+
+    def close_store(self, store: Any) -> None:
+        """Stop listening, and close the inner store."""
+        if isinstance(store, CachedFeatureFlagStore):
+            store.close()
+        super().close_store(store)
+
+    def test_what_another_process_writes_is_seen(self, store: Any) -> None:
+        """Though entries never expire, and also that a flag is missing is one."""
+        other = self.open_again(store)
+        try:
+            for _ in range(5):
+                assert store.get("f") is None
+                other.create("f")
+                eventually(lambda: store.get("f") is not None)
+                for is_enabled in (True, False):
+                    other.set("f", is_enabled)
+                    eventually(
+                        lambda on=is_enabled: store.get("f").raw_is_enabled is on
+                    )
+                other.delete("f")
+                eventually(lambda: store.get("f") is None)
+        finally:
+            self.close_store(other)
 
 
 class Synced:
@@ -537,6 +578,7 @@ class Wrapped:
 # Of each store: the stacks that it is run in, beside itself. The first class is the
 # outermost, so `Cached, Replicated` is a cache before a replicated store.
 USUAL = [(Cached,), (Replicated,), (Synced,)]
+TELLS = [*USUAL, (CachedInvalidated,)]  # of what changes
 STORES: dict[type[Any], list[tuple[type[Any], ...]]] = {
     Memory: [
         *USUAL,
@@ -551,11 +593,11 @@ STORES: dict[type[Any], list[tuple[type[Any], ...]]] = {
     ],
     OldStyle: [*USUAL, (Wrapped,), (Cached, Replicated)],
     DuckTyped: [(Cached,)],
-    Documents: USUAL,
+    Documents: TELLS,
     FakeRedis: [],
-    Redis: USUAL,
-    Consul: USUAL,
-    PostgreSQL: USUAL,
+    Redis: TELLS,
+    Consul: TELLS,
+    PostgreSQL: TELLS,
     S3: [],  # stacks are the same over every server, and this one takes its time
     Thrift: USUAL,
 }

@@ -6,9 +6,12 @@ That a cached store is a store like any other is in `tests/contract`.
 
 from __future__ import annotations
 
+import gc
+import logging
 import subprocess
 import sys
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from time import monotonic
@@ -30,10 +33,13 @@ from flipper.contrib.interface import AbstractFeatureFlagStore
 from flipper.contrib.last_known import LastKnownFlags, Rest, SupportsLastKnown
 from flipper.contrib.lru import PlainLRU, make_lru
 from flipper.contrib.storage import FeatureFlagStoreMeta
+from flipper.contrib.watch import SupportsWatch, WatchQueue, WatchRefusedError
 from flipper.contrib.wrapper import FeatureFlagStoreWrapper
+from flipper.exceptions import InvalidArgumentError, InvalidFlagDataError
+from flipper.testing.contract import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from flipper.contrib.storage import FeatureFlagStoreItem
 
@@ -131,6 +137,68 @@ class Remote(OwnStore, SupportsLastKnown):
         return self.known.last_known(feature_name)
 
 
+class News(WatchQueue):
+    """A watch that can also say that anything may have changed."""
+
+    is_any = False
+
+    def wait(self, timeout: float) -> Collection[str] | None:
+        """Wait for changes."""
+        names = super().wait(timeout)
+        if names and self.is_any:
+            self.is_any = False
+            return None
+        return names
+
+
+class Announcing(SupportsWatch, Remote):
+    """A remote store that tells of changes, as long as it is there and willing.
+
+    `watches` are those who listen, `asked` counts who wanted to.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.watches: list[News] = []
+        self.asked = 0
+        self.fail_watch: Exception | None = None
+
+    def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Read a flag, once: what is given is what was there before `after_read`."""
+        return OwnStore.get(self, feature_name)
+
+    def watch(self) -> News:
+        """Listen."""
+        self.asked += 1
+        if self.fail_watch is not None:
+            raise self.fail_watch
+        news = News(lambda: self.watches.remove(news))
+        self.watches.append(news)
+        return news
+
+    def write(self, feature_name: str, is_enabled: bool) -> None:
+        """Write a flag as another process does, and tell of it."""
+        self.flags.set(feature_name, is_enabled)
+        self.tell(feature_name)
+
+    def tell(self, *feature_names: str) -> None:
+        """Tell of changes."""
+        for news in list(self.watches):
+            news.report(*feature_names)
+
+    def tell_of_anything(self) -> None:
+        """Tell that it is not known what has changed."""
+        for news in list(self.watches):
+            news.is_any = True
+            news.report("")
+
+    def leave(self, error: Exception | None = None) -> None:
+        """Stop telling, for a reason."""
+        self.fail_watch = error or AwayError("on purpose")
+        for news in list(self.watches):
+            news.fail(self.fail_watch)
+
+
 class Clock:
     """Stands in for `monotonic`, and goes only when told."""
 
@@ -177,6 +245,21 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(cached, "monotonic", clock)
     return clock
+
+
+@pytest.fixture
+def all_clocks(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Give the clock of the cache and of what it rests by."""
+    monkeypatch.setattr("flipper.contrib.last_known.monotonic", clock)
+    return clock
+
+
+@pytest.fixture
+def announcing() -> Announcing:
+    """Give a store that tells of changes, with a flag that is off."""
+    announcing = Announcing()
+    announcing.flags.create("x")
+    return announcing
 
 
 @pytest.fixture
@@ -1187,3 +1270,866 @@ def test_while_one_asks_the_others_rest(
     assert client.is_enabled("x", "resting") == "resting"
     pause.end()
     assert slow.result(AT_MOST) == "slow"
+
+
+# Expired entries while the store fails, by choice
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_an_expired_entry_answers_for_as_long_as_it_may(
+    inner: OwnStore, clock: Clock, exists: bool
+) -> None:
+    """Also that there is no such flag; and after that the error comes out."""
+    if exists:
+        inner.flags.create("x", is_enabled=True)
+    store = CachedFeatureFlagStore(inner, ttl=10, stale_if_error=60)
+    before = store.get("x")
+    inner.fail_reads = OSError("on purpose")
+    for _ in range(69):
+        clock.now += 1
+        assert store.get("x") is before
+    clock.now += 0.75
+    assert store.get("x") is before
+    clock.now += 0.25
+    with pytest.raises(OSError, match="on purpose"):
+        store.get("x")
+    assert store._under_way == {}
+
+
+def test_without_an_entry_a_failure_is_an_error(inner: OwnStore) -> None:
+    """There is nothing that could be answered."""
+    store = CachedFeatureFlagStore(inner, ttl=10, stale_if_error=60)
+    inner.fail_reads = OSError("on purpose")
+    with pytest.raises(OSError, match="on purpose"):
+        store.get("x")
+    assert store._under_way == {}
+
+
+@pytest.mark.parametrize("none", [None, 0, 0.0])
+def test_an_expired_entry_answers_by_choice_only(
+    inner: OwnStore, clock: Clock, none: float | None
+) -> None:
+    """As a rule the error comes out at once."""
+    store = CachedFeatureFlagStore(inner, ttl=10, stale_if_error=none)
+    store.create("x")
+    clock.now += 10
+    inner.fail_reads = OSError("on purpose")
+    with pytest.raises(OSError, match="on purpose"):
+        store.get("x")
+
+
+def test_a_store_that_is_back_is_asked_again(inner: OwnStore, clock: Clock) -> None:
+    """The stale answer is not kept longer than the pause between two questions."""
+    store = CachedFeatureFlagStore(inner, ttl=10, stale_if_error=60)
+    store.create("x")
+    clock.now += 10
+    inner.fail_reads = OSError("on purpose")
+    assert state(store.get("x")) is False
+    inner.fail_reads = None
+    inner.flags.set("x", is_enabled=True)
+    assert state(store.get("x")) is False
+    clock.now += 0.5
+    assert state(store.get("x")) is True
+    clock.now += 9
+    assert state(store.get("x")) is True
+    assert inner.reads == ["x", "x"]
+
+
+@pytest.mark.parametrize(
+    "error", [InvalidFlagDataError("on purpose"), InvalidArgumentError("on purpose")]
+)
+def test_a_flag_that_is_broken_is_an_answer(
+    inner: OwnStore, clock: Clock, error: Exception
+) -> None:
+    """The store is there, and what it says is not hidden."""
+    store = CachedFeatureFlagStore(inner, ttl=10, stale_if_error=60)
+    store.create("x")
+    clock.now += 10
+    inner.fail_reads = error
+    with pytest.raises(type(error), match="on purpose"):
+        store.get("x")
+
+
+def test_an_interrupt_is_no_failure_of_the_store(inner: OwnStore, clock: Clock) -> None:
+    """Who is stopped gets no answer."""
+    store = CachedFeatureFlagStore(inner, ttl=10, stale_if_error=60)
+    store.create("x")
+    clock.now += 10
+    inner.fail_reads = Interrupted()
+    with pytest.raises(Interrupted):
+        store.get("x")
+
+
+def test_a_flag_that_fails_is_asked_for_now_and_then(
+    inner: OwnStore, clock: Clock
+) -> None:
+    """Once in half a second, whatever is wrong with it."""
+    store = CachedFeatureFlagStore(inner, ttl=10, stale_if_error=60)
+    store.create("x")
+    clock.now += 10
+    inner.fail_reads = OSError("on purpose")
+    for _ in range(8):  # quarters of a second
+        for _ in range(20):
+            assert state(store.get("x")) is False
+        clock.now += 0.25
+    assert inner.reads == ["x"] * 4
+
+
+def test_a_flag_that_fails_does_not_hide_the_others(
+    inner: OwnStore, clock: Clock
+) -> None:
+    """The store is not away: what has expired is asked for."""
+    store = CachedFeatureFlagStore(inner, ttl=10, stale_if_error=60)
+    store.create("broken")
+    store.create("x")
+    clock.now += 10
+    inner.fail_reads = OSError("on purpose")
+    assert state(store.get("broken")) is False
+    inner.fail_reads = None
+    inner.flags.set("x", is_enabled=True)
+    assert state(store.get("x")) is True
+
+
+def test_a_server_that_is_away_is_asked_by_one_flag_only(all_clocks: Clock) -> None:
+    """A call that has to time out is not made for each of a hundred flags."""
+    remote = Remote()
+    store = CachedFeatureFlagStore(remote, ttl=10, stale_if_error=60)
+    names = [f"flag-{number}" for number in range(100)]
+    for name in names:
+        store.create(name)
+    all_clocks.now += 10
+    remote.fail_reads = AwayError()
+    for asked in range(1, 4):
+        assert [state(store.get(name)) for name in names] == [False] * 100
+        assert len(remote.reads) == asked
+        all_clocks.now += 0.5
+    remote.fail_reads = None
+    remote.flags.set("flag-7", is_enabled=True)
+    remote.reads.clear()
+    assert [state(store.get(name)) for name in names] == [
+        name == "flag-7" for name in names
+    ]
+    assert remote.reads[0] == names[0]
+    assert len(remote.reads) >= 100
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_what_a_write_has_replaced_never_answers(
+    inner: OwnStore, clock: Clock, write: str
+) -> None:
+    """Though the store fails from then on: what is off now must not read as on."""
+    store = CachedFeatureFlagStore(inner, ttl=10, stale_if_error=60)
+    before = store.create("x", client_data={"n": 1})
+    clock.now += 10
+    reads = iter([None] if write == "update" else [])
+
+    def fail_after(_: str) -> None:
+        if next(reads, "end") == "end":
+            raise OSError("on purpose")
+
+    inner.after_read = fail_after
+    WRITES[write](store)
+    if write == "create":
+        assert store.get("x") is inner.flags.get("x") is not before
+    else:
+        for _ in range(3):
+            with pytest.raises(OSError, match="on purpose"):
+                store.get("x")
+            clock.now += 1
+
+
+@pytest.mark.parametrize("write", ["create", "delete"])
+def test_a_write_during_a_failing_read_is_not_undone(
+    inner: OwnStore, pool: ThreadPoolExecutor, clock: Clock, write: str
+) -> None:
+    """What answers is what the flag is when the read has failed, not when it began."""
+    store = CachedFeatureFlagStore(inner, ttl=10, stale_if_error=60)
+    store.create("x")
+    clock.now += 10
+    pause = Pause()
+
+    def fail(name: str) -> None:
+        pause(name)
+        raise OSError("on purpose")
+
+    inner.after_read = fail
+    slow = pool.submit(store.get, "x")
+    pause.wait_until_reached()
+    WRITES[write](store)
+    pause.end()
+    if write == "create":
+        assert slow.result(AT_MOST) is inner.flags.get("x")
+        clock.now += 9
+        assert store.get("x") is inner.flags.get("x")  # as fresh as it was
+        assert inner.reads == ["x"]
+    else:
+        with pytest.raises(OSError, match="on purpose"):
+            slow.result(AT_MOST)
+        with pytest.raises(OSError, match="on purpose"):
+            store.get("x")
+
+
+def test_who_waits_for_a_failing_read_gets_the_expired_entry(
+    inner: OwnStore,
+    pool: ThreadPoolExecutor,
+    clock: Clock,
+    waiting: threading.Semaphore,
+) -> None:
+    """The store is asked once for all of them."""
+    store = CachedFeatureFlagStore(inner, ttl=10, stale_if_error=60)
+    made = store.create("x")
+    clock.now += 10
+    pause = Pause()
+
+    def fail(name: str) -> None:
+        pause(name)
+        raise OSError("on purpose")
+
+    inner.after_read = fail
+    found = [pool.submit(store.get, "x") for _ in range(8)]
+    pause.wait_until_reached()
+    wait_for(waiting, 7)
+    pause.end()
+    assert {each.result(AT_MOST) for each in found} == {made}
+    assert inner.reads == ["x"]
+
+
+def test_an_outage_is_logged_once(
+    inner: OwnStore, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And the next one again, when there has been none for a minute."""
+    store = CachedFeatureFlagStore(inner, ttl=1, stale_if_error=1000)
+    for name in ("x", "y"):
+        store.create(name)
+    inner.fail_reads = OSError("on purpose")
+    for _ in range(100):
+        clock.now += 1
+        store.get("x")
+        store.get("y")
+    assert len(caplog.records) == 1
+    assert "OwnStore fails (OSError: on purpose)" in caplog.text
+    inner.fail_reads = None
+    for _ in range(60):
+        clock.now += 1
+        store.get("x")
+    inner.fail_reads = OSError("once more")
+    clock.now += 1
+    store.get("x")
+    assert len(caplog.records) == 2
+
+
+def test_a_child_asks_though_its_parent_was_asking(
+    all_clocks: Clock, pool: ThreadPoolExecutor
+) -> None:
+    """The thread that asks while all others rest is not in the child."""
+    remote = Remote()
+    store = CachedFeatureFlagStore(remote, ttl=1, stale_if_error=60)
+    store.create("x")
+    all_clocks.now += 1
+    remote.fail_reads = AwayError()
+    store.get("x")
+    all_clocks.now += 0.5
+    remote.fail_reads = None
+    remote.after_read = pause = Pause()
+    slow = pool.submit(store.get, "x")
+    pause.wait_until_reached()
+    remote.flags.set("x", is_enabled=True)
+    store.after_fork()  # as in the child
+    assert state(store.get("x")) is True
+    pause.end()
+    slow.result(AT_MOST)
+
+
+@pytest.mark.parametrize("value", [-1, -0.001, float("nan"), "60", [], 1j])
+def test_a_time_that_is_none_is_refused(inner: OwnStore, value: Any) -> None:
+    """The message names it, and what to do instead."""
+    with pytest.raises(InvalidArgumentError, match="use seconds") as caught:
+        CachedFeatureFlagStore(inner, stale_if_error=value)
+    assert f"stale_if_error={value!r}" in str(caught.value)
+    assert caught.value.value is value
+
+
+# Jitter
+
+
+@pytest.mark.parametrize(
+    ("jitter", "lasts"), [(0, 8.0), (0.25, 7.0), (0.5, 6.0), (1, 4.0), (1.0, 4.0)]
+)
+def test_an_entry_expires_earlier_by_a_random_part_of_the_jitter(
+    inner: OwnStore,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    jitter: float,
+    lasts: float,
+) -> None:
+    """Here it is always half of it."""
+    monkeypatch.setattr(cached, "random", lambda: 0.5)
+    store = CachedFeatureFlagStore(inner, ttl=8, jitter=jitter)
+    store.get("x")
+    clock.now += lasts - 0.125
+    store.get("x")
+    assert inner.reads == ["x"]
+    clock.now += 0.125
+    store.get("x")
+    assert inner.reads == ["x", "x"]
+
+
+def test_entries_made_at_once_do_not_expire_at_once(
+    inner: OwnStore, clock: Clock
+) -> None:
+    """Each has an expiry of its own, within the fraction that was told."""
+    store = CachedFeatureFlagStore(inner, ttl=100, jitter=0.5)
+    names = [f"flag-{number}" for number in range(100)]
+    for name in names:
+        store.get(name)
+    left = [store._cache[name][1] - clock.now for name in names]
+    assert 50 <= min(left) < 60
+    assert 90 < max(left) <= 100
+    assert len(set(left)) > 90
+
+
+def test_what_never_expires_does_so_with_jitter_too(
+    inner: OwnStore, clock: Clock
+) -> None:
+    """A part of for ever is for ever."""
+    store = CachedFeatureFlagStore(inner, jitter=1.0, stale_if_error=1)
+    store.get("x")
+    clock.now += 1e9
+    store.get("x")
+    assert inner.reads == ["x"]
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, 20, float("nan"), None, "0.2"])
+def test_a_jitter_that_is_no_fraction_is_refused(inner: OwnStore, value: Any) -> None:
+    """The message names it, and what to do instead."""
+    with pytest.raises(InvalidArgumentError, match="a fraction from 0 to 1") as caught:
+        CachedFeatureFlagStore(inner, ttl=1, jitter=value)
+    assert f"jitter={value!r}" in str(caught.value)
+    assert caught.value.value is value
+
+
+@pytest.mark.parametrize("option", ["stale_if_error", "jitter", "invalidate"])
+def test_options_are_given_by_name(inner: OwnStore, option: str) -> None:
+    """The three positions are flipper-client's."""
+    with pytest.raises(TypeError, match="positional"):
+        CachedFeatureFlagStore(inner, 10, 10, 1)  # type: ignore[misc]
+    CachedFeatureFlagStore(inner, 10, 10, **{option: 0})
+
+
+# Entries dropped by the change signal
+
+
+def listens(store: CachedFeatureFlagStore, is_told: bool = True) -> None:
+    """Wait until the store is told of changes, or knows that it is not."""
+    assert store._invalidation is not None
+    eventually(lambda: store._invalidation._is_told is is_told)  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def told(announcing: Announcing) -> Iterator[CachedFeatureFlagStore]:
+    """Give a cache that is told what changes, and in which nothing expires."""
+    with CachedFeatureFlagStore(announcing, invalidate=True) as store:
+        listens(store)
+        yield store
+
+
+def test_a_change_elsewhere_drops_the_entry_of_that_flag(
+    announcing: Announcing, told: CachedFeatureFlagStore
+) -> None:
+    """And no other: they go on answering from memory."""
+    assert told.get("y") is None
+    for is_enabled in (False, True, False, True):
+        announcing.write("x", is_enabled)
+        eventually(lambda on=is_enabled: state(told.get("x")) is on)
+    announcing.reads.clear()
+    for _ in range(9):
+        assert (told.get("y"), state(told.get("x"))) == (None, True)
+    assert announcing.reads == []
+
+
+def test_a_flag_made_elsewhere_is_seen(
+    announcing: Announcing, told: CachedFeatureFlagStore
+) -> None:
+    """That there was none is an entry like any other."""
+    assert told.get("new") is None
+    announcing.write("new", True)
+    eventually(lambda: state(told.get("new")) is True)
+    announcing.flags.delete("new")
+    announcing.tell("new")
+    eventually(lambda: told.get("new") is None)
+
+
+def test_when_anything_may_have_changed_all_entries_are_dropped(
+    announcing: Announcing, told: CachedFeatureFlagStore
+) -> None:
+    """As when somebody has emptied the server."""
+    told.get("x")
+    told.get("y")
+    announcing.tell_of_anything()
+    eventually(lambda: len(told._cache) == 0)
+    announcing.reads.clear()
+    told.get("x")
+    told.get("y")
+    assert announcing.reads == ["x", "y"]
+
+
+def test_a_read_that_began_before_the_signal_is_not_kept(
+    announcing: Announcing, told: CachedFeatureFlagStore, pool: ThreadPoolExecutor
+) -> None:
+    """It may be older than the change that was told of, and nobody tells again."""
+    told.get("y")
+    announcing.after_read = pause = Pause()
+    slow = pool.submit(told.get, "x")
+    pause.wait_until_reached()
+    announcing.flags.set("x", is_enabled=True)
+    announcing.tell("x", "y")
+    eventually(lambda: "y" not in told._cache)
+    assert state(told.get("x")) is True  # nor does it wait for the older read
+    pause.end()
+    slow.result(AT_MOST)
+    assert state(told.get("x")) is True
+    assert told._under_way == {}
+
+
+@pytest.mark.parametrize("how", ["anything", "lost"])
+def test_no_read_that_was_under_way_is_kept_when_all_entries_go(
+    announcing: Announcing,
+    told: CachedFeatureFlagStore,
+    pool: ThreadPoolExecutor,
+    how: str,
+) -> None:
+    """It may be of a flag that has changed."""
+    told.get("y")
+    announcing.after_read = pause = Pause()
+    slow = pool.submit(told.get, "x")
+    pause.wait_until_reached()
+    announcing.flags.set("x", is_enabled=True)
+    if how == "lost":
+        announcing.leave()
+        listens(told, is_told=False)
+        announcing.fail_watch = None
+        listens(told)
+    else:
+        announcing.tell_of_anything()
+        eventually(lambda: "y" not in told._cache)
+    pause.end()
+    slow.result(AT_MOST)
+    assert state(told.get("x")) is True
+
+
+def test_a_read_that_began_before_the_watch_is_not_kept(
+    announcing: Announcing, pool: ThreadPoolExecutor
+) -> None:
+    """What changed between the two was not told."""
+    announcing.fail_watch = AwayError("not yet")
+    with CachedFeatureFlagStore(announcing, invalidate=True) as store:
+        announcing.after_read = pause = Pause()
+        slow = pool.submit(store.get, "x")
+        pause.wait_until_reached()
+        announcing.flags.set("x", is_enabled=True)
+        announcing.fail_watch = None
+        listens(store)
+        pause.end()
+        assert state(slow.result(AT_MOST)) is False
+        assert state(store.get("x")) is True
+
+
+@pytest.mark.parametrize("write", ["create", "set", "set_meta", "update"])
+def test_a_write_during_which_a_change_is_told_is_not_kept(
+    announcing: Announcing,
+    told: CachedFeatureFlagStore,
+    pool: ThreadPoolExecutor,
+    write: str,
+) -> None:
+    """A rival may have written after it, and the signal have come before its end."""
+    told.get("y")
+    pause, flags = Pause(), announcing.flags
+    method = getattr(announcing, {"update": "set"}.get(write, write))
+
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        result = method(*args, **kwargs)
+        pause()
+        return result
+
+    setattr(announcing, {"update": "set"}.get(write, write), slow)
+    if write != "create":  # these read again, and that is slow, too
+        read = announcing.get
+        stale = flags.get("x")
+        announcing.get = lambda name: stale if pause_is_over() else read(name)  # type: ignore[method-assign]
+    pause_is_over = pause._go_on.is_set
+    writer = pool.submit(WRITES[write], told)
+    pause.wait_until_reached()
+    flags.create("x", client_data={"rival": 1})
+    announcing.tell("x", "y")
+    eventually(lambda: "y" not in told._cache)
+    pause.end()
+    writer.result(AT_MOST)
+    announcing.__dict__.pop("get", None)
+    assert told.get("x") is flags.get("x")
+    assert told._under_way == {}
+
+
+def test_a_write_is_seen_at_once_though_it_is_told_of(
+    announcing: Announcing, told: CachedFeatureFlagStore
+) -> None:
+    """Whenever the signal of one's own write comes."""
+    for number in range(100):
+        told.set("x", bool(number % 2))
+        assert state(told.get("x")) is bool(number % 2)
+        announcing.tell("x")
+        assert state(told.get("x")) is bool(number % 2)
+
+
+def test_while_nothing_is_told_no_flag_without_ttl_is_kept(
+    announcing: Announcing, told: CachedFeatureFlagStore
+) -> None:
+    """It might be wrong for ever."""
+    told.get("x")
+    announcing.leave()
+    listens(told, is_told=False)
+    announcing.flags.set("x", is_enabled=True)
+    assert state(told.get("x")) is True
+    told.set("x", False)
+    announcing.flags.set("x", is_enabled=True)
+    assert state(told.get("x")) is True
+    announcing.reads.clear()
+    for _ in range(5):
+        told.get("x")
+    assert announcing.reads == ["x"] * 5
+    announcing.fail_watch = None
+    listens(told)
+    told.get("x")
+    announcing.reads.clear()
+    for _ in range(5):
+        assert state(told.get("x")) is True
+    assert announcing.reads == []
+
+
+def test_while_nothing_is_told_flags_expire_by_their_ttl(
+    announcing: Announcing, clock: Clock
+) -> None:
+    """And when the signal is lost, or back, they expire at once."""
+    announcing.fail_watch = AwayError("not yet")
+    with CachedFeatureFlagStore(announcing, ttl=10, invalidate=True) as store:
+        assert state(store.get("x")) is False
+        announcing.flags.set("x", is_enabled=True)
+        clock.now += 9
+        assert state(store.get("x")) is False
+        clock.now += 1
+        assert state(store.get("x")) is True
+        announcing.flags.set("x", is_enabled=False)
+        announcing.fail_watch = None
+        listens(store)
+        assert state(store.get("x")) is False
+        announcing.flags.set("x", is_enabled=True)
+        announcing.leave()
+        listens(store, is_told=False)
+        assert state(store.get("x")) is True
+
+
+def test_flags_that_are_told_of_expire_by_their_ttl_all_the_same(
+    announcing: Announcing, clock: Clock
+) -> None:
+    """That is what heals a message that was lost."""
+    with CachedFeatureFlagStore(announcing, ttl=10, invalidate=True) as store:
+        listens(store)
+        store.get("x")
+        announcing.flags.set("x", is_enabled=True)  # and nobody is told
+        clock.now += 9
+        assert state(store.get("x")) is False
+        clock.now += 1
+        assert state(store.get("x")) is True
+
+
+def test_a_signal_that_is_refused_is_said_once_and_asked_for_again(
+    announcing: Announcing,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Somebody may allow it meanwhile; until then it is a cache by ttl."""
+    monkeypatch.setattr("flipper.contrib.invalidation._ASK_AGAIN", 0.01)
+    caplog.set_level(logging.INFO, "flipper")
+    announcing.fail_watch = WatchRefusedError("no rights")
+    with CachedFeatureFlagStore(announcing, ttl=60, invalidate=True) as store:
+        eventually(lambda: announcing.asked > 3)
+        store.get("x")
+        store.get("x")
+        assert announcing.reads == ["x"]
+        announcing.fail_watch = None
+        listens(store)
+        announcing.write("x", True)
+        eventually(lambda: state(store.get("x")) is True)
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    assert "(WatchRefusedError: no rights)" in caplog.text
+
+
+@pytest.mark.parametrize(("ttl", "asked"), [(60, 0), (None, 3)])
+def test_a_store_without_a_signal_will_do(
+    inner: OwnStore, ttl: float | None, asked: int
+) -> None:
+    """Any store: its flags are kept for their ttl, and not at all without one."""
+    with CachedFeatureFlagStore(inner, ttl=ttl, invalidate=True) as store:
+        listens(store, is_told=False)
+        store.create("x")
+        assert [state(store.get("x")) for _ in range(3)] == [False] * 3
+        assert inner.reads == ["x"] * asked
+
+
+def test_a_signal_that_is_lost_is_said_once(
+    announcing: Announcing,
+    told: CachedFeatureFlagStore,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """However often it is asked for until it is back."""
+    caplog.set_level(logging.INFO, "flipper")
+    announcing.leave()
+    asked = announcing.asked
+    eventually(lambda: announcing.asked > asked + 2)
+    announcing.fail_watch = None
+    listens(told)
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    assert "Announcing does not tell its cache what changes" in caplog.text
+
+
+def test_a_signal_that_is_away_is_asked_for_less_and_less(
+    announcing: Announcing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Up to a longest pause; and after each success anew."""
+    pauses: list[float] = []
+
+    def shorten(_: float, longest: float) -> float:
+        pauses.append(longest)
+        return 0.001
+
+    monkeypatch.setattr("flipper.contrib.store_thread.uniform", shorten)
+    announcing.fail_watch = AwayError("not yet")
+    with CachedFeatureFlagStore(announcing, invalidate=True) as store:
+        eventually(lambda: len(pauses) > 5)
+        assert pauses[:6] == [0.2, 0.4, 0.8, 1.6, 3.0, 3.0]
+        announcing.fail_watch = None
+        listens(store)
+        pauses.clear()
+        announcing.leave()
+        eventually(lambda: len(pauses) > 1)
+        assert pauses[:2] == [0.2, 0.4]
+
+
+@pytest.mark.parametrize("ttl", [None, 10])
+def test_what_a_lost_signal_lets_expire_answers_while_the_store_fails(
+    announcing: Announcing, all_clocks: Clock, ttl: float | None
+) -> None:
+    """By choice: the two are lost together, as a rule."""
+    with CachedFeatureFlagStore(
+        announcing, ttl=ttl, stale_if_error=60, invalidate=True
+    ) as store:
+        listens(store)
+        store.get("x")
+        store.get("changed")
+        store.get("missing")
+        announcing.write("changed", True)
+        eventually(lambda: "changed" not in store._cache)
+        announcing.fail_reads = AwayError("on purpose")
+        announcing.leave()
+        listens(store, is_told=False)
+        for _ in range(59):
+            all_clocks.now += 1
+            assert state(store.get("x")) is False
+            assert store.get("missing") is None
+            with pytest.raises(AwayError):
+                store.get("changed")
+        all_clocks.now += 1
+        with pytest.raises(AwayError):
+            store.get("x")
+
+
+@pytest.mark.usefixtures("table")
+def test_entries_that_expire_all_at_once_keep_their_order(
+    announcing: Announcing,
+) -> None:
+    """The least recently used still goes first."""
+    with CachedFeatureFlagStore(
+        announcing, size=3, stale_if_error=60, invalidate=True
+    ) as store:
+        listens(store)
+        for name in "abca":
+            store.get(name)
+        announcing.leave()
+        listens(store, is_told=False)
+        store.get("d")
+        assert store._cache.keys() == ["d", "a", "c"]
+
+
+def test_a_closed_cache_listens_no_more(
+    announcing: Announcing, told: CachedFeatureFlagStore
+) -> None:
+    """It goes on answering, of what the store says then; and may be closed again."""
+    told.get("x")
+    told.close()
+    told.close()
+    assert announcing.watches == []
+    assert told._invalidation is not None
+    assert not told._invalidation._thread.is_alive()  # type: ignore[union-attr]
+    announcing.flags.set("x", is_enabled=True)
+    assert state(told.get("x")) is True
+    told.set("x", False)
+    assert state(told.get("x")) is False
+    assert announcing.watches == []
+
+
+def test_a_closed_cache_stays_closed_in_a_child(
+    announcing: Announcing, told: CachedFeatureFlagStore
+) -> None:
+    """It listens there no more than here."""
+    told.close()
+    asked = announcing.asked
+    told.after_fork()  # as in the child
+    assert state(told.get("x")) is False
+    assert told._invalidation is not None
+    assert told._invalidation._thread is None
+    assert announcing.asked == asked
+
+
+def test_a_cache_without_signal_can_be_closed_too(inner: OwnStore) -> None:
+    """It stays what it was, and has no thread."""
+    threads = threading.active_count()
+    with CachedFeatureFlagStore(inner, stale_if_error=1, jitter=0.5) as store:
+        store.create("x")
+        assert threading.active_count() == threads
+    store.close()
+    assert state(store.get("x")) is False
+    assert inner.reads == []
+
+
+def test_caches_that_nobody_holds_leave_nothing(announcing: Announcing) -> None:
+    """No thread, no watch, and not themselves."""
+    threads = threading.active_count()
+    gone = []
+    for _ in range(100):
+        store = CachedFeatureFlagStore(announcing, invalidate=True)
+        store.get("x")
+        gone.append(weakref.ref(store))
+        del store
+    gc.collect()
+    eventually(lambda: not any(ref() is not None for ref in gone))
+    eventually(lambda: threading.active_count() <= threads)
+    assert announcing.watches == []
+
+
+@pytest.mark.usefixtures("hurried")
+def test_caches_that_are_told_come_level(
+    announcing: Announcing, pool: ThreadPoolExecutor
+) -> None:
+    """Whoever wrote through whichever, nothing old stays in any of them."""
+
+    class Reporting(FeatureFlagStoreWrapper):
+        def update(self, feature_name: str, change: Any) -> Any:
+            item = super().update(feature_name, change)
+            announcing.tell(feature_name)
+            return item
+
+    inner = Reporting(announcing)
+    caches = [CachedFeatureFlagStore(inner, invalidate=True) for _ in range(3)]
+    for store in caches:
+        listens(store)
+
+    def write(thread: int) -> None:
+        random = Random(thread)  # noqa: S311  (the same each time)
+        for n in range(200):
+            store = random.choice(caches)
+            store.get("x")
+            change = numbered(1000 * thread + n)
+            store.update("x", lambda it, meta=change: it.replace(meta=meta))
+
+    list(pool.map(write, range(4)))
+    for store in caches:
+        eventually(lambda store=store: store.get("x") is announcing.flags.get("x"))
+        assert store._under_way == {}
+        store.close()
+
+
+HEARING_CHILD = """
+import os, threading, time
+from flipper import CachedFeatureFlagStore, MemoryFeatureFlagStore
+from flipper.contrib.watch import SupportsWatch, WatchQueue
+
+class Announcing(SupportsWatch, MemoryFeatureFlagStore):
+    watches = ()
+    is_away = False
+    def watch(self):
+        if self.is_away:
+            raise ConnectionError
+        queue = WatchQueue(lambda: None)
+        self.watches = (*self.watches, queue)
+        return queue
+    def _swap(self, item, expected):
+        done = super()._swap(item, expected)
+        for queue in self.watches:
+            queue.report(item.feature_name)
+        return done
+
+def until(condition):
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+def is_told():
+    return store._invalidation._is_told and len(inner.watches) == 1
+
+inner = Announcing()
+inner.create("x")
+store = CachedFeatureFlagStore(inner, invalidate=True)
+until(is_told)
+assert store.get("x").raw_is_enabled is False
+children = []
+for number in range(20):
+    child = os.fork()
+    if not child:
+        code = 3
+        try:
+            assert threading.active_count() == 1
+            inner.watches, inner.is_away = (), True
+            for on in (True, False, True):  # and nobody is told
+                item = inner.get("x").replace(is_enabled=on)
+                MemoryFeatureFlagStore._swap(inner, item, ANY)
+                assert store.get("x").raw_is_enabled is on
+            inner.is_away = False
+            until(lambda: len(inner.watches) == 1)
+            until(lambda: store._ttl == float("inf"))
+            store.get("x")
+            inner.set("x", False)
+            until(lambda: store.get("x").raw_is_enabled is False)
+            code = 0
+        finally:
+            os._exit(code)
+    children.append(child)
+codes = [os.waitpid(child, 0)[1] for child in children]
+assert not any(codes), codes
+assert store.get("x").raw_is_enabled is False
+"""
+
+
+@forks
+def test_a_forked_child_hears_of_changes_by_itself() -> None:
+    """From its first question on, which finds nothing that the parent has cached."""
+    run_script("from flipper.contrib.atomic import ANY\n" + HEARING_CHILD)
+
+
+HANGING = """
+import time
+from flipper import CachedFeatureFlagStore, MemoryFeatureFlagStore
+from flipper.contrib.watch import SupportsWatch
+
+class Hanging(SupportsWatch, MemoryFeatureFlagStore):
+    def watch(self):
+        time.sleep(600)
+
+store = CachedFeatureFlagStore(Hanging(), invalidate=True)
+store.set("x", True)
+assert store.get("x").raw_is_enabled is True
+"""
+
+
+def test_a_program_ends_though_the_signal_hangs() -> None:
+    """And what is asked for does not wait for it."""
+    run_script(HANGING)

@@ -94,9 +94,12 @@ def test_a_child_asks_though_its_parent_was_asking(clock: list[float]) -> None:
         return get(feature_name)
 
     server.get = hang  # type: ignore[method-assign]
-    thread = threading.Thread(
-        target=lambda: pytest.raises(AwayError, rest.get, "x"), daemon=True
-    )
+
+    def ask() -> None:
+        with pytest.raises(AwayError):
+            rest.get("x")
+
+    thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     asking.wait()
     del server.get

@@ -18,14 +18,12 @@ from .last_known import ANSWERS, Rest
 from .lru import make_lru
 from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem  # noqa: TC001
 from .storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
+from .util.closing import ClosesAtExit
 from .util.fork import renew_after_fork
 from .wrapper import FeatureFlagStoreWrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
-    from types import TracebackType
-
-    from typing_extensions import Self
 
     from .atomic import Change
     from .last_known import LastKnownFlags
@@ -57,7 +55,7 @@ class _Fill:
         self.error: BaseException | None = None
 
 
-class CachedFeatureFlagStore(FeatureFlagStoreWrapper):
+class CachedFeatureFlagStore(ClosesAtExit, FeatureFlagStoreWrapper):
     """Answers `get` from memory where it can. Safe for threads.
 
     That a flag does not exist is remembered like any other answer. Several threads that
@@ -207,19 +205,6 @@ class CachedFeatureFlagStore(FeatureFlagStoreWrapper):
             self._invalidation.close()
             self._invalidation.join()
             self._trust(False)
-
-    def __enter__(self) -> Self:
-        """Give the store."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the store."""
-        self.close()
 
     # -- reading -----------------------------------------------------------------------
 

@@ -20,21 +20,19 @@ from .interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
 from .interface import FlagDoesNotExistError as FlagDoesNotExistError
 from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem  # noqa: TC001
 from .storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
+from .util.closing import ClosesAtExit
 from .util.date import now
 from .watch import SupportsWatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
-
-    from typing_extensions import Self
 
     from .consul_watch import ConsulWatch
 
 logger = logging.getLogger(__name__)
 
 
-class ConsulFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
+class ConsulFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFlagStore):
     """Keeps each flag under the key `<base_key>/<feature_name>`. Safe for threads.
 
     `get` and `list` answer from the copy, which holds this store's own writes at once
@@ -84,19 +82,6 @@ class ConsulFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
         most `wait` seconds later, and never keeps a program from ending.
         """
         self._copy.close()
-
-    def __enter__(self) -> Self:
-        """Give the store."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the store."""
-        self.close()
 
     def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
         self._copy.be_followed()

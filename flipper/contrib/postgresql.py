@@ -14,6 +14,7 @@ from .interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
 from .interface import FlagDoesNotExistError as FlagDoesNotExistError
 from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem
 from .storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
+from .util.closing import ClosesAtExit
 from .util.date import now
 from .watch import SupportsWatch, WatchRefusedError
 
@@ -32,10 +33,8 @@ else:
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
     from psycopg_pool import ConnectionPool
-    from typing_extensions import Self
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +89,7 @@ class PostgresNotEnabled(MissingDependencyError):  # noqa: N818  (flipper-client
         return type(self), ()
 
 
-class PostgreSQLFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
+class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFlagStore):
     """Keeps each flag in a row of one table. Safe for threads and forks.
 
     `list` gives flags by name, in the order of code points. It reads rows by hundreds
@@ -182,19 +181,6 @@ class PostgreSQLFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
     def close(self) -> None:
         """Close the connections, but not a pool that was given. Idempotent."""
         self._connections.close()
-
-    def __enter__(self) -> Self:
-        """Give the store."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the store."""
-        self.close()
 
     def _connect_to_listen(self) -> Connection[Any]:
         try:

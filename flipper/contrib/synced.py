@@ -20,6 +20,7 @@ from .follower import Follower
 from .last_known import ReadsTable
 from .snapshot import Snapshot
 from .storage import FeatureFlagStoreItem
+from .util.closing import ClosesAtExit
 from .util.fork import renew_after_fork
 from .watch import WatchQueue
 from .wrapper import FeatureFlagStoreWrapper
@@ -27,9 +28,6 @@ from .wrapper import FeatureFlagStoreWrapper
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator
-    from types import TracebackType
-
-    from typing_extensions import Self
 
     from .atomic import Change
     from .follower import SyncStatus
@@ -47,7 +45,7 @@ def _itself(item: T) -> T:
     return item
 
 
-class SyncedFeatureFlagStore(ReadsTable, FeatureFlagStoreWrapper):
+class SyncedFeatureFlagStore(ClosesAtExit, ReadsTable, FeatureFlagStoreWrapper):
     """Answers from a complete copy of the flags, without I/O.
 
     A daemon thread follows the inner store: by the change signal of a store that has
@@ -264,19 +262,6 @@ class SyncedFeatureFlagStore(ReadsTable, FeatureFlagStoreWrapper):
         """
         self._follower.close()
         self._follower.join()
-
-    def __enter__(self) -> Self:
-        """Give the store."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the store."""
-        self.close()
 
     # -- inside ------------------------------------------------------------------------
 

@@ -18,8 +18,9 @@ runtime := $(VENV)/.runtime-$(version)
 development := $(VENV)/.development-$(version)
 pip := $(VENV)/bin/python -m pip -qq --disable-pip-version-check
 pytest := $(VENV)/bin/python -m pytest
-# A worker for each processor; the tests of a class stay with one, which has its servers.
-parallel := --numprocesses auto --dist loadscope
+# Many tests wait for what is away, so there are more workers than processors. The tests
+# of a class stay with one.
+parallel := --numprocesses 4 --dist loadscope
 
 .DEFAULT_GOAL := help
 .PHONY: help demo install-dev servers test check test-all contract bench bench-quick thrift

@@ -577,11 +577,11 @@ class Wrapped:
 
 # Of each store: the stacks that it is run in, beside itself. The first class is the
 # outermost, so `Cached, Replicated` is a cache before a replicated store.
-USUAL = [(Cached,), (Replicated,), (Synced,)]
-TELLS = [*USUAL, (CachedInvalidated,)]  # of what changes
+USUAL = [(Cached,), (Replicated,)]
+FOLLOWED = [*USUAL, (Synced,)]
 STORES: dict[type[Any], list[tuple[type[Any], ...]]] = {
     Memory: [
-        *USUAL,
+        *FOLLOWED,
         (CachedBriefly,),
         (CachedExpired,),
         (CachedTiny,),
@@ -589,15 +589,14 @@ STORES: dict[type[Any], list[tuple[type[Any], ...]]] = {
         (Wrapped,),
         (Cached, Replicated),
         (Replicated, Cached),
-        (Synced, Replicated),
     ],
-    OldStyle: [*USUAL, (Wrapped,), (Cached, Replicated)],
+    OldStyle: [*FOLLOWED, (Wrapped,)],
     DuckTyped: [(Cached,)],
-    Documents: TELLS,
+    Documents: [*USUAL, (CachedInvalidated,)],
     FakeRedis: [],
-    Redis: TELLS,
-    Consul: TELLS,
-    PostgreSQL: TELLS,
+    Redis: [*FOLLOWED, (CachedInvalidated,)],
+    Consul: FOLLOWED,
+    PostgreSQL: FOLLOWED,
     S3: [],  # stacks are the same over every server, and this one takes its time
     Thrift: USUAL,
 }

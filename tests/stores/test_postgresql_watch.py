@@ -498,7 +498,8 @@ def test_without_a_connection_to_spare_nothing_is_told(
     with role(raw, postgres_conninfo, "CONNECTION LIMIT 2") as conninfo:
         raw.execute(f"GRANT ALL ON feature_flags TO {user(conninfo)}")
         with PostgreSQLFeatureFlagStore(conninfo) as theirs:
-            theirs.create("x")  # by the one that is kept
+            theirs.create("x")
+            theirs.get("x")  # by the one that is kept: the first is gone soon
             eventually(lambda: sessions(raw, user(conninfo)) == 1)
             with (
                 psycopg.connect(conninfo),

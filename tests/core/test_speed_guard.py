@@ -53,7 +53,7 @@ COSTS = {
     "rule": Cost(3, 0),
     "rule, else rollout": Cost(3, 0),
     "missing flag": Cost(2, 0),
-    "list ten flags": Cost(50, 2088),
+    "list ten flags": Cost(50, 2104),
     "enable": Cost(14, 80),
     "add a condition to ten": Cost(15, 568),
 }

@@ -207,11 +207,7 @@ class FeatureFlagClient:
 
     def exists(self, feature_name: str) -> bool:
         """Tell whether the store has a flag of this name."""
-        try:
-            return self._store.get(feature_name) is not None
-        except InvalidFlagDataError as error:
-            error.feature_name = feature_name
-            raise
+        return self._read(feature_name) is not None
 
     def get(self, feature_name: str) -> FeatureFlag:
         """Return a handle of a flag, without asking whether there is one."""
@@ -421,12 +417,15 @@ class FeatureFlagClient:
         elif isinstance(store, ReadsTable):  # others do not tell of replacements
             self._is_atomic = updates_atomically(store)
 
-    def _existing(self, feature_name: str) -> Any:
+    def _read(self, feature_name: str) -> Any:
         try:
-            item = self._store.get(feature_name)
+            return self._store.get(feature_name)
         except InvalidFlagDataError as error:
             error.feature_name = feature_name
             raise
+
+    def _existing(self, feature_name: str) -> Any:
+        item = self._read(feature_name)
         if item is None:
             raise FlagDoesNotExistError.for_flag(feature_name)
         return item
@@ -458,6 +457,7 @@ class FeatureFlagClient:
         return is_atomic and type(events) is FlipperEventEmitter and events.is_unheard()
 
     def _write(self, feature_name: str, change: Change) -> None:
+        """Do what `_update` does where `_writes_at_once` has seen that it may be."""
         store: Any = self._store
         item = store.update(feature_name, change)
         if self._learns:

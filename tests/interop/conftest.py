@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 import sys
@@ -69,11 +70,14 @@ def original_python() -> Path:
     home = ROOT / f".venv-original-{version}"
     python = home / "bin" / "python"
     mark = home / ".installed"
-    if not mark.exists() or mark.read_text() != repr(REQUIREMENTS):
-        venv.create(home, with_pip=True, clear=True)
-        pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "install", *REQUIREMENTS], check=True, timeout=600)
-        mark.write_text(repr(REQUIREMENTS))
+    # Race: each worker that runs tests asks for it; one makes it, the others wait.
+    with home.with_name(f"{home.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not mark.exists() or mark.read_text() != repr(REQUIREMENTS):
+            venv.create(home, with_pip=True, clear=True)
+            pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+            subprocess.run([*pip, "install", *REQUIREMENTS], check=True, timeout=600)
+            mark.write_text(repr(REQUIREMENTS))
     return python
 
 

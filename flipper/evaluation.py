@@ -151,7 +151,7 @@ _SENTENCES = {
 }
 
 
-def settled(conditions: Collection[Condition], bucketer: Any) -> bool:
+def settled(conditions: Collection[Condition] | None, bucketer: Any) -> bool:
     """Tell whether an enabled flag is on whatever the arguments."""
     return not conditions and _lets_all_in(bucketer)
 

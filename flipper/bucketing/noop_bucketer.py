@@ -29,5 +29,8 @@ class NoOpBucketer(AbstractBucketer):
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> NoOpBucketer:  # noqa: ARG003
-        """Make the bucketer; no field is needed."""
-        return cls()
+        """Return the bucketer; no field is needed, and of one there is no second."""
+        return _EVERYBODY if cls is NoOpBucketer else cls()
+
+
+_EVERYBODY = NoOpBucketer()

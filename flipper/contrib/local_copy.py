@@ -93,6 +93,12 @@ class LocalCopy:
             complete: whether flags that `items` does not name are not there.
         """
         with self._lock:
+            known_to_some = self.flags or self._listeners or self._writes
+            if complete and not (known_to_some or self._written):
+                # Nothing to compare and nobody to tell: a start waits for this.
+                self.flags.update(items)
+                self.revision += len(items)
+                return
             for feature_name, item in items.items():
                 self._take_one(feature_name, item)
             if complete:

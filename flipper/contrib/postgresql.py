@@ -71,7 +71,7 @@ _LIMIT_SQL: Final = """
 _NOTIFY_SQL: Final = "SELECT pg_notify(%s, '')"
 
 _LONGEST_WAIT_FOR_A_LOCK: Final = "3s"  # which others who use the table wait for, too
-_BATCHES: Final = (100, 1000)  # rows of the first statement of a list, of the others
+_BATCHES: Final = (100, 5000)  # rows of the first statement of a list, of the others
 _LISTENER_TIMEOUT: Final = 3  # seconds
 _LARGEST_OFFSET: Final = 2**63 - 1
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...bucketing.factory import BucketerFactory
 from ...conditions.compiled import state_without
 from ...conditions.operators.operator import Operator
-from ...evaluation import DISABLED, settled
+from ...evaluation import DISABLED
 from ...exceptions import InvalidArgumentError, InvalidFlagDataError
 from .meta import FeatureFlagStoreMeta
 
@@ -53,8 +53,7 @@ class FeatureFlagStoreItem:
         self._meta = meta
         self.decider = None
         # Known at once for most flags: nothing has to be evaluated for them.
-        is_plain = isinstance(meta, FeatureFlagStoreMeta)
-        is_settled = is_plain and settled(meta.conditions, meta.bucketer)
+        is_settled = type(meta) is FeatureFlagStoreMeta and meta.is_settled
         self._on = True if is_settled else None
         self.answer = self._on if is_enabled else False
 
@@ -216,9 +215,9 @@ class FeatureFlagStoreItem:
         fields: Any = None
         try:
             if not isinstance(serialized, str):
-                serialized = bytes(serialized).decode()
+                serialized = str(serialized, "utf-8")
             fields = _parsed(serialized)
-            item = cls.__new__(cls)
+            item = _new(cls)
             item._take(  # noqa: SLF001  (own class)
                 fields["feature_name"],
                 fields["is_enabled"],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...bucketing.factory import BucketerFactory
 from ...bucketing.noop_bucketer import NoOpBucketer
 from ...conditions.condition import Condition
-from ...evaluation import compiled
+from ...evaluation import compiled, settled
 from ..util.containers import copy_containers
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ...conditions.compiled import Decider
 
 _new = object.__new__
-_NO_BUCKETER = NoOpBucketer()
+_NO_BUCKETER = NoOpBucketer.from_dict({})
 
 
 class FeatureFlagStoreMeta:
@@ -34,7 +34,9 @@ class FeatureFlagStoreMeta:
         bucketer: `None` is a `NoOpBucketer`, for no bucketer.
     """
 
-    __slots__ = ("bucketer", "client_data", "conditions", "created_date")
+    # Most flags have neither data nor conditions: these are `None` until somebody asks,
+    # which spares two containers per flag.
+    __slots__ = ("_client_data", "_conditions", "bucketer", "created_date")
 
     def __init__(
         self,
@@ -44,16 +46,43 @@ class FeatureFlagStoreMeta:
         bucketer: Any = None,
     ) -> None:
         self.created_date = created_date
-        self.client_data: dict[str, Any] = client_data or {}
-        self.conditions: list[Condition] = conditions or []
+        self._client_data = client_data or None
+        self._conditions = conditions or None
         self.bucketer: Any = bucketer or _NO_BUCKETER
+
+    @property
+    def client_data(self) -> dict[str, Any]:
+        """Data of the application's own, by name."""
+        if self._client_data is None:
+            self._client_data = {}
+        return self._client_data
+
+    @client_data.setter
+    def client_data(self, client_data: dict[str, Any]) -> None:
+        self._client_data = client_data
+
+    @property
+    def conditions(self) -> list[Condition]:
+        """The conditions, all of which have to hold."""
+        if self._conditions is None:
+            self._conditions = []
+        return self._conditions
+
+    @conditions.setter
+    def conditions(self, conditions: list[Condition]) -> None:
+        self._conditions = conditions
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether an enabled flag with these rules is on whatever the arguments."""
+        return settled(self._conditions, self.bucketer)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the metadata as plain data, in copies."""
         return {
-            "client_data": copy_containers(self.client_data),
+            "client_data": copy_containers(self._client_data or {}),
             "created_date": self.created_date,
-            "conditions": [condition.to_dict() for condition in self.conditions],
+            "conditions": [each.to_dict() for each in self._conditions or ()],
             "bucketer": self.bucketer.to_dict(),
         }
 
@@ -67,7 +96,7 @@ class FeatureFlagStoreMeta:
             Exception: an operator, a bucketer or a percentage is unknown.
         """
         client_data = fields.get("client_data") or {}
-        conditions = fields.get("conditions", [])
+        conditions = fields.get("conditions", ())
         bucketer = fields.get("bucketer")
         if not isinstance(client_data, dict):
             message = "the client data is no object"
@@ -77,8 +106,8 @@ class FeatureFlagStoreMeta:
             raise TypeError(message)
         return cls(
             fields["created_date"],
-            copy_containers(client_data) if client_data else {},
-            [Condition.from_dict(condition) for condition in conditions],
+            copy_containers(client_data) if client_data else None,
+            [Condition.from_dict(each) for each in conditions] if conditions else None,
             None if bucketer is None else BucketerFactory.create(bucketer),
         )
 
@@ -100,7 +129,7 @@ class FeatureFlagStoreMeta:
         if created_date is not None:
             self.created_date = created_date
         if client_data is not None:
-            merged = dict(self.client_data)
+            merged = dict(self._client_data or {})
             merged.update(client_data)
             self.client_data = merged
         if conditions is not None:
@@ -120,9 +149,10 @@ class FeatureFlagStoreMeta:
             made.bucketer = self.bucketer
         else:
             made = copy.copy(self)
-        data = self.client_data
-        made.client_data = copy_containers(data) if data else {}
-        made.conditions = self.conditions[:]  # takes less memory than [*...]
+        data, conditions = self._client_data, self._conditions
+        made._client_data = copy_containers(data) if data else None  # noqa: SLF001  (own class)
+        # A slice takes less memory than [*conditions].
+        made._conditions = conditions[:] if conditions else None  # noqa: SLF001
         return made
 
     def with_condition(self, condition: Condition) -> FeatureFlagStoreMeta:
@@ -132,15 +162,16 @@ class FeatureFlagStoreMeta:
         """
         made = _new(FeatureFlagStoreMeta)
         made.created_date = self.created_date
-        made.client_data = self.client_data
+        made._client_data = self._client_data  # noqa: SLF001  (own class)
         made.bucketer = self.bucketer
-        made.conditions = [*self.conditions, condition]
+        made._conditions = [*(self._conditions or ()), condition]  # noqa: SLF001
         return made
 
     def __repr__(self) -> str:
         """Show how much there is; client data and conditions can be personal."""
         return (
             f"<{type(self).__name__} created {self.created_date!r}, "
-            f"{len(self.client_data)} client data, {len(self.conditions)} conditions, "
+            f"{len(self._client_data or ())} client data, "
+            f"{len(self._conditions or ())} conditions, "
             f"{self.bucketer.get_type()}>"
         )

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..exceptions import InvalidFlagDataError
 from .atomic import AtomicFeatureFlagStore, turn
-from .last_known import SupportsLastKnown, make_room
+from .last_known import SupportsLastKnown, remember
 from .storage import FeatureFlagStoreItem
 
 if TYPE_CHECKING:
@@ -32,8 +33,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
     """Whether `_read` gives the document itself as the token of its version."""
 
     def __init__(self) -> None:
-        # A document just written is decoded when somebody asks: None until then.
-        self._decoded: dict[str, tuple[bytes, FeatureFlagStoreItem | None]] = {}
+        self._decoded: dict[str, FeatureFlagStoreItem] = {}  # with their documents
         self._last_write = object()
         self._left_out: dict[str, bytes] = {}
 
@@ -69,8 +69,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag as last read or written, or `None`, without I/O."""
-        known = self._decoded.get(feature_name)
-        return None if known is None else self._decode(feature_name, known[0])
+        return self._decoded.get(feature_name)
 
     def delete(self, feature_name: str) -> None:
         """Remove the flag, if it is there."""
@@ -96,14 +95,15 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
             return False
         self._last_write = object()
         known = self._decoded.get(feature_name)
-        # With metadata that was decoded and another state, it is what decoding gives.
-        is_decoded = (
-            known is not None
-            and known[1] is not None
-            and item.shares_meta_with(known[1])
-            and type(item.raw_is_enabled) is bool
-        )
-        self._remember(feature_name, document, item if is_decoded else None)
+        state = item.raw_is_enabled
+        if known is None or type(state) is not bool or not item.shares_meta_with(known):
+            with suppress(InvalidFlagDataError):  # which the next to read it hears
+                self._decode(feature_name, document)
+        else:
+            # What was decoded, with another state: what decoding gives, and compiled.
+            decoded = item.switched(state)
+            decoded.document = document
+            remember(self._decoded, feature_name, decoded)
         return True
 
     def _scan(self) -> Iterator[FeatureFlagStoreItem]:
@@ -116,10 +116,9 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
             # A flag has mostly been read just before it is written: a reading less.
             known = self._decoded.get(feature_name)
             if known is not None and self._documents_are_tokens:
-                item = self._decode(feature_name, known[0])
-                after = change(item.named(feature_name))
+                after = change(known.named(feature_name))
                 # Race: others may have written since; `_swap` notices.
-                if self._swap(after, known[0]):
+                if self._swap(after, known.document):
                     return after
             return super()._write(feature_name, change, make)
 
@@ -141,8 +140,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
         """Log that a document is left out, once: lists may be read all the time."""
         if self._left_out.get(feature_name) == document:
             return
-        make_room(self._left_out)
-        self._left_out[feature_name] = document
+        remember(self._left_out, feature_name, document)
         logger.warning(
             "%s holds a document under %r that is no flag; it is left out",
             type(self).__name__,
@@ -154,8 +152,8 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
         self, feature_name: str, document: bytes, *, is_latest: bool = True
     ) -> FeatureFlagStoreItem:
         known = self._decoded.get(feature_name)
-        if known is not None and known[1] is not None and known[0] == document:
-            return known[1]
+        if known is not None and known.document == document:
+            return known
         try:
             item = FeatureFlagStoreItem.deserialize(document)
         except InvalidFlagDataError as error:
@@ -163,13 +161,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
             if is_latest:
                 self._decoded.pop(feature_name, None)
             raise
+        item.document = document
         if is_latest:
-            self._remember(feature_name, document, item)
+            remember(self._decoded, feature_name, item)
         return item
-
-    def _remember(
-        self, feature_name: str, document: bytes, item: FeatureFlagStoreItem | None
-    ) -> None:
-        if feature_name not in self._decoded:
-            make_room(self._decoded)
-        self._decoded[feature_name] = document, item

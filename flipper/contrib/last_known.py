@@ -112,7 +112,7 @@ class LastKnownFlags(SupportsLastKnown):
         if item is None:
             items.pop(feature_name, None)
         elif items.get(feature_name) is not item:
-            self._remember(feature_name, item)
+            remember(self._items, feature_name, item)
         return item
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
@@ -123,7 +123,7 @@ class LastKnownFlags(SupportsLastKnown):
         """Take in what was written: what was known must not come back by a failure."""
         self._last_write = object()
         if isinstance(item, FeatureFlagStoreItem):
-            self._remember(feature_name, item)
+            remember(self._items, feature_name, item)
         else:
             self._items.pop(feature_name, None)
 
@@ -135,11 +135,6 @@ class LastKnownFlags(SupportsLastKnown):
         else:
             known = None
         self.learn(feature_name, known)
-
-    def _remember(self, feature_name: str, item: FeatureFlagStoreItem) -> None:
-        if feature_name not in self._items:
-            make_room(self._items)
-        self._items[feature_name] = item
 
 
 def remembering(store: Any) -> LastKnownFlags:
@@ -217,10 +212,11 @@ class Rest:
         self._source.learn_state(feature_name, is_enabled)
 
 
-def make_room(items: dict[Any, Any]) -> None:
-    """Forget the oldest entry of a full table."""
-    if len(items) >= REMEMBERED:
+def remember(items: dict[str, Any], feature_name: str, value: Any) -> None:
+    """Put an entry into a table, and forget the oldest one of a full table for it."""
+    if feature_name not in items and len(items) >= REMEMBERED:
         # Race: another thread may change the dict in between; one entry more or less
         # does not matter.
         with suppress(StopIteration, RuntimeError):
             items.pop(next(iter(items)), None)
+    items[feature_name] = value

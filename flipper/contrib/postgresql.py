@@ -230,8 +230,7 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
             count = size if left is None else min(size, left)
             page = {"after": after, "limit": count, "offset": offset}
             rows = self._fetch(LIST_ITEMS_SQL, page, prepare=False)
-            for feature_name, document in rows:
-                yield feature_name, bytes(document)
+            yield from rows
             if len(rows) < count:
                 return
             # Going on behind the last name, none is missed and none comes twice,

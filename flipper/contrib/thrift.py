@@ -24,7 +24,7 @@ from ..exceptions import (
 )
 from .interface import AbstractFeatureFlagStore
 from .interface import FlagDoesNotExistError as FlagDoesNotExistError
-from .last_known import SupportsLastKnown, make_room
+from .last_known import SupportsLastKnown, remember
 from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from .util.fork import at_fork, renew_after_fork
 
@@ -227,9 +227,7 @@ class ThriftRPCFeatureFlagStore(SupportsLastKnown, AbstractFeatureFlagStore):
 
     def _remember(self, feature_name: str, answer: Any) -> FeatureFlagStoreItem:
         item = item_of(answer, feature_name)
-        if feature_name not in self._known:
-            make_room(self._known)
-        self._known[feature_name] = item
+        remember(self._known, feature_name, item)
         return item
 
     def _change_known(self, feature_name: str, **changes: Any) -> None:

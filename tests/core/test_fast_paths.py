@@ -30,6 +30,7 @@ from flipper.conditions.operators.operator import (
 )
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.evaluation import Reason
+from flipper.exceptions import InvalidFlagDataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -515,3 +516,70 @@ def test_a_flag_that_is_switched_decides_as_before(client: FeatureFlagClient) ->
         client.enable("x")
     client.add_condition("x", Condition(b=1))
     assert client.is_enabled("x", a=1, b=2) is False
+
+
+DATES = [0, 1, 1795395905, 10**15, 10**16, -1, 1.5, None, "today"]
+NAMES = ["x", "", "feature one", "a.b/c:d", 'quo"te', "back\\slash", "tab\t", "é", "😀"]
+
+
+@pytest.mark.parametrize("is_enabled", [True, False, None, 1])
+@pytest.mark.parametrize("date", DATES)
+@pytest.mark.parametrize("name", NAMES)
+def test_bytes_and_text_give_the_same_flag(
+    name: str, date: Any, is_enabled: Any
+) -> None:
+    """Bytes of a flag that is just on or off are read without parsing, text is not."""
+    document = FeatureFlagStoreItem(
+        name, is_enabled, FeatureFlagStoreMeta(date)
+    ).serialize()
+    raw = json.dumps(json.loads(document), ensure_ascii=False).encode()
+    for variant in (document, raw, bytearray(document), memoryview(document)):
+        item = FeatureFlagStoreItem.deserialize(variant)
+        parsed = FeatureFlagStoreItem.deserialize(bytes(variant).decode())
+        assert item.to_dict() == parsed.to_dict()
+        assert (item.feature_name, item.raw_is_enabled) == (name, is_enabled)
+        assert item.raw_meta.created_date == date
+        assert type(item.raw_is_enabled) is type(parsed.raw_is_enabled)
+        assert item.is_enabled(user_id=1) is parsed.is_enabled(user_id=1)
+        assert item.switched(True).is_enabled() is True
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"true", b"True"),
+        (b"true", b"nul"),
+        (b"17", b"017"),
+        (b"17", b"1_7"),
+        (b"17", b""),
+        (b"NoOpBucketer", b"NoOpBucketers"),
+        (b'"x"', b'"\xff"'),
+        (b'"x"', b'"\n"'),
+        (b'"x"', b'"\\q"'),
+        (b"}}}", b"}}}x"),
+        (b"}}}", b"}}"),
+    ],
+)
+def test_bytes_are_no_flag_where_text_is_none(old: bytes, new: bytes) -> None:
+    """What is nearly such a flag is parsed, and refused as ever."""
+    document = FeatureFlagStoreItem("x", True, FeatureFlagStoreMeta(17)).serialize()
+    assert old in document
+    for broken in (document.replace(old, new), document.replace(old, new, 1)):
+        with pytest.raises(InvalidFlagDataError):
+            FeatureFlagStoreItem.deserialize(broken)
+
+
+def test_containers_are_made_when_somebody_asks_for_them() -> None:
+    """What is put into them stays, and is no other flag's."""
+    meta, other = FeatureFlagStoreMeta(1), FeatureFlagStoreMeta(1)
+    meta.client_data["a"] = 1
+    meta.conditions.append(Condition(a=1))
+    assert meta.client_data == {"a": 1}
+    assert len(meta.copy().conditions) == 1
+    assert (other.client_data, other.conditions) == ({}, [])
+    for copied in (
+        copy.copy(meta),
+        copy.deepcopy(meta),
+        pickle.loads(pickle.dumps(meta)),  # noqa: S301
+    ):
+        assert copied.to_dict() == meta.to_dict()

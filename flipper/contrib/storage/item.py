@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from ...bucketing.factory import BucketerFactory
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
     from ...evaluation import Decision
 
 _SAME: Any = object()
+# A flag that is just on or off, as `serialize` writes it. Most are, and all are read
+# when a program starts: this takes half of the time that decoding JSON does.
+_plain = re.compile(
+    rb'\{"feature_name": "([^"\\\x00-\x1f\x7f-\xff]*)", "is_enabled": (true|false), '
+    rb'"meta": \{"client_data": \{\}, "created_date": (0|[1-9][0-9]{0,15}), '
+    rb'"conditions": \[\], "bucketer": \{"type": "NoOpBucketer"\}\}\}'
+).fullmatch
 _decoder: Any = json.JSONDecoder()
 _new = object.__new__
 
@@ -34,12 +42,17 @@ class FeatureFlagStoreItem:
         meta: the metadata, of which a copy is kept.
     """
 
-    __slots__ = ("_is_enabled", "_meta", "_on", "answer", "decider", "feature_name")
+    __slots__ = (
+        *("_is_enabled", "_meta", "_on"),
+        *("answer", "decider", "document", "feature_name"),
+    )
 
     answer: Any
     """What `is_enabled` answers whatever the arguments, `None` if they matter."""
     decider: Decider | None
     """What decides by the arguments if they matter; made when it is first needed."""
+    document: bytes | None
+    """What a store has read it from, for that store."""
 
     def __init__(
         self, feature_name: str, is_enabled: Any, meta: FeatureFlagStoreMeta
@@ -51,7 +64,7 @@ class FeatureFlagStoreItem:
         self.feature_name = feature_name
         self._is_enabled = is_enabled
         self._meta = meta
-        self.decider = None
+        self.decider = self.document = None
         # Known at once for most flags: nothing has to be evaluated for them.
         is_settled = type(meta) is FeatureFlagStoreMeta and meta.is_settled
         self._on = True if is_settled else None
@@ -126,6 +139,7 @@ class FeatureFlagStoreItem:
         made._is_enabled = is_enabled  # noqa: SLF001  (own class)
         made._meta = self._meta  # noqa: SLF001
         made.decider = self.decider
+        made.document = None
         made._on = on = self._on  # noqa: SLF001
         made.answer = on if is_enabled else False
         return made
@@ -141,7 +155,7 @@ class FeatureFlagStoreItem:
         made.feature_name = self.feature_name
         made._is_enabled = state = self._is_enabled  # noqa: SLF001  (own class)
         made._meta = meta.with_condition(condition)  # noqa: SLF001
-        made.decider = None
+        made.decider = made.document = None
         # It has something to be evaluated now, whatever it had before.
         made._on = None  # noqa: SLF001
         made.answer = None if state else False
@@ -212,13 +226,23 @@ class FeatureFlagStoreItem:
                 class that says what is wrong: `json.JSONDecodeError`, `KeyError`,
                 `TypeError`, or the `Invalid...Error` of a factory.
         """
+        plain = _plain(serialized) if type(serialized) is bytes else None
+        if plain is not None:
+            name, state, date = plain.groups()
+            made = _new(cls)
+            made.feature_name = name.decode()
+            made._is_enabled = made.answer = state == b"true"  # noqa: SLF001  (own class)
+            made._meta = FeatureFlagStoreMeta(int(date))  # noqa: SLF001
+            made.decider = made.document = None
+            made._on = True  # noqa: SLF001
+            return made
         fields: Any = None
         try:
             if not isinstance(serialized, str):
                 serialized = str(serialized, "utf-8")
             fields = _parsed(serialized)
-            item = _new(cls)
-            item._take(  # noqa: SLF001  (own class)
+            made = _new(cls)
+            made._take(  # noqa: SLF001
                 fields["feature_name"],
                 fields["is_enabled"],
                 FeatureFlagStoreMeta.from_dict(fields["meta"]),
@@ -226,7 +250,7 @@ class FeatureFlagStoreItem:
         except Exception as error:
             name = fields.get("feature_name") if isinstance(fields, dict) else None
             raise InvalidFlagDataError.of(error, feature_name=name) from error
-        return item
+        return made
 
     @classmethod
     def of(cls, item: Any) -> FeatureFlagStoreItem:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from functools import wraps
+from operator import methodcaller
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -301,7 +302,8 @@ class FeatureFlagClient:
         Raises:
             FlagDoesNotExistError: there is no such flag.
         """
-        self._switch(feature_name, True, _PRE_ENABLE, _POST_ENABLE)
+        if not self._wrote(feature_name, switched_on):
+            self._switch(feature_name, True, _PRE_ENABLE, _POST_ENABLE)
 
     def disable(self, feature_name: str) -> None:
         """Switch a flag off.
@@ -309,7 +311,8 @@ class FeatureFlagClient:
         Raises:
             FlagDoesNotExistError: there is no such flag.
         """
-        self._switch(feature_name, False, _PRE_DISABLE, _POST_DISABLE)
+        if not self._wrote(feature_name, switched_off):
+            self._switch(feature_name, False, _PRE_DISABLE, _POST_DISABLE)
 
     @flag_must_exist
     def destroy(self, feature_name: str) -> None:
@@ -353,14 +356,14 @@ class FeatureFlagClient:
             FlagDoesNotExistError: there is no such flag.
             InvalidArgumentError: it is no condition, or cannot be stored.
         """
-        if type(condition) is Condition and self._writes_at_once():
-            self._write(feature_name, lambda item: item.with_condition(condition))
+        change = methodcaller("with_condition", condition)
+        if type(condition) is Condition and self._wrote(feature_name, change):
             return
         if not self.exists(feature_name):
             raise FlagDoesNotExistError.for_flag(feature_name)
         check_condition(feature_name, condition)
         self._events.emit(_PRE_ADD_CONDITION, feature_name, condition)
-        self._update(feature_name, lambda item: item.with_condition(condition))
+        self._update(feature_name, change)
         self._events.emit(_POST_ADD_CONDITION, feature_name, condition)
 
     @flag_must_exist
@@ -444,31 +447,29 @@ class FeatureFlagClient:
             self._source.learn(feature_name, after)
         return after
 
-    def _writes_at_once(self) -> bool:
-        """Tell whether nobody has to be told before a write, nor asked.
+    def _wrote(self, feature_name: str, change: Change) -> bool:
+        """Change a flag unless somebody has to be told before, or asked; tell whether.
 
-        Then the write itself finds out whether the flag exists: over a server, that is
-        a question less.
+        The write itself finds out whether the flag exists: over a server, that is a
+        question less.
         """
         is_atomic = self._is_atomic
         if is_atomic is None:
             is_atomic = updates_atomically(self._store)
         events = self._events
-        return is_atomic and type(events) is FlipperEventEmitter and events.is_unheard()
-
-    def _write(self, feature_name: str, change: Change) -> None:
-        """Do what `_update` does where `_writes_at_once` has seen that it may be."""
+        if not is_atomic or type(events) is not FlipperEventEmitter:
+            return False
+        if not events.is_unheard():
+            return False
         store: Any = self._store
         item = store.update(feature_name, change)
         if self._learns:
             self._source.learn(feature_name, item)
+        return True
 
     def _switch(
         self, feature_name: str, is_enabled: bool, before: EventType, after: EventType
     ) -> None:
-        if self._writes_at_once():
-            self._write(feature_name, switched_on if is_enabled else switched_off)
-            return
         if not self.exists(feature_name):
             raise FlagDoesNotExistError.for_flag(feature_name)
         self._events.emit(before, feature_name)

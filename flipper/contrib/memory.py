@@ -18,7 +18,7 @@ from .util.fork import at_fork
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .atomic import Change, Make
+    from .atomic import Change
 
 # One for all memory stores: it is held for a comparison and an assignment, and stores
 # stay free of what cannot be copied or pickled.
@@ -68,9 +68,8 @@ class MemoryFeatureFlagStore(ReadsTable, AtomicFeatureFlagStore):
                 self._names = None
             return True
 
-    def _write(
-        self, feature_name: str, change: Change, make: Make | None = None
-    ) -> FeatureFlagStoreItem:
+    def update(self, feature_name: str, change: Change) -> FeatureFlagStoreItem:
+        """Replace a flag by what `change` makes of it, and return that."""
         # Here the first try costs less than all the care that is taken for others. A
         # subclass may have a `_load` of its own.
         if type(self) is MemoryFeatureFlagStore:
@@ -79,7 +78,7 @@ class MemoryFeatureFlagStore(ReadsTable, AtomicFeatureFlagStore):
                 after = change(before)
                 if self._swap(after, before):
                     return after
-        return super()._write(feature_name, change, make)
+        return self._write(feature_name, change)
 
     def _remove(self, feature_name: str) -> None:
         with _lock:

@@ -196,7 +196,7 @@ def test_the_calls_are_repeated_as_they_were_made(
     """Replicas have been called, with the primary's arguments, when a call returns."""
     # Mocks are slow for a moment's sake where other programs have the processor.
     monkeypatch.setattr(replicated_module, "_MOMENT", PATIENCE)
-    for _ in range(300):
+    for _ in range(100):
         stores = primary, *replicas = [Mock() for _ in range(4)]
         store = ReplicatedFeatureFlagStore(primary, *replicas)
         meta, data = FeatureFlagStoreMeta(1), {"a": [1]}

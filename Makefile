@@ -20,7 +20,7 @@ pip := $(VENV)/bin/python -m pip -qq --disable-pip-version-check
 pytest := $(VENV)/bin/python -m pytest
 # Many tests wait for what is away, so there are more workers than processors. The tests
 # of a class stay with one.
-parallel := --numprocesses 4 --dist loadscope
+parallel := --numprocesses 4 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo install-dev servers test check test-all contract bench bench-quick thrift

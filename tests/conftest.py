@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what waits for servers, lest a worker be left alone with it."""
+    items.sort(key=lambda item: item.path.parent.name not in {"stores", "interop"})
+
+
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
     """Give a Redis that all tests share: use keys of your own, or clear them first."""

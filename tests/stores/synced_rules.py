@@ -283,7 +283,7 @@ class SyncedRules:
                     answers = [flags.is_enabled("x", user=u) for u in ("yes", "no")]
                     if answers != [True, False]:
                         wrong.append(answers)
-                    time.sleep(0.001)
+                    time.sleep(0.005)
             except Exception as error:  # noqa: BLE001  (compared below)
                 wrong.append(error)
 

@@ -349,6 +349,7 @@ def test_list_asks_when_it_is_asked_and_holds_no_connection(
     with PostgreSQLFeatureFlagStore(through) as store:
         for number in range(300):
             store.create(f"flag-{number:03}")
+        settle(store)
         before = proxy.requests
         flags = [store.list(limit=200) for _ in range(20)]
         assert proxy.requests == before
@@ -384,12 +385,23 @@ def test_hostile_documents_do_no_harm(
 # Statements and connections
 
 
+def settle(store: PostgreSQLFeatureFlagStore) -> None:
+    """Wait for the connections that the pool makes on the quiet, for more callers."""
+
+    def has_all() -> bool:
+        found = store._connections._open().get_stats()
+        return bool(found["pool_available"] == found["pool_size"])
+
+    eventually(has_all)
+
+
 def test_how_many_statements_each_call_takes(through: str, proxy: Proxy) -> None:
     """A flag is asked for in the middle of page views, on a connection that is kept."""
     with PostgreSQLFeatureFlagStore(through) as store:
         client = FeatureFlagClient(store)
         client.create("x")
-        for _ in range(20):  # psycopg prepares what is repeated, in a round trip more
+        settle(store)
+        for _ in range(40):  # psycopg prepares what is repeated, in a round trip more
             client.is_enabled("x")
         statements = {}
         connections = proxy.connections
@@ -418,6 +430,7 @@ def test_how_many_statements_each_call_takes(through: str, proxy: Proxy) -> None
         }
         before = proxy.requests
         together(*[lambda: client.is_enabled("x")] * THREADS)
+        settle(store)
         for _ in range(500):
             client.is_enabled("x")
         assert proxy.requests - before >= THREADS + 500
@@ -435,7 +448,8 @@ def test_a_statement_that_the_server_has_forgotten_is_repeated(
     with PostgreSQLFeatureFlagStore(through) as store:
         client = FeatureFlagClient(store)
         client.create("x", is_enabled=True)
-        for _ in range(20):
+        settle(store)
+        for _ in range(40):
             assert client.is_enabled("x") is True
         connections = proxy.connections
         with store._connections.lend() as connection:

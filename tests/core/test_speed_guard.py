@@ -54,10 +54,10 @@ COSTS = {
     "rule, else rollout": Cost(3, 0),
     "missing flag": Cost(2, 0),
     "list ten flags": Cost(50, 2104),
-    "enable": Cost(14, 80),
-    "add a condition to ten": Cost(15, 568),
+    "enable": Cost(10, 80),
+    "add a condition to ten": Cost(12, 472),
 }
-BYTES_OF_A_FLAG = 620
+BYTES_OF_A_FLAG = 564
 MODULES_IMPORTED = 101
 
 FLAGS = 10

@@ -12,6 +12,7 @@ import pytest
 from broken_stores import BROKEN
 
 from flipper.testing import StoreContract
+from servers import unmeasured
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -31,6 +32,7 @@ def outcomes() -> dict[tuple[str, str], str]:
             *("-q", "--tb=no", "-rA", *tests),
         ],
         cwd=HERE,
+        env=unmeasured(),
         capture_output=True,
         text=True,
         timeout=300,

@@ -26,7 +26,7 @@ from flipper.events import (
     FlipperEventSubscriber,
     IEventEmitter,
 )
-from servers.process import absent
+from servers.process import absent, unmeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -444,7 +444,7 @@ def run(*arguments: str, folder: Path = ROOT) -> str:
         [sys.executable, *arguments],
         cwd=ROOT,
         env={
-            **os.environ,
+            **unmeasured(),
             "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]),
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         },

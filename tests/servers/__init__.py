@@ -20,7 +20,7 @@ import pytest
 
 from .consul_server import ConsulServer
 from .postgres_server import PostgresServer
-from .process import Server, ServerFailedError, ServerMissingError, absent
+from .process import Server, ServerFailedError, ServerMissingError, absent, unmeasured
 from .proxy import Proxy
 from .redis_server import RedisServer
 from .s3_server import S3Server
@@ -40,6 +40,7 @@ __all__ = [
     "start_postgres",
     "start_redis",
     "start_s3",
+    "unmeasured",
 ]
 
 AnyServer = TypeVar("AnyServer", bound=Server)

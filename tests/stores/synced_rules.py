@@ -43,7 +43,7 @@ from flipper.contrib.synced import SyncedFeatureFlagStore
 from flipper.exceptions import StoreTimeoutError, StoreUnavailableError
 from flipper.testing.contract import eventually
 from interop.conftest import agent
-from servers import Proxy
+from servers import Proxy, unmeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -519,7 +519,7 @@ class SyncedRules:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=unmeasured(),
+            env={**unmeasured(), "PYTHONPATH": os.pathsep.join(sys.path)},
         ) as process:
             try:
                 yield process
@@ -557,9 +557,3 @@ def written(write: Callable[[], object]) -> bool:
     except Exception:  # noqa: BLE001  (of whatever driver)
         return False
     return True
-
-
-def unmeasured() -> dict[str, str]:
-    """Give an environment for programs, without coverage: it does not stand forks."""
-    kept = {name: each for name, each in os.environ.items() if "COV" not in name}
-    return {**kept, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -500,7 +500,7 @@ class SyncedRules:
 
         # Not all at once: a Consul agent takes 200 connections of an address, and those
         # of a store that is not held any more end with the request that waits.
-        for _ in range(2):
+        for _ in range(4):
             for _ in range(50):
                 make_and_drop()
             eventually(is_gone)

@@ -21,7 +21,7 @@ from weakref import WeakValueDictionary
 from ..exceptions import ConcurrentUpdateError, FlagDoesNotExistError
 from .interface import AbstractFeatureFlagStore
 from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
-from .util.fork import at_fork
+from .util.fork import at_fork, detect_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, MutableMapping
@@ -289,6 +289,7 @@ def turn(store: Any, feature_name: str) -> Iterator[None]:
 
 
 def _lock_of(store: Any, feature_name: str) -> Any:
+    detect_fork()
     with _locks_change:
         return _locks.setdefault((id(store), feature_name), threading.RLock())
 

@@ -19,7 +19,7 @@ from .lru import make_lru
 from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem  # noqa: TC001
 from .storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
 from .util.closing import ClosesAtExit
-from .util.fork import renew_after_fork
+from .util.fork import detect_fork, renew_after_fork
 from .wrapper import FeatureFlagStoreWrapper
 
 if TYPE_CHECKING:
@@ -209,6 +209,7 @@ class CachedFeatureFlagStore(ClosesAtExit, FeatureFlagStoreWrapper):
     # -- reading -----------------------------------------------------------------------
 
     def _fill(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        detect_fork()
         if self._invalidation is not None:
             self._invalidation.start()  # it has stayed behind when this was forked
         with self._lock:
@@ -292,6 +293,7 @@ class CachedFeatureFlagStore(ClosesAtExit, FeatureFlagStoreWrapper):
         self, feature_name: str, write: Callable[[], T], find: Callable[[T], Any]
     ) -> T:
         """Write, cache the flag that `find` gives, and return what `write` did."""
+        detect_fork()
         token = object()
         with self._lock:
             self._under_way[feature_name] = token

@@ -8,7 +8,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..exceptions import StoreTimeoutError
-from .util.fork import at_fork
+from .util.fork import at_fork, detect_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +41,7 @@ def within(
     """
     if seconds is None:
         return call()
+    detect_fork()
     if len(_hanging) >= _MOST_HANGING:
         raise StoreTimeoutError(
             f"{len(_hanging)} calls wait for an answer of the store already; this one "

@@ -33,9 +33,10 @@ class SyncStatus(NamedTuple):
     """How a synchronised copy is.
 
     Attributes:
-        state: "initialising" before the flags were read for the first time, "live"
-            while changes are pushed, "polling" while they are asked for, "stale" while
-            the store is away, "closed".
+        state: "initialising" before the flags were read for the first time in this
+            process, "live" while changes are pushed, "polling" while they are asked
+            for, "stale" while the store is away, "closed"; "direct" where background
+            threads do not run, so that the inner store is asked for each flag.
         age: seconds since the copy was level with the store, as far as is known;
             infinite before the first time.
         last_error: why the store could not be read last; `None` when it was since.
@@ -64,7 +65,7 @@ class Follower(StoreThread):
     Attributes:
         copy: the flags.
         level_at: when the copy was level last, by the monotonic clock.
-        loaded: set once the store has been read, or the follower is closed.
+        loaded: set once this process has read the store, or the follower is closed.
     """
 
     def __init__(
@@ -87,6 +88,18 @@ class Follower(StoreThread):
         """Be ready to begin anew; the thread of the parent is not in this process."""
         super().after_fork()
         self.copy.after_fork()
+        if self._state != "closed":
+            self.loaded = threading.Event()
+            self._state = "initialising"
+
+    def load_once(self, timeout: float | None) -> bool:
+        """Read all flags without following them; tell whether they have been read."""
+        try:
+            within(timeout, self._load)
+        except Exception as error:  # noqa: BLE001  (told by the status)
+            self._last_error = error
+        self._become("direct")
+        return self.loaded.is_set()
 
     def begin_with(self, snapshot: Snapshot) -> None:
         """Take the flags of a snapshot, unless they have been read by now.
@@ -211,13 +224,14 @@ class Follower(StoreThread):
 
         def read() -> None:
             for feature_name in feature_names:
-                found[feature_name] = self._get(feature_name)
+                found[feature_name] = self.read_one(feature_name)
 
         self.copy.begin_reading()
         within(_ANSWER, read, found.__len__)
         self.copy.take(found, complete=False)
 
-    def _get(self, feature_name: str) -> Any:
+    def read_one(self, feature_name: str) -> Any:
+        """Ask the store for one flag; `None` stands for a document that is no flag."""
         try:
             return self._store.get(feature_name)
         except InvalidFlagDataError as error:  # which `list` leaves out, too

@@ -23,11 +23,15 @@ if TYPE_CHECKING:
 # One for all memory stores: it is held for a comparison and an assignment, and stores
 # stay free of what cannot be copied or pickled.
 _lock = threading.Lock()
-at_fork(
-    before=_lock.acquire,
-    after_in_parent=_lock.release,
-    after_in_child=_lock.release,
-)
+
+
+def _renew_lock() -> None:
+    # Race: a thread that held the lock while the process forked is not in the child.
+    global _lock  # noqa: PLW0603  (one for all)
+    _lock = threading.Lock()
+
+
+at_fork(after_in_child=_renew_lock)
 
 
 class MemoryFeatureFlagStore(ReadsTable, AtomicFeatureFlagStore):

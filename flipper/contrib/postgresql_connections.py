@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from ..exceptions import InvalidArgumentError
-from .util.fork import renew_after_fork
+from .util.fork import detect_fork, renew_after_fork
 from .watch import WatchRefusedError
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ class Connections:
     @contextmanager
     def lend(self) -> Iterator[Connection[Any]]:
         """Lend a connection for one statement, or for a few that belong together."""
+        detect_fork()
         pool = self._pool or self._open()
         connection = self._take(pool)
         if connection is None:
@@ -133,6 +134,7 @@ class Connections:
         Raises:
             WatchRefusedError: the pool that was given does not tell how to connect.
         """
+        detect_fork()
         if self._is_closed:
             raise PoolClosed("The feature flag store is closed")
         given: Any = self._source
@@ -153,6 +155,7 @@ class Connections:
 
     def close(self) -> None:
         """Close the pool that was made."""
+        detect_fork()
         with self._lock:
             self._is_closed = True
             self._pool = None

@@ -12,7 +12,8 @@ from weakref import WeakSet
 
 from ..exceptions import InvalidFlagDataError
 from .storage import FeatureFlagStoreItem
-from .util.fork import renew_after_fork
+from .util.background import start_thread
+from .util.fork import detect_fork, renew_after_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, MutableSet
@@ -97,6 +98,7 @@ class Replica:
         Returns:
             What is set once it is there, and whether nothing is done before it.
         """
+        detect_fork()
         ticket = threading.Event()
         with self._changed:
             is_next = self.is_idle
@@ -122,6 +124,7 @@ class Replica:
 
     def resync(self, feature_names: Iterable[str]) -> None:
         """Copy these flags, and remove those that are in the replica alone."""
+        detect_fork()
         with self._changed:
             self._persistent = True
             for feature_name in (None, *feature_names):
@@ -185,12 +188,8 @@ class Replica:
         return task
 
     def _start(self) -> None:
-        thread = threading.Thread(target=self._run, name="flipper-replica", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:
-            # No more threads at the very end of a program, or of the machine's: the
-            # writer does it. The lock is reentrant.
+        if start_thread("flipper-replica", self._run) is None:
+            # The writer does it. The lock is reentrant.
             self._running = True
             self._persistent = False
             self._run()

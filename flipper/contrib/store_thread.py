@@ -10,6 +10,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from .deadline import within
+from .util.background import start_thread
+from .util.fork import detect_fork
 from .watch import watch
 
 if TYPE_CHECKING:
@@ -59,18 +61,18 @@ class StoreThread(metaclass=ABCMeta):
         if was_closed:
             self._closed.set()
 
-    def start(self) -> None:
-        """Start the thread, unless there is one or this is closed."""
+    @property
+    def is_closed(self) -> bool:
+        """Whether it has been closed."""
+        return self._closed.is_set()
+
+    def start(self) -> bool:
+        """Start the thread, unless there is one or this is closed; tell if there is."""
+        detect_fork()
         with self._lock:
-            if self._closed.is_set() or self._thread is not None:
-                return
-            self._thread = threading.Thread(
-                target=self._run, args=(self._closed,), name=self._name, daemon=True
-            )
-            try:
-                self._thread.start()
-            except RuntimeError:  # no more threads at the very end of a program
-                self._thread = None
+            if not self._closed.is_set() and self._thread is None:
+                self._thread = start_thread(self._name, self._run, self._closed)
+            return self._thread is not None
 
     def close(self) -> None:
         """Listen no more; the thread ends within a moment. Idempotent."""

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from weakref import finalize
+from weakref import WeakMethod, finalize
 
 from ..exceptions import (
     FlipperError,
@@ -18,6 +18,7 @@ from ..exceptions import (
 from .deadline import within
 from .follower import Follower
 from .last_known import ReadsTable
+from .read_through import ReadThrough
 from .snapshot import Snapshot
 from .storage import FeatureFlagStoreItem
 from .util.closing import ClosesAtExit
@@ -103,14 +104,19 @@ class SyncedFeatureFlagStore(ClosesAtExit, ReadsTable, FeatureFlagStoreWrapper):
         self._flags: Any = self._view()
         finalize(self, self._follower.abandon).atexit = False
         renew_after_fork(self)
-        self._follower.start()
-        if not self._follower.loaded.wait(start_timeout):
+        if self._follower.start():
+            is_loaded = self._follower.loaded.wait(start_timeout)
+        else:
+            is_loaded = self._follower.load_once(start_timeout)
+            self._flags = self._read_through()
+        if not is_loaded:
             self._begin_without_store(on_start_failure, file, start_timeout)
 
     def after_fork(self) -> None:
         """Be followed by a thread of this process, as soon as a flag is asked for."""
         self._follower.after_fork()
-        self._flags = _Asleep(self._wake)
+        if not self._follower.is_closed:
+            self._flags = self._read_through()
 
     # -- reading -----------------------------------------------------------------------
 
@@ -134,9 +140,11 @@ class SyncedFeatureFlagStore(ClosesAtExit, ReadsTable, FeatureFlagStoreWrapper):
         return islice(self._each(), offset, stop)
 
     def _each(self) -> Iterator[FeatureFlagStoreItem]:
-        self._wake()
+        if type(self._flags) is ReadThrough:
+            self._flags.prepare_list()
+        flags = self._view()
         for feature_name in sorted(self._copy.flags):
-            item = self._flags.get(feature_name)
+            item = flags.get(feature_name)
             if item is not None:  # deleted since the names were read
                 yield item
 
@@ -203,7 +211,7 @@ class SyncedFeatureFlagStore(ClosesAtExit, ReadsTable, FeatureFlagStoreWrapper):
             result = write()
             return result, find(result)
 
-        self._wake()
+        self._follower.start()
         with self._copy.writing(feature_name, self._write_timeout) as learn:
             result, item = within(self._write_timeout, write_and_find)
             if item is not _UNKNOWN:
@@ -223,6 +231,7 @@ class SyncedFeatureFlagStore(ClosesAtExit, ReadsTable, FeatureFlagStoreWrapper):
 
     def status(self) -> SyncStatus:
         """Tell how the copy is: its state, age, last error, size and revision."""
+        self._follower.start()
         return self._follower.status()
 
     def on_change(self, listener: F) -> F:
@@ -232,11 +241,13 @@ class SyncedFeatureFlagStore(ClosesAtExit, ReadsTable, FeatureFlagStoreWrapper):
         errors are logged. May be used as a decorator.
         """
         self._copy.add_listener(listener)
+        self._follower.start()
         return listener
 
     def on_status(self, listener: F) -> F:
         """Call `listener` with the status whenever its state has changed; as above."""
         self._follower.add_listener(listener)
+        self._follower.start()
         return listener
 
     def remove_listener(self, listener: Callable[..., Any]) -> None:
@@ -262,6 +273,7 @@ class SyncedFeatureFlagStore(ClosesAtExit, ReadsTable, FeatureFlagStoreWrapper):
         """
         self._follower.close()
         self._follower.join()
+        self._use_copy()
 
     # -- inside ------------------------------------------------------------------------
 
@@ -270,11 +282,18 @@ class SyncedFeatureFlagStore(ClosesAtExit, ReadsTable, FeatureFlagStoreWrapper):
             return self._copy.flags
         return _Perishable(self._follower, self._max_staleness)
 
-    def _wake(self) -> Any:
-        if type(self._flags) is _Asleep:
-            self._flags = self._view()
-            self._follower.start()
-        return self._flags
+    def _read_through(self) -> ReadThrough:
+        reference = WeakMethod(self._use_copy)  # a store nobody holds is free at once
+
+        def use_copy() -> None:
+            method = reference()
+            if method is not None:
+                method()
+
+        return ReadThrough(self._follower, self._store, self._view(), use_copy)
+
+    def _use_copy(self) -> None:
+        self._flags = self._view()
 
     def _begin_without_store(
         self, on_start_failure: str, snapshot: Snapshot | None, waited: float
@@ -314,16 +333,6 @@ class _Perishable:
                 feature_name=feature_name,
             )
         return self._get(feature_name)
-
-
-class _Asleep:
-    """Wakes the store of a forked child when somebody asks for the first flag."""
-
-    def __init__(self, wake: Callable[[], Any]) -> None:
-        self._wake = wake
-
-    def get(self, feature_name: str) -> Any:
-        return self._wake().get(feature_name)
 
 
 def _check(on_start_failure: str, snapshot: object, poll_interval: float) -> None:

@@ -26,7 +26,7 @@ from .interface import AbstractFeatureFlagStore
 from .interface import FlagDoesNotExistError as FlagDoesNotExistError
 from .last_known import SupportsLastKnown, remember
 from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
-from .util.fork import at_fork, renew_after_fork
+from .util.fork import at_fork, detect_fork, renew_after_fork
 
 try:
     # Not `import thrift`: in a checkout that finds the folder of the IDL.
@@ -243,7 +243,7 @@ class _Connection:
     """
 
     def __init__(self, client: Any) -> None:
-        self.lock = threading.RLock()
+        self._lock = threading.RLock()
         protocols = _parts([client], "_iprot", "_oprot")
         self._transports = [
             transport
@@ -256,9 +256,16 @@ class _Connection:
         self._owner = self._transports[0] if self._transports else client
         renew_after_fork(self)
 
+    @property
+    def lock(self) -> Any:
+        """What a thread of this process holds for one call, or for several."""
+        detect_fork()
+        return self._lock
+
     @classmethod
     def of(cls, client: Any) -> _Connection:
         """Return the connection of a client: one for all that share a transport."""
+        detect_fork()
         made = cls(client)
         with _connections_lock:
             return _connections.setdefault(id(made._owner), made)
@@ -280,7 +287,7 @@ class _Connection:
 
     def after_fork(self) -> None:
         """Leave the connection to the parent; the next call opens another."""
-        self.lock = threading.RLock()
+        self._lock = threading.RLock()
         self._close()
 
     def _close(self) -> None:
@@ -296,11 +303,15 @@ class _Connection:
 
 _connections: WeakValueDictionary[int, _Connection] = WeakValueDictionary()
 _connections_lock = threading.Lock()
-at_fork(
-    before=_connections_lock.acquire,
-    after_in_parent=_connections_lock.release,
-    after_in_child=_connections_lock.release,
-)
+
+
+def _renew_lock() -> None:
+    # Race: a thread that held the lock while the process forked is not in the child.
+    global _connections_lock  # noqa: PLW0603  (one for all)
+    _connections_lock = threading.Lock()
+
+
+at_fork(after_in_child=_renew_lock)
 
 
 def _parts(wholes: list[Any], *names: str) -> list[Any]:

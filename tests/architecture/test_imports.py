@@ -44,6 +44,7 @@ FLOORS = {
     "flipper.contrib.local_copy": CONTRACTS,
     "flipper.contrib.store_thread": CONTRACTS,
     "flipper.contrib.follower": CONTRACTS,
+    "flipper.contrib.read_through": CONTRACTS,
     "flipper.contrib.invalidation": CONTRACTS,
     "flipper.contrib.snapshot": CONTRACTS,
     "flipper.events": CONTRACTS,

@@ -769,10 +769,11 @@ def test_a_forked_child_follows_by_itself(tmp_path: Path) -> None:
                 assert threading.active_count() == 1
                 inner.set("f", True)
                 deadline = time.monotonic() + 20
-                while not features.is_enabled("f") and time.monotonic() < deadline:
+                ok = features.is_enabled("f")
+                while store.status().state != "polling" and time.monotonic() < deadline:
                     time.sleep(0.01)
                 features.create("mine")
-                ok = features.is_enabled("f") and store.status().state == "polling"
+                ok = ok and features.is_enabled("f") and store.status().state == "polling"
                 os._exit(not ok)
             children.append(child)
         codes = [os.waitpid(child, 0)[1] for child in children]

@@ -1,10 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What has to begin anew in a child process: locks, threads, connections."""
+"""What has to begin anew in a child process: locks, threads, connections.
+
+Python calls its hooks when a program forks by `os.fork`. A server that forks by itself,
+as uWSGI does, may call nobody. Therefore code calls `detect_fork` before it uses a
+connection, a lock or a thread; beside those, comparing the process id costs nothing.
+"""
 
 from __future__ import annotations
 
+import _imp
 import os
-from typing import TYPE_CHECKING, Protocol
+import sys
+import threading
+from time import sleep
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from weakref import WeakSet
 
 if TYPE_CHECKING:
@@ -15,26 +24,127 @@ class AfterFork(Protocol):
     """Has something that a fork leaves unusable in the child."""
 
     def after_fork(self) -> None:
-        """Begin anew; called in the child, before any other code of it."""
+        """Begin anew in the child. Takes no lock of the parent, and does no I/O."""
 
 
-_watched: MutableSet[AfterFork] = WeakSet()
+_hooks: list[Callable[[], object]] = []
+_objects: MutableSet[AfterFork] = WeakSet()
+_imported_by = os.getpid()
+_process = _imported_by  # to which the present locks, threads and connections belong
+# A lock for each process, so that no thread of a parent can hold it.
+_renewal_locks: dict[int, Any] = {}
 
 
-def renew_after_fork(watched: AfterFork) -> None:
-    """Call `watched.after_fork()` in every child process, as long as it is in use."""
-    _watched.add(watched)
+def renew_after_fork(renewed: AfterFork) -> None:
+    """Call `renewed.after_fork()` in every child process, as long as it is in use."""
+    _objects.add(renewed)
+    _chain_uwsgi_hook()
+
+
+def at_fork(*, after_in_child: Callable[[], object]) -> None:
+    """Call a function in every child process."""
+    _hooks.append(after_in_child)
+
+
+def detect_fork() -> None:
+    """Renew everything if this process was forked and nobody has told so."""
+    if os.getpid() != _process:
+        with _renewal_locks.setdefault(os.getpid(), threading.Lock()):
+            # Race: another thread of this process may have renewed it meanwhile.
+            if os.getpid() != _process:
+                _renew()
 
 
 def _renew() -> None:
-    for watched in list(_watched):
-        watched.after_fork()
+    global _process  # noqa: PLW0603  (one process for all)
+    for hook in _hooks:
+        hook()
+    for renewed in list(_objects):
+        renewed.after_fork()
+    # Race: last, so that other threads wait until everything is renewed.
+    _process = os.getpid()
 
 
-def at_fork(**hooks: Callable[[], object]) -> None:
-    """Call what is given as `before`, `after_in_parent` and `after_in_child`."""
-    if hasattr(os, "register_at_fork"):  # not where processes do not fork
-        os.register_at_fork(**hooks)
+# -- imports of background threads -----------------------------------------------------
+
+THREAD_PREFIX: Final = "flipper-"
+"""How the names of all threads of this library begin."""
+_LONGEST_IMPORT: Final = 1000  # milliseconds that a fork waits for
 
 
-at_fork(after_in_child=_renew)
+def _wait_for_imports() -> None:
+    """Wait until no background thread imports a module, and let none begin.
+
+    Drivers import modules when they first connect. The child would inherit a module
+    that is imported by half, and a lock of it that no thread ever releases.
+    """
+    _imp.acquire_lock()
+    for _ in range(_LONGEST_IMPORT):
+        if not _is_importing():
+            return
+        _imp.release_lock()
+        sleep(0.001)
+        _imp.acquire_lock()
+
+
+def _is_importing() -> bool:
+    threads = [t for t in threading.enumerate() if t.name.startswith(THREAD_PREFIX)]
+    frames = sys._current_frames() if threads else {}  # noqa: SLF001  (documented)
+    for thread in threads:
+        frame = frames.get(thread.ident or 0)
+        while frame is not None:
+            if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+                return True
+            frame = frame.f_back
+    return False
+
+
+def _begin_child() -> None:
+    _imp.release_lock()
+    _renew()
+
+
+if hasattr(os, "register_at_fork"):  # not where processes do not fork
+    os.register_at_fork(
+        before=_wait_for_imports,
+        after_in_parent=_imp.release_lock,
+        after_in_child=_begin_child,
+    )
+
+
+# -- uWSGI -----------------------------------------------------------------------------
+
+
+def background_threads_run() -> bool:
+    """Tell whether a thread that is started now goes on running in the background.
+
+    Not under uWSGI without --enable-threads (the default before version 2.0.24): there,
+    threads stand still between requests. And not while a process of uWSGI is still to
+    fork its workers, which get no threads of it.
+    """
+    if not uwsgi_enables_threads():
+        return False
+    uwsgi: Any = sys.modules.get("uwsgi")
+    # A mule or a spooler is no worker, but has been forked, too.
+    return uwsgi is None or uwsgi.worker_id() > 0 or os.getpid() != _imported_by
+
+
+def uwsgi_enables_threads() -> bool:
+    """Tell whether this process has threads: it is not of a uWSGI that denies them."""
+    return bool(getattr(sys.modules.get("uwsgi"), "has_threads", True))
+
+
+def _chain_uwsgi_hook() -> None:
+    """Have uWSGI call `detect_fork` in its workers, and then what it called before."""
+    uwsgi: Any = sys.modules.get("uwsgi")
+    earlier = getattr(uwsgi, "post_fork_hook", None)
+    if uwsgi is None or getattr(earlier, "detects_fork", False):
+        return
+
+    def post_fork_hook() -> None:
+        detect_fork()
+        if earlier is not None:
+            earlier()
+
+    post_fork_hook.detects_fork = True  # type: ignore[attr-defined]
+    uwsgi.post_fork_hook = post_fork_hook

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Daemon threads that work in the background, where there are such threads at all."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from .fork import background_threads_run, uwsgi_enables_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_warned = False
+
+
+def start_thread(
+    name: str, target: Callable[..., object], *args: Any
+) -> threading.Thread | None:
+    """Start a daemon thread, or return `None` if none would run in the background.
+
+    That is so under uWSGI without threads, which is logged once, in a process of uWSGI
+    that has not forked its workers yet, and at the very end of a program.
+    """
+    if not background_threads_run():
+        if not uwsgi_enables_threads():
+            _warn_once()
+        return None
+    thread = threading.Thread(target=target, args=args, name=name, daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # the interpreter ends, or the machine has no more threads
+        return None
+    return thread
+
+
+def _warn_once() -> None:
+    global _warned  # noqa: PLW0603  (once for all stores)
+    if _warned:
+        return
+    _warned = True
+    import logging
+
+    logging.getLogger(__name__).warning(
+        "uWSGI runs without threads, so no store can follow changes in the background: "
+        "every question goes to the server instead, which is slow; start uWSGI with "
+        "--enable-threads"
+    )

@@ -14,10 +14,11 @@ from .atomic import ABSENT, ANY
 from .document import DocumentFeatureFlagStore
 from .interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
 from .interface import FlagDoesNotExistError as FlagDoesNotExistError
+from .s3_connections import renew_connections
 from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem
 from .storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
 from .util.date import now
-from .util.fork import renew_after_fork
+from .util.fork import detect_fork, renew_after_fork
 from .util.iter import batchify
 
 if TYPE_CHECKING:
@@ -74,12 +75,13 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
         # What the last complete list has fetched, by name, as `_read` gives it.
         self._listed: dict[str, tuple[bytes, Any]] = {}
         self.atomic = _puts_conditionally(client)
-        self.after_fork()
+        self._lock = threading.Lock()
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Begin with a free lock: who held it is not in this process."""
+        """Begin with a free lock, and with connections of this process."""
         self._lock = threading.Lock()
+        renew_connections(self._client)
 
     @property
     def away_errors(self) -> tuple[type[Exception], ...]:
@@ -93,6 +95,7 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
         )
 
     def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
+        detect_fork()
         try:
             found = self._client.get_object(Bucket=self._bucket_name, Key=feature_name)
         except self._client.exceptions.NoSuchKey:
@@ -134,6 +137,7 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
     def _compare_and_put(
         self, feature_name: str, document: bytes, expected: Any
     ) -> bool:
+        detect_fork()
         with self._lock:
             found = self._read(feature_name)
             if (ABSENT if found is None else found[1]) != expected:
@@ -142,11 +146,13 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
             return True
 
     def _put(self, feature_name: str, document: bytes, **condition: str) -> None:
+        detect_fork()
         self._client.put_object(
             Bucket=self._bucket_name, Key=feature_name, Body=document, **condition
         )
 
     def _remove(self, feature_name: str) -> None:
+        detect_fork()
         self._client.delete_object(Bucket=self._bucket_name, Key=feature_name)
 
     def _documents(self, offset: int, limit: int | None) -> Iterator[tuple[str, bytes]]:
@@ -186,6 +192,7 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
 
     def _entries(self) -> Iterator[tuple[str, Any]]:
         """Give names and ETags."""
+        detect_fork()
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket_name, PaginationConfig={"PageSize": self._page_size}
         )

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A program that forks while its stores are at work, and reports what children meet.
+
+    python forking.py sharing NAME HOW    children and parent use one store at once
+    python forking.py moments NAME        forks spread over the life of a store
+
+It prints what went wrong, one line each, and nothing if all is well. HOW is `os.fork`,
+or `fork` for that of the C library, of which Python is told nothing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import os
+import sys
+import threading
+import time
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from flags import Places
+
+from flipper import FeatureFlagClient, ReplicatedFeatureFlagStore
+from flipper import SyncedFeatureFlagStore as Synced
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FLAGS = [f"P{number}" for number in range(8)]
+LIMIT = 20.0  # seconds, for what takes milliseconds
+places = Places.of_environment()
+
+
+def fork(how: str = "os.fork") -> int:
+    """Fork, in the way of Python or in that of the C library."""
+    if how == "os.fork":
+        return os.fork()
+    return int(ctypes.PyDLL(None).fork())
+
+
+def in_child(work: Callable[[], object], how: str = "os.fork") -> int:
+    """Do something in a child process, and return its number."""
+    child = fork(how)
+    if child:
+        return child
+    faulthandler.dump_traceback_later(LIMIT + 5, exit=True, file=sys.__stdout__)
+    code = 1
+    try:
+        work()
+        code = 0
+    except BaseException:  # noqa: BLE001  (printed)
+        print(traceback.format_exc(), flush=True)
+    finally:
+        os._exit(code)
+
+
+def wait_for(children: list[int]) -> None:
+    """Wait for child processes, and report those that did not end well."""
+    for child in children:
+        _, status = os.waitpid(child, 0)
+        if status:
+            print(f"a child ended with {status}", flush=True)
+
+
+def sharing(name: str, how: str) -> None:
+    """See that no process is given another's answers."""
+    store = places.store(name)
+    client = FeatureFlagClient(store)
+
+    def ask() -> None:
+        for _ in range(25):
+            for flag in FLAGS:
+                data = client.get_client_data(flag)
+                assert data == {"of": flag}, (flag, data)
+
+    ask()
+    children = [in_child(ask, how) for _ in range(4)]
+    ask()
+    wait_for(children)
+    ask()
+
+
+def follows(store: Any, client: FeatureFlagClient) -> None:
+    """See that the store answers truly at once, and then follows by itself."""
+    began = time.monotonic()
+    assert client.is_enabled("on") is True, "the first answer is not true"
+    assert client.is_enabled("off") is False
+    if isinstance(store, Synced):
+        while store.status().state not in {"live", "polling"}:
+            assert time.monotonic() < began + LIMIT, store.status()
+            time.sleep(0.005)
+    client.set_client_data("on", {"child": True})
+    assert client.get_client_data("on")["child"] is True
+
+
+def moments(name: str) -> None:
+    """Fork at 50 moments of the life of a store."""
+    children = []
+    for number in range(10):
+        if name == "replicated":
+            store = ReplicatedFeatureFlagStore(
+                places.store("redis"), places.store("s3")
+            )
+        elif name.startswith("synced-"):
+            inner = places.store(name.removeprefix("synced-"))
+            store = Synced(inner, start_timeout=0, on_start_failure="empty")
+        else:
+            store = places.store(name)
+        client = FeatureFlagClient(store)
+
+        def child(store: Any = store, client: Any = client) -> None:
+            follows(store, client)
+
+        time.sleep(number * 0.0007)
+        children.append(in_child(child))  # at the start
+        time.sleep(number * 0.0007)
+        children.append(in_child(child))  # at the first reading
+        over = threading.Event()
+        writer = threading.Thread(target=write, args=(client, over))
+        writer.start()
+        time.sleep(number * 0.001)
+        children.append(in_child(child))  # while it writes
+        over.set()
+        writer.join()
+        children.append(in_child(child))  # while it waits
+        closer = threading.Thread(target=getattr(store, "close", print), args=())
+        closer.start()
+        time.sleep(number * 0.0002)
+        # A closed store does not follow, but it answers.
+        children.append(in_child(lambda: client.is_enabled("on")))  # noqa: B023
+        closer.join()
+        wait_for(children)
+        children.clear()
+
+
+def write(client: FeatureFlagClient, over: threading.Event) -> None:
+    """Write again and again."""
+    while not over.is_set():
+        client.set_client_data("off", {"at": time.monotonic()})
+
+
+if __name__ == "__main__":
+    {"sharing": sharing, "moments": moments}[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every store in processes that fork, whoever forks, and at any moment."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from application_server import HERE, ROOT
+from flags import KINDS, NAMES, WATCHED
+
+from servers import unmeasured
+
+if TYPE_CHECKING:
+    from flags import Places
+
+pytestmark = [
+    *(getattr(pytest.mark, mark) for mark in ("redis", "postgres", "consul", "s3")),
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here"),
+]
+
+FLAGS = [f"P{number}" for number in range(8)]
+
+
+def run(places: Places, *arguments: str) -> str:
+    """Run `forking.py`; return what it has to complain of."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", HERE / "forking.py", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=240,
+        env={
+            **unmeasured(),
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{HERE}",
+            **places.environment(),
+        },
+    )
+    return done.stdout + (f"exit code {done.returncode}" if done.returncode else "")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def flags(outside_stores: dict[str, Any]) -> None:
+    """Make the flags that the program asks for."""
+    for store in outside_stores.values():
+        for flag in FLAGS:
+            store.create(flag, client_data={"of": flag})
+        store.create("on", True)
+        store.create("off")
+
+
+@pytest.mark.parametrize("how", ["os.fork", "fork"])
+@pytest.mark.parametrize("name", NAMES)
+def test_no_process_uses_a_connection_of_another(
+    name: str, how: str, places: Places
+) -> None:
+    """Also if the fork is one of which Python is told nothing."""
+    assert run(places, "sharing", name, how) == ""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "consul",
+        "replicated",
+        *(f"synced-{kind}" for kind in KINDS),
+        *(f"cached-{kind}" for kind in WATCHED),
+    ],
+)
+def test_a_child_forked_at_any_moment_follows(name: str, places: Places) -> None:
+    """Whatever the parent's threads were in the middle of, is not carried over."""
+    assert run(places, "moments", name) == ""

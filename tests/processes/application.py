@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A WSGI application over all stores, for application servers."""
+"""A WSGI application over all stores, for application servers.
+
+The environment variable FLIPPER_TEST_STORES names those that are wanted, if not all.
+"""
 
 from __future__ import annotations
 
@@ -47,6 +50,7 @@ def make_application(clients: dict[str, FeatureFlagClient]) -> Callable[..., Any
 
 
 places = Places.of_environment()
+names = os.environ.get("FLIPPER_TEST_STORES", " ".join(NAMES)).split()
 application = make_application(
-    {name: FeatureFlagClient(places.store(name)) for name in NAMES}
+    {name: FeatureFlagClient(places.store(name)) for name in names}
 )

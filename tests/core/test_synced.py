@@ -773,7 +773,8 @@ def test_a_forked_child_follows_by_itself(tmp_path: Path) -> None:
                 while store.status().state != "polling" and time.monotonic() < deadline:
                     time.sleep(0.01)
                 features.create("mine")
-                ok = ok and features.is_enabled("f") and store.status().state == "polling"
+                ok = ok and features.is_enabled("f")
+                ok = ok and store.status().state == "polling"
                 os._exit(not ok)
             children.append(child)
         codes = [os.waitpid(child, 0)[1] for child in children]

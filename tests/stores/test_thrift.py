@@ -226,6 +226,31 @@ def test_each_method_is_one_call_of_the_client_by_position() -> None:
     client.List.assert_called_once_with(10, 25)
 
 
+def test_a_state_that_is_neither_on_nor_off_is_not_sent() -> None:
+    """Thrift would send the text "false" as true."""
+    client = Mock()
+    store = ThriftRPCFeatureFlagStore(client)
+    with pytest.raises(InvalidArgumentError, match="'off' of feature 'f'"):
+        store.create("f", is_enabled="off")  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgumentError, match="'off' of feature 'f'"):
+        store.set("f", "off")  # type: ignore[arg-type]
+    item = FeatureFlagStoreItem("f", "off", FeatureFlagStoreMeta(1))
+    with pytest.raises(InvalidArgumentError, match="'off' of feature 'f'"):
+        item_struct(item, ttypes)
+    assert not client.mock_calls
+
+
+@pytest.mark.parametrize("state", ["false", "no", 2, [False], float("nan")])
+def test_an_answer_that_is_neither_on_nor_off_is_no_flag(state: Any) -> None:
+    """A client of one's own, without Thrift's encoding, may give anything."""
+    answer = struct()
+    answer.is_enabled = state
+    store = ThriftRPCFeatureFlagStore(Mock(**{"Get.return_value": answer}))
+    with pytest.raises(InvalidFlagDataError, match="its state is"):
+        store.get("f")
+    assert FeatureFlagClient(store).is_enabled("f") is False
+
+
 def test_list_asks_when_it_is_called() -> None:
     """What is listed is what was there at that moment."""
     client = Mock(**{"List.return_value": [struct("a"), struct("b")]})

@@ -8,7 +8,8 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from ..exceptions import InvalidArgumentError, InvalidFlagDataError
+from ..arguments import check_count
+from ..exceptions import InvalidFlagDataError
 from .atomic import ABSENT, ANY
 from .document import DocumentFeatureFlagStore
 from .interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
@@ -53,7 +54,7 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
             more.
 
     Raises:
-        InvalidArgumentError: the batch size is below 1.
+        InvalidArgumentError: the batch size is no integer from 1 on.
     """
 
     _documents_are_tokens = True
@@ -64,12 +65,7 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
         base_key: str = "features",
         list_method_batch_size: int = DEFAULT_LIST_METHOD_BATCH_SIZE,
     ) -> None:
-        if list_method_batch_size < 1:
-            raise InvalidArgumentError(
-                f"list_method_batch_size={list_method_batch_size!r} reads nothing; use "
-                f"1 or a larger integer",
-                value=list_method_batch_size,
-            )
+        check_count("list_method_batch_size", list_method_batch_size, "reads nothing")
         super().__init__()
         self._redis: Any = redis
         self.base_key = base_key

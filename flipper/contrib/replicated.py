@@ -9,6 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 from weakref import finalize
 
+from ..arguments import check_seconds
 from .atomic import write_lock
 from .interface import AbstractFeatureFlagStore
 from .replica import Replica
@@ -52,6 +53,9 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
         *replicas: stores to be kept like it.
         replication_timeout: seconds that `asynch=False` waits at most for all replicas
             together; `None` waits for ever.
+
+    Raises:
+        InvalidArgumentError: the timeout is no time.
     """
 
     def __init__(
@@ -60,6 +64,9 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
         *replicas: StoreType,
         replication_timeout: float | None = 1,
     ) -> None:
+        check_seconds(
+            *("replication_timeout", replication_timeout), none="to wait for ever"
+        )
         super().__init__(primary)
         self._replicas = [Replica(replica, primary) for replica in replicas]
         self._replication_timeout = replication_timeout

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from ..exceptions import InvalidArgumentError
+from ..arguments import check_count
 from .atomic import ABSENT, ANY
 from .document import DocumentFeatureFlagStore
 from .interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
@@ -50,7 +50,7 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
             at most.
 
     Raises:
-        InvalidArgumentError: the page size is below 1.
+        InvalidArgumentError: the page size is no integer from 1 on.
 
     Attributes:
         atomic: whether writes are conditional, so that none undoes another. That needs
@@ -62,11 +62,7 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
     """
 
     def __init__(self, client: Any, bucket_name: str, page_size: int = 1000) -> None:
-        if page_size < 1:
-            raise InvalidArgumentError(
-                f"page_size={page_size!r} lists nothing; use 1 or a larger integer",
-                value=page_size,
-            )
+        check_count("page_size", page_size, "lists nothing")
         super().__init__()
         self._client = client
         self._bucket_name = bucket_name

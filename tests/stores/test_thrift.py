@@ -52,7 +52,7 @@ from flipper.bucketing import (
 )
 from flipper.bucketing.base import AbstractBucketer
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
-from flipper.contrib.thrift import EVERYTHING
+from flipper.contrib.thrift import EVERYTHING, item_struct
 from flipper.contrib.thrift_server import FeatureFlagStoreHandler
 from flipper.exceptions import InvalidArgumentError, InvalidFlagDataError
 from flipper_thrift.python.feature_flag_store import FeatureFlagStore, ttypes

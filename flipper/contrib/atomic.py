@@ -13,7 +13,6 @@ import threading
 from abc import abstractmethod
 from contextlib import contextmanager, nullcontext
 from itertools import islice
-from random import uniform
 from time import sleep
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from weakref import WeakValueDictionary
@@ -22,6 +21,7 @@ from ..exceptions import ConcurrentUpdateError, FlagDoesNotExistError
 from .interface import AbstractFeatureFlagStore
 from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from .util.fork import at_fork
+from .util.jitter import uniform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, MutableMapping
@@ -213,7 +213,7 @@ class AtomicFeatureFlagStore(SupportsUpdate, AbstractFeatureFlagStore):
                     feature_name=feature_name,
                     attempts=attempts,
                 )
-            sleep(uniform(0, min(self.longest_pause, pause)))  # noqa: S311
+            sleep(uniform(0, min(self.longest_pause, pause)))
             pause *= 2
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import logging
 import threading
 from functools import partial
-from random import random
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakMethod, finalize
@@ -21,6 +20,7 @@ from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem  # noqa: TC001
 from .storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
 from .util.closing import ClosesAtExit
 from .util.fork import renew_after_fork
+from .util.jitter import uniform
 from .wrapper import FeatureFlagStoreWrapper
 
 if TYPE_CHECKING:
@@ -331,7 +331,7 @@ class CachedFeatureFlagStore(ClosesAtExit, FeatureFlagStoreWrapper):
             self._cache[feature_name] = item
             return
         if self._jitter:
-            ttl *= 1.0 - self._jitter * random()  # noqa: S311
+            ttl *= uniform(1.0 - self._jitter, 1.0)
         expiry = monotonic() + ttl
         self._cache[feature_name] = item, expiry, expiry + self._stale_if_error
 

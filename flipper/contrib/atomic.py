@@ -268,7 +268,7 @@ def write_lock(store: Any, feature_name: str) -> AbstractContextManager[Any]:
     """Return what keeps other writers of this process from a flag, where needed."""
     if updates_atomically(store):
         return _NO_LOCK
-    lock: AbstractContextManager[Any] = _lock_of(store, feature_name)
+    lock: AbstractContextManager[Any] = lock_of(store, feature_name)
     return lock
 
 
@@ -279,7 +279,7 @@ def turn(store: Any, feature_name: str) -> Iterator[None]:
     It is a courtesy, not a promise: a store that compares and swaps does without, but
     then most tries of many writers are in vain. Who waits too long goes ahead.
     """
-    lock = _lock_of(store, feature_name)
+    lock = lock_of(store, feature_name)
     mine = lock.acquire(timeout=_PATIENCE)
     try:
         yield
@@ -288,9 +288,15 @@ def turn(store: Any, feature_name: str) -> Iterator[None]:
             lock.release()
 
 
-def _lock_of(store: Any, feature_name: str) -> Any:
+def lock_of(owner: Any, feature_name: str) -> Any:
+    """Return the lock of a flag, reentrant and for this process alone.
+
+    Args:
+        owner: the store, or what several stores share.
+        feature_name: the flag.
+    """
     with _locks_change:
-        return _locks.setdefault((id(store), feature_name), threading.RLock())
+        return _locks.setdefault((id(owner), feature_name), threading.RLock())
 
 
 def _forget_locks() -> None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -17,13 +16,14 @@ from .interface import FlagDoesNotExistError as FlagDoesNotExistError
 from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem
 from .storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
 from .util.date import now
-from .util.fork import renew_after_fork
 from .util.iter import batchify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 logger = logging.getLogger(__name__)
+
+DEFAULT_PAGE_SIZE: Final = 1000
 
 # What `list` fetches before it gives the first of them, and by how many threads: fewer
 # than the ten connections that a client keeps by default.
@@ -61,7 +61,9 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
             other's writes, but another process may.
     """
 
-    def __init__(self, client: Any, bucket_name: str, page_size: int = 1000) -> None:
+    def __init__(
+        self, client: Any, bucket_name: str, page_size: int = DEFAULT_PAGE_SIZE
+    ) -> None:
         check_count("page_size", page_size, "lists nothing")
         super().__init__()
         self._client = client
@@ -70,12 +72,6 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
         # What the last complete list has fetched, by name, as `_read` gives it.
         self._listed: dict[str, tuple[bytes, Any]] = {}
         self.atomic = _puts_conditionally(client)
-        self.after_fork()
-        renew_after_fork(self)
-
-    def after_fork(self) -> None:
-        """Begin with a free lock: who held it is not in this process."""
-        self._lock = threading.Lock()
 
     @property
     def away_errors(self) -> tuple[type[Exception], ...]:
@@ -93,14 +89,15 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
             found = self._client.get_object(Bucket=self._bucket_name, Key=feature_name)
         except self._client.exceptions.NoSuchKey:
             return None
-        return found["Body"].read(), found.get("ETag")
+        document, etag = found["Body"].read(), found.get("ETag")
+        return document, document if etag is None else etag  # by a double
 
     def _replace(self, feature_name: str, document: bytes, expected: Any) -> bool:
         if expected is ANY:
             self._put(feature_name, document)
             return True
         if not self.atomic:
-            return self._compare_and_put(feature_name, document, expected)
+            return self._compare_and_put(self._client, feature_name, document, expected)
         condition = (
             {"IfNoneMatch": "*"} if expected is ABSENT else {"IfMatch": expected}
         )
@@ -114,7 +111,9 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
                     "The S3 server knows no conditional writes: another process may "
                     "undo what this one writes",
                 )
-                return self._compare_and_put(feature_name, document, expected)
+                return self._compare_and_put(
+                    self._client, feature_name, document, expected
+                )
             if error.response["Error"]["Code"] not in _LOST_RACE:
                 raise
             if not answer.get("RetryAttempts"):
@@ -126,16 +125,6 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
             if written is None or written[0] != document:
                 raise
         return True
-
-    def _compare_and_put(
-        self, feature_name: str, document: bytes, expected: Any
-    ) -> bool:
-        with self._lock:
-            found = self._read(feature_name)
-            if (ABSENT if found is None else found[1]) != expected:
-                return False
-            self._put(feature_name, document)
-            return True
 
     def _put(self, feature_name: str, document: bytes, **condition: str) -> None:
         self._client.put_object(
@@ -182,12 +171,15 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
 
     def _entries(self) -> Iterator[tuple[str, Any]]:
         """Give names and ETags."""
+        size = {"PaginationConfig": {"PageSize": self._page_size}}
+        if self._page_size == DEFAULT_PAGE_SIZE:  # S3's own; doubles may take no other
+            size = {}
         pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket_name, PaginationConfig={"PageSize": self._page_size}
+            Bucket=self._bucket_name, **size
         )
         for page in pages:
             for entry in page.get("Contents", ()):
-                if 0 < entry["Size"] <= _LARGEST:
+                if 0 < entry.get("Size", 1) <= _LARGEST:  # doubles tell none
                     yield entry["Key"], entry.get("ETag")
 
 

@@ -439,7 +439,8 @@ def test_who_waits_for_a_replica_that_fails_is_told_each_time(
         assert record.exc_info is not None
         assert record.exc_info[1] is backup.error
     backup.recover()
-    until(lambda: flags(backup) == flags(primary))
+    assert store.resync(PATIENCE)
+    assert flags(backup) == flags(primary)
     caplog.clear()
     store.create("later", asynch=False)
     assert not caplog.records

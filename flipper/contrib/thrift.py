@@ -352,7 +352,7 @@ def item_of(struct: Any, feature_name: str | None = None) -> FeatureFlagStoreIte
         raise InvalidFlagDataError(message)
     try:
         meta = FeatureFlagStoreMeta(None)
-        if struct.meta is not None:
+        if getattr(struct, "meta", None) is not None:
             meta = meta_of(struct.meta)
         state = bool(readable_state(name, struct.is_enabled))
         return FeatureFlagStoreItem(name, state, meta)
@@ -367,18 +367,21 @@ def meta_of(struct: Any) -> FeatureFlagStoreMeta:
         ValueError: a field is no JSON.
         Exception: what it says is no metadata; see `FeatureFlagStoreMeta.from_dict`.
     """
+    # Structs of a double may lack what is absent.
+    names = ("created_date", "client_data", "conditions", "bucketer")
+    date, client_data, found, bucketer = (getattr(struct, n, None) for n in names)
     conditions = [
         {variable: [_check_of(variable, check)]}
-        for condition in struct.conditions or ()
+        for condition in found or ()
         for variable, checks in condition.items()
         for check in checks
     ]
     return FeatureFlagStoreMeta.from_dict(
         {
-            "created_date": struct.created_date,
-            "client_data": json.loads(struct.client_data or "null"),
+            "created_date": date,
+            "client_data": json.loads(client_data or "null"),
             "conditions": conditions,
-            "bucketer": json.loads(struct.bucketer or "null"),
+            "bucketer": json.loads(bucketer or "null"),
         }
     )
 

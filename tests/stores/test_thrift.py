@@ -251,6 +251,21 @@ def test_an_answer_that_is_neither_on_nor_off_is_no_flag(state: Any) -> None:
     assert FeatureFlagClient(store).is_enabled("f") is False
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        SimpleNamespace(feature_name="f", is_enabled=True),
+        SimpleNamespace(is_enabled=True, meta=SimpleNamespace()),
+        SimpleNamespace(is_enabled=True, meta=SimpleNamespace(created_date=5)),
+    ],
+)
+def test_a_double_may_leave_out_what_is_absent(answer: Any) -> None:
+    """A client of one's own gives objects of its own, with what a test needs."""
+    store = ThriftRPCFeatureFlagStore(Mock(**{"Get.return_value": answer}))
+    assert FeatureFlagClient(store).is_enabled("f") is True
+    assert FeatureFlagClient(store).get_client_data("f") == {}
+
+
 def test_list_asks_when_it_is_called() -> None:
     """What is listed is what was there at that moment."""
     client = Mock(**{"List.return_value": [struct("a"), struct("b")]})

@@ -163,6 +163,21 @@ def test_a_state_is_on_or_off(shop: Shop, state: Any) -> None:
     assert error.value is state
 
 
+class Array:
+    """Compares each of its numbers, as arrays of NumPy do."""
+
+    def __eq__(self, other: object) -> Any:
+        raise ValueError(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_an_array_is_no_state(shop: Shop) -> None:
+    """Whether it is on cannot even be asked."""
+    error = shop.refuses(lambda: shop.client.create("new", is_enabled=Array()))  # type: ignore[arg-type]
+    assert "is neither on nor off" in str(error)
+
+
 @pytest.mark.parametrize("state", [True, False, None, 0, 1, 0.0, 1.0, Decimal(1)])
 def test_numbers_and_nothing_are_states_too(shop: Shop, state: Any) -> None:
     """Applications pass on what their own databases give."""

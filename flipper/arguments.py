@@ -6,16 +6,33 @@ Each function names the flag, the value and the remedy in its `InvalidArgumentEr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from numbers import Real
 from operator import index
-from typing import Any
+from threading import TIMEOUT_MAX
+from typing import Any, Final
 
+from .bucketing.consistent_hash_percentage_bucketer import (
+    ConsistentHashPercentageBucketer,
+)
+from .bucketing.percentage.linear_ramp_percentage import LinearRampPercentage
 from .bucketing.percentage_bucketer import PercentageBucketer
 from .conditions.condition import Condition
 from .exceptions import InvalidArgumentError
 
 LONGEST_NAME = 1000
 """The longest name of a flag, in bytes of UTF-8; a backend may bear less."""
+
+_LONGEST: Final = 2.0**63  # seconds, of a ramp: whatever is finite and means anything
+
+# 1 and 1.0 equal True, 0 and 0.0 equal False. No text is a state: "no", "off" and
+# "false" would be on, since Python takes every text but the empty one for true.
+_STATES = (True, False, None)
+# Drop-in: flipper-client took any true value for on. These are the ones that its golden
+# vectors hold (shared-evaluation-0442 to -0444, shared-serialization-0192), told by
+# their `repr` since [0] equals [False], which no vector holds.
+_ALSO_ON = {"'yes'", "[0]", "2.5"}
 
 
 def check_feature_name(feature_name: Any) -> None:
@@ -35,6 +52,8 @@ def _problem_of_name(feature_name: Any) -> str | None:
         return f"is no text but {type(feature_name).__name__}"
     if not feature_name:
         return "is empty"
+    if feature_name.isspace():
+        return "is white space only"
     if "\0" in feature_name:
         return "contains a NUL character"
     try:
@@ -44,9 +63,28 @@ def _problem_of_name(feature_name: Any) -> str | None:
     return f"is {length} bytes long" if length > LONGEST_NAME else None
 
 
-def _shortened(feature_name: Any) -> str:
-    shown = repr(feature_name)
+def _shortened(value: Any) -> str:
+    shown = repr(value)
     return shown if len(shown) < 120 else f"{shown[:100]}..."  # noqa: PLR2004
+
+
+def is_state(value: Any) -> bool:
+    """Tell whether a value can be read as the state of a flag, on or off."""
+    try:
+        return value in _STATES or repr(value) in _ALSO_ON
+    except Exception:  # noqa: BLE001  (an array, which is neither equal nor different)
+        return False
+
+
+def check_state(feature_name: Any, is_enabled: Any) -> None:
+    """Refuse a state that nobody could read again."""
+    if not is_state(is_enabled):
+        raise InvalidArgumentError(
+            f"The state {_shortened(is_enabled)} of feature {feature_name!r} is "
+            f"neither on nor off; use True or False",
+            feature_name=feature_name,
+            value=is_enabled,
+        )
 
 
 def check_page(limit: Any, offset: Any) -> None:
@@ -71,6 +109,45 @@ def check_choice(name: str, value: Any, *choices: str) -> None:
     if value not in choices:
         raise InvalidArgumentError(
             f"{name}={value!r} is unknown; use {' or '.join(map(repr, choices))}",
+            value=value,
+        )
+
+
+def check_count(name: str, value: Any, problem: str) -> None:
+    """Refuse an argument that is no integer from 1 on.
+
+    Args:
+        name: the argument.
+        value: what was given.
+        problem: what would come of 0, as in "reads nothing".
+    """
+    try:
+        valid = index(value) >= 1
+    except TypeError:
+        valid = False
+    if not valid:
+        raise InvalidArgumentError(
+            f"{name}={value!r} {problem}; use 1 or a larger integer", value=value
+        )
+
+
+def check_seconds(
+    name: str, value: Any, *, none: str | None = None, largest: float = TIMEOUT_MAX
+) -> None:
+    """Refuse an argument that is no time span.
+
+    Args:
+        name: the argument.
+        value: what was given, seconds.
+        none: what `None` stands for; without it, `None` is refused.
+        largest: how long it may be; as a rule, as long as a thread can wait.
+    """
+    if value is None and none is not None:
+        return
+    if not is_between(0, value, largest):
+        raise InvalidArgumentError(
+            f"{name}={value!r} is no time; use seconds, 0 or more"
+            f"{'' if none is None else f', or None {none}'}",
             value=value,
         )
 
@@ -117,7 +194,7 @@ def check_conditions(feature_name: str, conditions: Any) -> list[Any]:
 
 
 def check_bucketer(feature_name: str, bucketer: Any) -> None:
-    """Refuse what does not behave as a bucketer, and shares that are no fraction."""
+    """Refuse what does not behave as a bucketer, or cannot mean what it says."""
     if bucketer is None:
         return
     if not _has_methods(bucketer, "check", "get_type", "to_dict"):
@@ -129,6 +206,9 @@ def check_bucketer(feature_name: str, bucketer: Any) -> None:
         )
     if isinstance(bucketer, PercentageBucketer):
         _check_percentage(feature_name, bucketer)
+        _check_ramp(feature_name, bucketer.own_percentage)
+    if isinstance(bucketer, ConsistentHashPercentageBucketer):
+        _check_key_whitelist(feature_name, bucketer)
 
 
 def _check_percentage(feature_name: str, bucketer: PercentageBucketer) -> None:
@@ -152,6 +232,43 @@ def _check_percentage(feature_name: str, bucketer: PercentageBucketer) -> None:
             feature_name=feature_name,
             value=value,
         )
+
+
+def _check_ramp(feature_name: str, ramp: Any) -> None:
+    # A stored ramp whose duration is negative lets everybody in at once.
+    if not isinstance(ramp, LinearRampPercentage):
+        return
+    for name, least in (("ramp_duration", 0), ("initial_time", -_LONGEST)):
+        value = getattr(ramp, name)
+        if not is_between(least, value, _LONGEST):
+            raise InvalidArgumentError(
+                f"The {name} {value!r} of the bucketer for feature {feature_name!r} is "
+                f"no {'date' if name == 'initial_time' else 'duration'}; use seconds, "
+                f"as LinearRampPercentage(0, 1, 3600)",
+                feature_name=feature_name,
+                value=value,
+            )
+
+
+def _check_key_whitelist(
+    feature_name: str, bucketer: ConsistentHashPercentageBucketer
+) -> None:
+    # Arguments have names that are text, so of others none would ever count.
+    for key in bucketer.key_whitelist:
+        if not isinstance(key, str):
+            raise InvalidArgumentError(
+                f"The key_whitelist of the bucketer for feature {feature_name!r} has "
+                f"{key!r}, which names no argument; use a list of names, as "
+                f'key_whitelist=["user_id"]',
+                feature_name=feature_name,
+                value=key,
+            )
+
+
+def is_between(least: float, value: Any, largest: float) -> bool:
+    """Tell whether a value is a number within these limits; NaN never is."""
+    number: Any = value if isinstance(value, Real) else math.nan
+    return bool(least <= number <= largest)
 
 
 def _has_methods(candidate: Any, *names: str) -> bool:

@@ -16,6 +16,7 @@ from .arguments import (
     check_conditions,
     check_feature_name,
     check_page,
+    check_state,
 )
 from .conditions.condition import Condition
 from .contrib.atomic import (
@@ -282,9 +283,12 @@ class FeatureFlagClient:
                 be able to express it for all stores but those in memory.
 
         Raises:
-            InvalidArgumentError: the name cannot be one, or the data cannot be stored.
+            InvalidArgumentError: the name cannot be one, the state is neither on nor
+                off, or the data cannot be stored.
         """
         check_feature_name(feature_name)
+        if type(is_enabled) is not bool:
+            check_state(feature_name, is_enabled)
         check_client_data(feature_name, client_data or None)
         announced = {"is_enabled": is_enabled, "client_data": client_data}
         self._events.emit(EventType.PRE_CREATE, feature_name, **announced)

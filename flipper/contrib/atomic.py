@@ -13,7 +13,6 @@ import threading
 from abc import abstractmethod
 from contextlib import contextmanager, nullcontext
 from itertools import islice
-from random import uniform
 from time import sleep
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from weakref import WeakValueDictionary
@@ -22,6 +21,7 @@ from ..exceptions import ConcurrentUpdateError, FlagDoesNotExistError
 from .interface import AbstractFeatureFlagStore
 from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from .util.fork import at_fork, detect_fork
+from .util.jitter import uniform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, MutableMapping
@@ -213,7 +213,7 @@ class AtomicFeatureFlagStore(SupportsUpdate, AbstractFeatureFlagStore):
                     feature_name=feature_name,
                     attempts=attempts,
                 )
-            sleep(uniform(0, min(self.longest_pause, pause)))  # noqa: S311
+            sleep(uniform(0, min(self.longest_pause, pause)))
             pause *= 2
 
 
@@ -268,7 +268,7 @@ def write_lock(store: Any, feature_name: str) -> AbstractContextManager[Any]:
     """Return what keeps other writers of this process from a flag, where needed."""
     if updates_atomically(store):
         return _NO_LOCK
-    lock: AbstractContextManager[Any] = _lock_of(store, feature_name)
+    lock: AbstractContextManager[Any] = lock_of(store, feature_name)
     return lock
 
 
@@ -279,7 +279,7 @@ def turn(store: Any, feature_name: str) -> Iterator[None]:
     It is a courtesy, not a promise: a store that compares and swaps does without, but
     then most tries of many writers are in vain. Who waits too long goes ahead.
     """
-    lock = _lock_of(store, feature_name)
+    lock = lock_of(store, feature_name)
     mine = lock.acquire(timeout=_PATIENCE)
     try:
         yield
@@ -288,10 +288,16 @@ def turn(store: Any, feature_name: str) -> Iterator[None]:
             lock.release()
 
 
-def _lock_of(store: Any, feature_name: str) -> Any:
+def lock_of(owner: Any, feature_name: str) -> Any:
+    """Return the lock of a flag, reentrant and for this process alone.
+
+    Args:
+        owner: the store, or what several stores share.
+        feature_name: the flag.
+    """
     detect_fork()
     with _locks_change:
-        return _locks.setdefault((id(store), feature_name), threading.RLock())
+        return _locks.setdefault((id(owner), feature_name), threading.RLock())
 
 
 def _forget_locks() -> None:

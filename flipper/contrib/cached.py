@@ -6,11 +6,11 @@ from __future__ import annotations
 import logging
 import threading
 from functools import partial
-from random import random
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakMethod, finalize
 
+from ..arguments import check_seconds, is_between
 from ..exceptions import InvalidArgumentError
 from .interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
 from .invalidation import Invalidation
@@ -20,6 +20,7 @@ from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem  # noqa: TC001
 from .storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
 from .util.closing import ClosesAtExit
 from .util.fork import detect_fork, renew_after_fork
+from .util.jitter import uniform
 from .wrapper import FeatureFlagStoreWrapper
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class CachedFeatureFlagStore(ClosesAtExit, FeatureFlagStoreWrapper):
             the entries of flags that have changed, by whomever.
 
     Raises:
-        InvalidArgumentError: `stale_if_error` or `jitter` makes no sense.
+        InvalidArgumentError: an argument makes no sense.
     """
 
     def __init__(  # noqa: PLR0913  (each a choice of its own, and all have defaults)
@@ -100,7 +101,7 @@ class CachedFeatureFlagStore(ClosesAtExit, FeatureFlagStoreWrapper):
         jitter: float = 0.0,
         invalidate: bool = False,
     ) -> None:
-        _check(stale_if_error, jitter)
+        _check(ttl, stale_if_error, jitter)
         super().__init__(store)
         self._size = size
         self._stale_if_error = stale_if_error or 0.0
@@ -332,7 +333,7 @@ class CachedFeatureFlagStore(ClosesAtExit, FeatureFlagStoreWrapper):
             self._cache[feature_name] = item
             return
         if self._jitter:
-            ttl *= 1.0 - self._jitter * random()  # noqa: S311
+            ttl *= uniform(1.0 - self._jitter, 1.0)
         expiry = monotonic() + ttl
         self._cache[feature_name] = item, expiry, expiry + self._stale_if_error
 
@@ -373,19 +374,19 @@ class CachedFeatureFlagStore(ClosesAtExit, FeatureFlagStoreWrapper):
             self._ttl = _FOR_EVER if is_told else 0.0
 
 
-def _check(stale_if_error: object, jitter: object) -> None:
-    if stale_if_error is not None and not _is_between(stale_if_error, _FOR_EVER):
+def _check(ttl: object, stale_if_error: object, jitter: object) -> None:
+    # Drop-in: 0 or less is a ttl, with which nothing is found in the cache.
+    if ttl is not None and not is_between(-_FOR_EVER, ttl, _FOR_EVER):
         raise InvalidArgumentError(
-            f"stale_if_error={stale_if_error!r} is no time; use seconds, 0 or more, or "
-            f"None to raise the error",
-            value=stale_if_error,
+            f"ttl={ttl!r} is no time; use seconds, or None for no expiry", value=ttl
         )
-    if not _is_between(jitter, 1):
+    check_seconds(
+        *("stale_if_error", stale_if_error),
+        none="to raise the error",
+        largest=_FOR_EVER,
+    )
+    if not is_between(0, jitter, 1):
         raise InvalidArgumentError(
             f"jitter={jitter!r} is no part of the ttl; use a fraction from 0 to 1",
             value=jitter,
         )
-
-
-def _is_between(value: object, largest: float) -> bool:
-    return isinstance(value, (int, float)) and 0 <= value <= largest

@@ -6,7 +6,6 @@ from __future__ import annotations
 import logging
 import threading
 from math import inf
-from random import uniform
 from time import monotonic, thread_time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakSet
@@ -15,6 +14,7 @@ from ..exceptions import StoreUnavailableError
 from .consul_connections import renew_connections
 from .consul_watch import ConsulWatch
 from .util.fork import renew_after_fork
+from .util.jitter import uniform
 from .watch import WatchRefusedError
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ class ConsulCopy:
                 failures += 1
                 self._take_failure(error, failures, answered)
                 index = 0
-                pause = uniform(0.5, 1) * _growing(failures, _LONGEST_PAUSE_AFTER_ERROR)  # noqa: S311
+                pause = uniform(0.5, 1) * _growing(failures, _LONGEST_PAUSE_AFTER_ERROR)
             else:
                 changed = self._take(found, rows, answered)
                 if changed is None:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..exceptions import InvalidFlagDataError
-from .atomic import AtomicFeatureFlagStore, turn
+from .atomic import ABSENT, ANY, AtomicFeatureFlagStore, lock_of, turn
 from .last_known import SupportsLastKnown, remember
 from .storage import FeatureFlagStoreItem
 
@@ -57,6 +57,20 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
 
         Nothing is asked before the first one is.
         """
+
+    def _compare_and_put(
+        self, client: Any, feature_name: str, document: bytes, expected: Any
+    ) -> bool:
+        """Do what `_replace` does by a client that cannot compare: read, then write.
+
+        The threads of this process do not undo each other's writes then, but another
+        process may.
+        """
+        with lock_of(client, feature_name):  # which several stores may share
+            found = self._read(feature_name)
+            if (ABSENT if found is None else found[1]) != expected:
+                return False
+            return self._replace(feature_name, document, ANY)
 
     def list(
         self, limit: int | None = None, offset: int = 0

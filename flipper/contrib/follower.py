@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from random import uniform
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -13,6 +12,7 @@ from ..exceptions import InvalidFlagDataError
 from .deadline import within
 from .local_copy import LocalCopy
 from .store_thread import SLICE, StoreThread
+from .util.jitter import uniform
 from .watch import WatchRefusedError
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ class Follower(StoreThread):
             self._close_watch()
 
     def _follow_until_due(self, closed: threading.Event) -> None:
-        due = monotonic() + uniform(0.8, 1.2) * self._poll_interval  # noqa: S311
+        due = monotonic() + uniform(0.8, 1.2) * self._poll_interval
         while not self._is_over(closed) and (left := due - monotonic()) > 0:
             self._save()
             changed = self._wait(min(SLICE, left), closed)

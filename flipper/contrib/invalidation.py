@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import logging
-from random import uniform
 from typing import TYPE_CHECKING, Any, Final
 
 from .store_thread import SLICE, StoreThread
+from .util.jitter import uniform
 from .watch import WatchRefusedError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Invalidation(StoreThread):
             watch = self._open_watch()
         except WatchRefusedError as refusal:
             self._note_failure(refusal)
-            self._sleep(closed, uniform(0.8, 1.2) * _ASK_AGAIN)  # noqa: S311
+            self._sleep(closed, uniform(0.8, 1.2) * _ASK_AGAIN)
             return
         try:
             self._failures = 0

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from ..exceptions import InvalidArgumentError, InvalidFlagDataError
+from ..arguments import check_count
+from ..exceptions import InvalidFlagDataError
 from .atomic import ABSENT, ANY
 from .document import DocumentFeatureFlagStore
 from .interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
@@ -17,7 +17,7 @@ from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem
 from .storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
 from .util.date import now
 from .util.iter import batchify
-from .watch import SupportsWatch
+from .watch import SupportsWatch, WatchRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,13 +47,14 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
 
     Args:
         redis: a client of redis-py: `Redis`, from a URL or a `Sentinel` too, or
-            `RedisCluster`; whether it decodes responses does not matter.
+            `RedisCluster`; whether it decodes responses does not matter. Or a double of
+            one, with `get`, `set`, `delete`, and `scan_iter` or `keys`.
         base_key: flags are kept under the keys `<base_key>/<feature_name>`.
         list_method_batch_size: how many flags `list` reads in one round trip, 1 or
             more.
 
     Raises:
-        InvalidArgumentError: the batch size is below 1.
+        InvalidArgumentError: the batch size is no integer from 1 on.
     """
 
     _documents_are_tokens = True
@@ -64,22 +65,32 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
         base_key: str = "features",
         list_method_batch_size: int = DEFAULT_LIST_METHOD_BATCH_SIZE,
     ) -> None:
-        if list_method_batch_size < 1:
-            raise InvalidArgumentError(
-                f"list_method_batch_size={list_method_batch_size!r} reads nothing; use "
-                f"1 or a larger integer",
-                value=list_method_batch_size,
-            )
+        check_count("list_method_batch_size", list_method_batch_size, "reads nothing")
         super().__init__()
         self._redis: Any = redis
+        self._atomic: bool | None = None
         self.base_key = base_key
         self.list_method_batch_size = list_method_batch_size
 
     @property
+    def atomic(self) -> bool:
+        """Whether writes are atomic, which they are by all clients but doubles.
+
+        By a double, the threads of this process do not undo each other's writes, but
+        another process may.
+        """
+        # Not by `cached_property`, whose lock a forked child may find taken.
+        if self._atomic is None:
+            self._atomic = _can_swap(self._redis)
+        return self._atomic
+
+    @property
     def away_errors(self) -> tuple[type[Exception], ...]:
         """The errors of redis-py by which it tells that nobody answers."""
-        from redis import exceptions
-
+        try:
+            from redis import exceptions
+        except ImportError:  # the client is a double
+            return ()
         return (
             exceptions.ConnectionError,
             exceptions.TimeoutError,
@@ -91,9 +102,13 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
         """Begin to listen, on a connection of its own, to what Redis tells of changes.
 
         Raises:
-            WatchRefusedError: Redis is older than 6.0, or the user may not.
+            WatchRefusedError: Redis is older than 6.0, the user may not, or the client
+                is a double.
             redis.RedisError: it is away.
         """
+        if not self.atomic:
+            kind = type(self._redis).__name__
+            raise WatchRefusedError(f"{kind} is a double, without a change signal")
         from .redis_watch import RedisWatch
 
         return RedisWatch(self._redis, self._key(""))
@@ -105,8 +120,7 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
             raise InvalidFlagDataError.of(error, feature_name=feature_name) from error
         if not found:
             return None
-        if isinstance(found, str):
-            found = self._redis.get_encoder().encode(found)
+        found = self._encoded(found)
         return found, found
 
     def _replace(self, feature_name: str, document: bytes, expected: Any) -> bool:
@@ -114,6 +128,8 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
         if expected is ANY:
             self._redis.set(key, document)
             return True
+        if not self.atomic:
+            return self._compare_and_put(self._redis, feature_name, document, expected)
         from redis import exceptions
 
         try:
@@ -153,28 +169,43 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
     def _key(self, feature_name: str) -> str:
         return self.base_key + "/" + feature_name
 
-    def _keys(self) -> Iterator[tuple[bytes, str]]:
+    def _encoded(self, found: Any) -> Any:
+        """Return what was read as bytes."""
+        if not isinstance(found, str):
+            return found
+        return (
+            self._redis.get_encoder().encode(found) if self.atomic else found.encode()
+        )
+
+    def _keys(self) -> Iterator[tuple[Any, str]]:
         """Give the keys under the base key, each once, with the names in them."""
         prefix = self._key("")
-        # The driver's C extension writes keys in UTF-8, even for a client that has
-        # another encoding.
-        encodings = ("utf-8", self._redis.get_encoder().encoding)
+        pattern = prefix.translate(_LITERALLY) + "*"
+        encodings = ["utf-8"]
+        if self.atomic:
+            # The driver's C extension writes keys in UTF-8, even for a client that has
+            # another encoding.
+            encodings.append(self._redis.get_encoder().encoding)
+            count = max(self.list_method_batch_size, _SCANNED_AT_ONCE)
+            keys = self._redis.scan_iter(match=pattern, count=count, **_IN_BYTES)
+        elif hasattr(self._redis, "scan_iter"):
+            keys = self._redis.scan_iter(match=pattern)
+        else:
+            keys = self._redis.keys(pattern)
         seen = set()
-        for key in self._redis.scan_iter(
-            match=prefix.translate(_LITERALLY) + "*",
-            count=max(self.list_method_batch_size, _SCANNED_AT_ONCE),
-            **_IN_BYTES,
-        ):
+        for key in keys:
             if key in seen:
                 continue
             seen.add(key)
-            text = _decoded(key, encodings)
-            if text is not None:
-                yield key, text[len(prefix) :]
+            text = key if isinstance(key, str) else _decoded(key, encodings)
+            if text is not None and text.startswith(prefix):
+                yield key if self.atomic else text, text[len(prefix) :]
 
-    def _values(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
+    def _values(self, keys: Sequence[Any]) -> Sequence[bytes | None]:
         """Read strings in one round trip; what is no string is `None`."""
-        if not self._is_cluster:
+        if not self.atomic:
+            return [self._encoded(found) for found in _values_of(self._redis, keys)]
+        if not _is_cluster(self._redis):
             return self._redis.execute_command(  # type: ignore[no-any-return]
                 "MGET", *keys, keys=keys, **_IN_BYTES
             )
@@ -184,17 +215,36 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
             pipe.execute_command("MGET", key, **_IN_BYTES)
         return [value for (value,) in pipe.execute()]
 
-    @cached_property
-    def _is_cluster(self) -> bool:
-        from redis.cluster import RedisCluster
-
-        return isinstance(self._redis, RedisCluster)
-
     def _client_of(self, key: str) -> Any:
         """Return a client that can watch this key: in a cluster, one of its node."""
-        if not self._is_cluster:
+        if not _is_cluster(self._redis):
             return self._redis
         return self._redis.get_redis_connection(self._redis.get_node_from_key(key))
+
+
+# Asked of classes, since a test double seems to have any attribute.
+
+
+def _is_cluster(client: Any) -> bool:
+    return hasattr(type(client), "get_node_from_key")
+
+
+def _can_swap(client: Any) -> bool:
+    """Tell whether a client lends connections, by which writes are atomic."""
+    pool = getattr(client, "connection_pool", None)
+    return _is_cluster(client) or hasattr(type(pool), "get_connection")
+
+
+def _values_of(double: Any, keys: Sequence[str]) -> Sequence[Any]:
+    """Read strings by a double of a client, at once if it can."""
+    if hasattr(double, "mget"):
+        try:
+            found = list(double.mget(keys))
+        except TypeError:  # it takes keys one by one
+            found = []
+        if len(found) == len(keys):
+            return found
+    return [double.get(key) for key in keys]
 
 
 # Not by a pipeline of redis-py: it takes a round trip for WATCH and one for GET, twice

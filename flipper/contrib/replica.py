@@ -45,18 +45,28 @@ class ReplicaStatus(NamedTuple):
     last_error: BaseException | None
 
 
+class Ticket(threading.Event):
+    """Is set once a replica has a write, or has failed to take it."""
+
+    error: BaseException | None = None
+    """Why the replica does not have the write; it is tried again all the same."""
+
+
 class _Task:
     def __init__(self, feature_name: str | None, call: Call | None) -> None:
         self.feature_name = feature_name  # None: look which flags the replica has
         self.call = call  # None: copy what the primary has
         self.has_begun = False  # stays true when it is tried again
+        self.has_failed = False
         self.since = monotonic()
-        self.tickets: list[threading.Event] = []
+        self.tickets: list[Ticket] = []
 
-    def release(self) -> None:
-        """Let go who waits for it."""
+    def release(self, error: BaseException | None = None) -> None:
+        """Let go who waits for it, and tell them why it has failed, if it has."""
         for ticket in self.tickets:
+            ticket.error = error
             ticket.set()
+        self.tickets = []
 
 
 class Replica:
@@ -90,16 +100,15 @@ class Replica:
         self._streak = 0
         self._last_error: BaseException | None = None
 
-    def write(
-        self, feature_name: str, call: Call | None = None
-    ) -> tuple[threading.Event, bool]:
+    def write(self, feature_name: str, call: Call | None = None) -> tuple[Ticket, bool]:
         """Repeat a write, or copy the flag.
 
         Returns:
-            What is set once it is there, and whether nothing is done before it.
+            What is set once it is there or has failed, and whether nothing is done
+            before it.
         """
         detect_fork()
-        ticket = threading.Event()
+        ticket = Ticket()
         with self._changed:
             is_next = self.is_idle
             self._persistent = True
@@ -111,7 +120,7 @@ class Replica:
         return ticket, is_next
 
     def wait_for_start(
-        self, feature_name: str, ticket: threading.Event, timeout: float | None
+        self, feature_name: str, ticket: Ticket, timeout: float | None
     ) -> None:
         """Wait until the thread has got to a write, for `timeout` seconds at most."""
 
@@ -226,7 +235,7 @@ class Replica:
             self._running = False
             self._streak = 0
             for task in lost:
-                task.release()
+                task.release(self._last_error)
             self._changed.notify_all()
         if lost:
             logger.warning(
@@ -262,6 +271,9 @@ class Replica:
             self._failures += 1
             self._streak += 1
             self._last_error = error
+            if self._streak > 1 or task.has_failed:  # else it is tried again at once
+                task.release(error)
+            task.has_failed = True
             newer = self._pending.pop(task.feature_name, None)
             if newer is not None:
                 task.tickets += newer.tickets

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 from weakref import finalize
 
+from ..arguments import check_seconds
 from .atomic import write_lock
 from .interface import AbstractFeatureFlagStore
 from .replica import Replica
@@ -22,10 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from .atomic import Change
-    from .replica import ReplicaStatus
+    from .replica import ReplicaStatus, Ticket
 
     # A replica, what is set once it is level, and whether it had nothing else to do.
-    _Wait = tuple[Replica, threading.Event, bool]
+    _Wait = tuple[Replica, Ticket, bool]
+
+logger = logging.getLogger(__name__)
 
 StoreType = AbstractFeatureFlagStore
 
@@ -45,13 +49,18 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
     answers again. Safe for threads; writes of one flag follow each other.
 
     Writes take `asynch`: `True` returns once the primary is done, `False` once every
-    replica has the write too, or `replication_timeout` has passed.
+    replica has the write too, has failed to take it, or `replication_timeout` has
+    passed. A warning is logged for each such write that a replica does not have then;
+    it is no error, since the primary has it.
 
     Args:
         primary: the store that counts.
         *replicas: stores to be kept like it.
         replication_timeout: seconds that `asynch=False` waits at most for all replicas
             together; `None` waits for ever.
+
+    Raises:
+        InvalidArgumentError: the timeout is no time.
     """
 
     def __init__(
@@ -60,6 +69,9 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
         *replicas: StoreType,
         replication_timeout: float | None = 1,
     ) -> None:
+        check_seconds(
+            *("replication_timeout", replication_timeout), none="to wait for ever"
+        )
         super().__init__(primary)
         self._replicas = [Replica(replica, primary) for replica in replicas]
         self._replication_timeout = replication_timeout
@@ -226,11 +238,28 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
         deadline = None if timeout is None else monotonic() + timeout
         for replica, ticket, prompt in waits:
             wanted = prompt or not asynch
-            if not (wanted and ticket.wait(_left(deadline))):
+            is_done = wanted and ticket.wait(_left(deadline))
+            if not is_done:
                 replica.fell_behind(feature_name, lent=lent)
+            if not asynch and (not is_done or ticket.error is not None):
+                _warn(replica, feature_name, ticket.error)
 
     def _lock_of(self, feature_name: str) -> Any:
         return self._locks[hash(feature_name) % len(self._locks)]
+
+
+def _warn(replica: Replica, feature_name: str, error: BaseException | None) -> None:
+    """Tell who has waited for a write that a replica does not have it."""
+    if error is None:  # the wait was over before: why the last try failed, if any did
+        error = replica.status().last_error
+    logger.warning(
+        "Feature %r was written, but replica %s does not have it yet (%s)",
+        feature_name,
+        type(replica.store).__name__,
+        "no answer in time" if error is None else type(error).__name__,
+        exc_info=error,
+        extra={"feature_name": feature_name},
+    )
 
 
 def _left(deadline: float | None) -> float | None:

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from ..exceptions import InvalidArgumentError
+from ..arguments import check_count
 from .atomic import ABSENT, ANY
 from .document import DocumentFeatureFlagStore
 from .interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 logger = logging.getLogger(__name__)
+
+DEFAULT_PAGE_SIZE: Final = 1000
 
 # What `list` fetches before it gives the first of them, and by how many threads: fewer
 # than the ten connections that a client keeps by default.
@@ -51,7 +52,7 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
             at most.
 
     Raises:
-        InvalidArgumentError: the page size is below 1.
+        InvalidArgumentError: the page size is no integer from 1 on.
 
     Attributes:
         atomic: whether writes are conditional, so that none undoes another. That needs
@@ -62,12 +63,10 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
             other's writes, but another process may.
     """
 
-    def __init__(self, client: Any, bucket_name: str, page_size: int = 1000) -> None:
-        if page_size < 1:
-            raise InvalidArgumentError(
-                f"page_size={page_size!r} lists nothing; use 1 or a larger integer",
-                value=page_size,
-            )
+    def __init__(
+        self, client: Any, bucket_name: str, page_size: int = DEFAULT_PAGE_SIZE
+    ) -> None:
+        check_count("page_size", page_size, "lists nothing")
         super().__init__()
         self._client = client
         self._bucket_name = bucket_name
@@ -75,12 +74,10 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
         # What the last complete list has fetched, by name, as `_read` gives it.
         self._listed: dict[str, tuple[bytes, Any]] = {}
         self.atomic = _puts_conditionally(client)
-        self._lock = threading.Lock()
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Begin with a free lock, and with connections of this process."""
-        self._lock = threading.Lock()
+        """Begin with connections of this process."""
         renew_connections(self._client)
 
     @property
@@ -100,14 +97,15 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
             found = self._client.get_object(Bucket=self._bucket_name, Key=feature_name)
         except self._client.exceptions.NoSuchKey:
             return None
-        return found["Body"].read(), found.get("ETag")
+        document, etag = found["Body"].read(), found.get("ETag")
+        return document, document if etag is None else etag  # by a double
 
     def _replace(self, feature_name: str, document: bytes, expected: Any) -> bool:
         if expected is ANY:
             self._put(feature_name, document)
             return True
         if not self.atomic:
-            return self._compare_and_put(feature_name, document, expected)
+            return self._compare_and_put(self._client, feature_name, document, expected)
         condition = (
             {"IfNoneMatch": "*"} if expected is ABSENT else {"IfMatch": expected}
         )
@@ -121,7 +119,9 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
                     "The S3 server knows no conditional writes: another process may "
                     "undo what this one writes",
                 )
-                return self._compare_and_put(feature_name, document, expected)
+                return self._compare_and_put(
+                    self._client, feature_name, document, expected
+                )
             if error.response["Error"]["Code"] not in _LOST_RACE:
                 raise
             if not answer.get("RetryAttempts"):
@@ -133,17 +133,6 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
             if written is None or written[0] != document:
                 raise
         return True
-
-    def _compare_and_put(
-        self, feature_name: str, document: bytes, expected: Any
-    ) -> bool:
-        detect_fork()
-        with self._lock:
-            found = self._read(feature_name)
-            if (ABSENT if found is None else found[1]) != expected:
-                return False
-            self._put(feature_name, document)
-            return True
 
     def _put(self, feature_name: str, document: bytes, **condition: str) -> None:
         detect_fork()
@@ -193,12 +182,15 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
     def _entries(self) -> Iterator[tuple[str, Any]]:
         """Give names and ETags."""
         detect_fork()
+        size = {"PaginationConfig": {"PageSize": self._page_size}}
+        if self._page_size == DEFAULT_PAGE_SIZE:  # S3's own; doubles may take no other
+            size = {}
         pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket_name, PaginationConfig={"PageSize": self._page_size}
+            Bucket=self._bucket_name, **size
         )
         for page in pages:
             for entry in page.get("Contents", ()):
-                if 0 < entry["Size"] <= _LARGEST:
+                if 0 < entry.get("Size", 1) <= _LARGEST:  # doubles tell none
                     yield entry["Key"], entry.get("ETag")
 
 

@@ -16,8 +16,8 @@ def renew_connections(client: Any) -> None:
 
     A request on a connection that the parent uses too would get the parent's answers.
     """
-    endpoint = getattr(client, "_endpoint", None)
-    session = getattr(endpoint, "http_session", None)
+    endpoint: Any = getattr(client, "_endpoint", None)
+    session: Any = getattr(endpoint, "http_session", None)
     manager = getattr(session, "_manager", None)
     urllib3: Any = sys.modules.get("urllib3")
     if urllib3 is None or not isinstance(manager, urllib3.PoolManager):

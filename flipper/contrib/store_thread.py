@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import threading
 from abc import ABCMeta, abstractmethod
-from random import uniform
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from .deadline import within
 from .util.background import start_thread
 from .util.fork import detect_fork
+from .util.jitter import uniform
 from .watch import watch
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class StoreThread(metaclass=ABCMeta):
                 longest = _FIRST_PAUSE * 2.0 ** min(self._failures, 10)
                 longest = min(_LONGEST_PAUSE, longest)
                 # Not all processes at once, when a server comes back to all of them.
-                self._sleep(closed, uniform(longest / 4, longest))  # noqa: S311
+                self._sleep(closed, uniform(longest / 4, longest))
 
     def _is_over(self, closed: threading.Event) -> bool:
         return self._abandoned or closed.is_set()

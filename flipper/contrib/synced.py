@@ -9,6 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakMethod, finalize
 
+from ..arguments import check_seconds
 from ..exceptions import (
     FlipperError,
     InvalidArgumentError,
@@ -39,6 +40,7 @@ F = TypeVar("F", bound="Callable[..., object]")
 T = TypeVar("T")
 
 _UNKNOWN: Final = object()
+_NO_LIMIT: Final = float("inf")
 _START_FAILURES: Final = ("raise", "empty", "snapshot")
 
 
@@ -94,6 +96,11 @@ class SyncedFeatureFlagStore(ClosesAtExit, ReadsTable, FeatureFlagStoreWrapper):
         if on_start_failure is None:
             on_start_failure = "raise" if snapshot is None else "snapshot"
         _check(on_start_failure, snapshot, poll_interval)
+        check_seconds("start_timeout", start_timeout, none="to wait for ever")
+        check_seconds(
+            *("max_staleness", max_staleness), none="for any age", largest=_NO_LIMIT
+        )
+        check_seconds("write_timeout", write_timeout, none="for no limit")
         super().__init__(store)
         self._write_timeout = write_timeout
         self._max_staleness = max_staleness

@@ -16,7 +16,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
-from ..arguments import check_page
+from ..arguments import check_page, check_state
 from ..exceptions import (
     InvalidArgumentError,
     InvalidFlagDataError,
@@ -26,6 +26,7 @@ from .interface import AbstractFeatureFlagStore
 from .interface import FlagDoesNotExistError as FlagDoesNotExistError
 from .last_known import SupportsLastKnown, remember
 from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
+from .storage.item import readable_state
 from .util.fork import at_fork, detect_fork, renew_after_fork
 
 try:
@@ -103,9 +104,11 @@ class ThriftRPCFeatureFlagStore(SupportsLastKnown, AbstractFeatureFlagStore):
         """Write a new flag over whatever was there, and return it as the server does.
 
         Raises:
-            InvalidArgumentError: JSON cannot express the client data.
+            InvalidArgumentError: the state is neither on nor off, or JSON cannot
+                express the client data.
             FlipperException: the server refuses.
         """
+        check_state(feature_name, is_enabled)
         data = client_data or {}
         _refuse_unreadable(feature_name, FeatureFlagStoreMeta(0, data))
         text = json.dumps(data)
@@ -139,8 +142,10 @@ class ThriftRPCFeatureFlagStore(SupportsLastKnown, AbstractFeatureFlagStore):
         A missing flag is the server's affair: it creates the flag, or refuses.
 
         Raises:
+            InvalidArgumentError: the state is neither on nor off.
             FlipperException: the server refuses.
         """
+        check_state(feature_name, is_enabled)
         with self._connection.lock:
             answer = self._ask("Set", feature_name, is_enabled)
             self._change_known(feature_name, is_enabled=is_enabled)
@@ -358,9 +363,10 @@ def item_of(struct: Any, feature_name: str | None = None) -> FeatureFlagStoreIte
         raise InvalidFlagDataError(message)
     try:
         meta = FeatureFlagStoreMeta(None)
-        if struct.meta is not None:
+        if getattr(struct, "meta", None) is not None:
             meta = meta_of(struct.meta)
-        return FeatureFlagStoreItem(name, bool(struct.is_enabled), meta)
+        state = bool(readable_state(name, struct.is_enabled))
+        return FeatureFlagStoreItem(name, state, meta)
     except Exception as error:
         raise InvalidFlagDataError.of(error, feature_name=name) from error
 
@@ -372,18 +378,21 @@ def meta_of(struct: Any) -> FeatureFlagStoreMeta:
         ValueError: a field is no JSON.
         Exception: what it says is no metadata; see `FeatureFlagStoreMeta.from_dict`.
     """
+    # Structs of a double may lack what is absent.
+    names = ("created_date", "client_data", "conditions", "bucketer")
+    date, client_data, found, bucketer = (getattr(struct, n, None) for n in names)
     conditions = [
         {variable: [_check_of(variable, check)]}
-        for condition in struct.conditions or ()
+        for condition in found or ()
         for variable, checks in condition.items()
         for check in checks
     ]
     return FeatureFlagStoreMeta.from_dict(
         {
-            "created_date": struct.created_date,
-            "client_data": json.loads(struct.client_data or "null"),
+            "created_date": date,
+            "client_data": json.loads(client_data or "null"),
             "conditions": conditions,
-            "bucketer": json.loads(struct.bucketer or "null"),
+            "bucketer": json.loads(bucketer or "null"),
         }
     )
 
@@ -407,6 +416,7 @@ def item_struct(item: FeatureFlagStoreItem, types: Any) -> Any:
         InvalidArgumentError: the service cannot carry the flag.
     """
     name = _text(item.feature_name, item.feature_name)
+    check_state(name, item.raw_is_enabled)
     return types.FeatureFlagStoreItem(
         feature_name=name,
         is_enabled=bool(item.raw_is_enabled),

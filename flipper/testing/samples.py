@@ -142,4 +142,8 @@ BROKEN_DOCUMENTS = {
     "meta-no-object": b'{"feature_name": "broken", "is_enabled": true, "meta": 1}',
     "unknown-operator": DOCUMENT.replace(b'"gt"', b'"near"'),
     "unknown-bucketer": DOCUMENT.replace(b"NoOp", b"Moon"),
+    **{
+        f"state-{state}": DOCUMENT.replace(b"true", state.encode(), 1)
+        for state in ('"false"', '"no"', '"off"', '"0"', "[false]", "NaN", "2", "{}")
+    },
 }

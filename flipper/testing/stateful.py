@@ -9,7 +9,7 @@ operations that shows it, and prints that as a program.
 from __future__ import annotations
 
 import os
-import random
+from secrets import randbits
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -263,7 +263,7 @@ def run_random_operations(
         examples: how many lists of operations are tried.
     """
     if seed is None:
-        seed = 0 if os.environ.get("CI") else random.randrange(2**32)  # noqa: S311
+        seed = 0 if os.environ.get("CI") else randbits(32)
     print(f"Random operations with seed = {seed}")  # noqa: T201
     run_state_machine_as_test(
         seeded(seed)(machine),

@@ -76,6 +76,7 @@ PARTS = {
         "consul": ("connections", "copy", "watch"),
         "postgresql": ("connections", "watch"),
         "redis": ("watch",),
+        "s3": ("connections",),
     }.items()
     for part in parts
 }
@@ -243,6 +244,20 @@ def test_every_import_goes_down() -> None:
     """Floors keep a change from spreading to what does not need to know of it."""
     found = faults(ROOT)
     assert not found, "\n".join(found)
+
+
+def test_the_random_numbers_of_the_application_are_drawn_in_one_place_only() -> None:
+    """All else takes `uniform`, so that `random.seed(1)` has the same effect always."""
+    users = {
+        name
+        for name, path in modules(ROOT, "flipper").items()
+        for arrow in arrows(name, path, {})
+        if arrow.target.partition(".")[0] == "random"
+    }
+    assert users == {
+        "flipper.bucketing.percentage_bucketer",  # which tests of applications seed
+        "flipper.contrib.util.jitter",  # which takes the system's generator
+    }
 
 
 def test_every_line_of_the_table_is_sound() -> None:

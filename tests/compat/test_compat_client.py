@@ -846,6 +846,12 @@ BROKEN_DOCUMENTS = {
     "meta is null": b'{"feature_name": "x", "is_enabled": true, "meta": null}',
     "no date": b'{"feature_name": "x", "is_enabled": true, "meta": {}}',
     **{
+        f"the state {state}": (
+            '{"feature_name": "x", "is_enabled": %s, "meta": {%s}}' % (state, META)  # noqa: UP031 (braces)
+        ).encode()
+        for state in ('"false"', '"no"', '"off"', '"0"', '""', "[false]", "[]", "NaN")
+    },
+    **{
         name: (
             '{"feature_name": "x", "is_enabled": true, "meta": {%s, %s}}' % (META, more)  # noqa: UP031 (braces)
         ).encode()

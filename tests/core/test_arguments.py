@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -14,12 +15,17 @@ from unittest.mock import MagicMock
 import pytest
 
 from flipper import (
+    CachedFeatureFlagStore,
     Condition,
     FeatureFlagClient,
     FlagDoesNotExistError,
     MemoryFeatureFlagStore,
+    RedisFeatureFlagStore,
+    ReplicatedFeatureFlagStore,
+    S3FeatureFlagStore,
 )
 from flipper.bucketing import (
+    BucketerFactory,
     ConsistentHashPercentageBucketer,
     LinearRampPercentage,
     NoOpBucketer,
@@ -27,6 +33,7 @@ from flipper.bucketing import (
     PercentageBucketer,
 )
 from flipper.conditions.operators import Operator
+from flipper.contrib.synced import SyncedFeatureFlagStore
 from flipper.events import EventType
 from flipper.exceptions import FlipperError, InvalidArgumentError
 
@@ -83,6 +90,9 @@ def shop() -> Shop:
         (b"x", "is no text but bytes"),
         (["x"], "is no text but list"),
         ("\ud800", "cannot be encoded as UTF-8"),
+        (" ", "is white space only"),
+        ("\n", "is white space only"),
+        ("\u2003\t\u3000", "is white space only"),
         ("a\0b", "contains a NUL character"),
         ("x" * 1001, "is 1001 bytes long"),
         ("é" * 501, "is 1002 bytes long"),
@@ -104,7 +114,7 @@ def test_what_cannot_name_a_flag_is_refused(
     assert said.encode()
 
 
-@pytest.mark.parametrize("name", ["x" * 1000, "é" * 500, " ", "a/b", "%s*?[", "名"])
+@pytest.mark.parametrize("name", ["x" * 1000, "é" * 500, " a ", "a/b", "%s*?[", "名"])
 def test_every_other_text_names_a_flag(shop: Shop, name: str) -> None:
     """Existing applications have names of all kinds."""
     assert shop.client.create(name).exists()
@@ -136,6 +146,43 @@ def test_a_flag_of_no_name_does_not_exist(
     assert str(error.value) == f"Feature {name} does not exist"
     assert not shop.client.exists(name)
     assert not shop.heard
+
+
+# States
+
+
+@pytest.mark.parametrize(
+    "state", ["false", "no", "off", "0", "", [False], [], {}, 2, -1, NAN, object()]
+)
+def test_a_state_is_on_or_off(shop: Shop, state: Any) -> None:
+    """The text "false" is true in Python, which nobody means who writes it."""
+    error = shop.refuses(lambda: shop.client.create("new", is_enabled=state))
+    assert f"The state {state!r} of feature 'new' is neither on nor off" in str(error)
+    assert "use True or False" in str(error)
+    assert error.feature_name == "new"
+    assert error.value is state
+
+
+class Array:
+    """Compares each of its numbers, as arrays of NumPy do."""
+
+    def __eq__(self, other: object) -> Any:
+        raise ValueError(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_an_array_is_no_state(shop: Shop) -> None:
+    """Whether it is on cannot even be asked."""
+    error = shop.refuses(lambda: shop.client.create("new", is_enabled=Array()))  # type: ignore[arg-type]
+    assert "is neither on nor off" in str(error)
+
+
+@pytest.mark.parametrize("state", [True, False, None, 0, 1, 0.0, 1.0, Decimal(1)])
+def test_numbers_and_nothing_are_states_too(shop: Shop, state: Any) -> None:
+    """Applications pass on what their own databases give."""
+    shop.client.create("new", is_enabled=state)
+    assert shop.client.is_enabled("new") is bool(state)
 
 
 # Pages
@@ -373,6 +420,64 @@ def test_a_ramp_lasts_seconds(shop: Shop, duration: Any) -> None:
     assert isinstance(error.__cause__, TypeError)
 
 
+@pytest.mark.parametrize("duration", [-5, -0.001, -INFINITE, INFINITE], ids=repr)
+@pytest.mark.parametrize(
+    "make",
+    [PercentageBucketer, lambda p: ConsistentHashPercentageBucketer(percentage=p)],
+    ids=["random", "consistent"],
+)
+def test_a_ramp_does_not_last_less_than_nothing_nor_for_ever(
+    shop: Shop, make: Callable[[Any], Any], duration: float
+) -> None:
+    """A negative ramp lets everybody in at once, an endless one never anybody more."""
+    bucketer = make(LinearRampPercentage(0, 1, duration))
+    error = shop.refuses(lambda: _set(shop, bucketer))
+    assert str(error) == (
+        f"The ramp_duration {duration!r} of the bucketer for feature 'x' is no "
+        f"duration; use seconds, as LinearRampPercentage(0, 1, 3600)"
+    )
+    assert (error.feature_name, error.value) == ("x", duration)
+
+
+@pytest.mark.parametrize("duration", [0, 0.5, 10**9, Fraction(1, 2), True], ids=repr)
+def test_a_ramp_lasts_any_other_time(shop: Shop, duration: Any) -> None:
+    """Also none at all: it is over at once, which golden vectors hold."""
+    ramp = LinearRampPercentage(1, 1, duration, 0)
+    _set(shop, PercentageBucketer(ramp))
+    assert shop.client.is_enabled("x") is True
+
+
+def test_a_ramp_begins_at_a_time(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of a test may be replaced by one that takes anything."""
+    module = sys.modules[LinearRampPercentage.__module__]
+    monkeypatch.setattr(module, "datetime", MagicMock())
+    module.datetime.now.return_value.timestamp.return_value = 5.0
+    bucketer = PercentageBucketer(LinearRampPercentage(0, 1, 60, INFINITE))
+    error = shop.refuses(lambda: _set(shop, bucketer))
+    assert "The initial_time inf of the bucketer for feature 'x' is no date" in str(
+        error
+    )
+
+
+def test_a_negative_ramp_that_is_stored_already_is_read(shop: Shop) -> None:
+    """What flipper-client has stored keeps its meaning: it is over."""
+    meta = shop.store.get("x").raw_meta  # type: ignore[union-attr]
+    ramp = {"type": "LinearRampPercentage", "ramp_duration": -5}
+    fields = {"type": "PercentageBucketer", "percentage": ramp}
+    meta.bucketer = BucketerFactory.create(fields)
+    shop.store.set_meta("x", meta)
+    assert shop.client.is_enabled("x") is True
+
+
+@pytest.mark.parametrize("key", [1, None, b"user_id", ("user_id",)], ids=repr)
+def test_a_key_whitelist_has_names(shop: Shop, key: Any) -> None:
+    """Of any other key no argument counts, and all callers share one bucket."""
+    bucketer = ConsistentHashPercentageBucketer(key_whitelist=["a", key], percentage=1)
+    error = shop.refuses(lambda: _set(shop, bucketer))
+    assert f"for feature 'x' has {key!r}, which names no argument" in str(error)
+    assert (error.feature_name, error.value) == ("x", key)
+
+
 def test_a_ramp_without_a_value_is_refused(shop: Shop) -> None:
     """Its parts are numbers, and it is none all the same."""
     ramp = LinearRampPercentage(0, 1, NAN)
@@ -399,3 +504,51 @@ def test_a_test_double_is_a_bucketer(shop: Shop) -> None:
     shop.client.is_enabled("x", foo=True)
     bucketer.check.assert_called_once_with(foo=True)
     _set(shop, PercentageBucketer(percentage=MagicMock()))
+
+
+# Stores
+
+
+@pytest.mark.parametrize(
+    ("make", "argument", "values"),
+    [
+        (CachedFeatureFlagStore, "ttl", [NAN, "5", timedelta(1)]),
+        (CachedFeatureFlagStore, "stale_if_error", [NAN, -1, "5"]),
+        (CachedFeatureFlagStore, "jitter", [NAN, -0.1, 1.1, "0.5", None]),
+        (ReplicatedFeatureFlagStore, "replication_timeout", [NAN, -1, "5", INFINITE]),
+        (SyncedFeatureFlagStore, "poll_interval", [NAN, -1, 0]),
+        (SyncedFeatureFlagStore, "start_timeout", [NAN, -1, "5", INFINITE]),
+        (SyncedFeatureFlagStore, "max_staleness", [NAN, -1, "5", timedelta(1)]),
+        (SyncedFeatureFlagStore, "write_timeout", [NAN, -1, "5", INFINITE]),
+        (RedisFeatureFlagStore, "list_method_batch_size", [NAN, 0, -1, 2.5, "5", None]),
+        (
+            lambda client, **sizes: S3FeatureFlagStore(client, "bucket", **sizes),
+            "page_size",
+            [NAN, 0, -1, 2.5, "5", None],
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_a_store_cannot_work_with_is_refused_when_it_is_made(
+    make: Callable[..., object], argument: str, values: list[Any]
+) -> None:
+    """A limit that is no number would never be reached, or fail at the first use."""
+    for value in values:
+        with pytest.raises(InvalidArgumentError) as error:
+            make(MemoryFeatureFlagStore(), **{argument: value})
+        assert str(error.value).startswith(f"{argument}={value!r} ")
+        assert "; use " in str(error.value)
+        assert error.value.value is value
+
+
+def test_limits_that_mean_something_are_taken() -> None:
+    """None, none at all, and as long as anybody likes."""
+    for ttl in (None, -10, 0, 0.5, INFINITE):
+        CachedFeatureFlagStore(MemoryFeatureFlagStore(), ttl=ttl)
+    for age in (None, 0, 5, INFINITE):
+        store = SyncedFeatureFlagStore(MemoryFeatureFlagStore(), max_staleness=age)
+        store.close()
+    for seconds in (None, 0, 5):
+        ReplicatedFeatureFlagStore(
+            MemoryFeatureFlagStore(), replication_timeout=seconds
+        )

@@ -38,7 +38,7 @@ from flipper.contrib.atomic import (
 from flipper.contrib.interface import AbstractFeatureFlagStore
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.contrib.wrapper import FeatureFlagStoreWrapper
-from flipper.exceptions import ConcurrentUpdateError
+from flipper.exceptions import ConcurrentUpdateError, InvalidFlagDataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -300,6 +300,16 @@ def test_items_of_ones_own_are_understood() -> None:
 
 
 # What was replaced is called
+
+
+def test_an_item_of_ones_own_that_is_neither_on_nor_off_is_refused() -> None:
+    """What a store of one's own has read from its database may be the text "false"."""
+    store = MagicMock()
+    store.get.return_value = item = PlainItem()
+    item.raw_is_enabled = "false"  # type: ignore[assignment]
+    with pytest.raises(InvalidFlagDataError, match="its state is 'false'"):
+        update(store, "x", with_data(b=2))
+    store.set_meta.assert_not_called()
 
 
 class OverridesGet(MemoryFeatureFlagStore):

@@ -1563,7 +1563,7 @@ def test_an_entry_expires_earlier_by_a_random_part_of_the_jitter(
     lasts: float,
 ) -> None:
     """Here it is always half of it."""
-    monkeypatch.setattr(cached, "random", lambda: 0.5)
+    monkeypatch.setattr(cached, "uniform", lambda low, high: (low + high) / 2)
     store = CachedFeatureFlagStore(inner, ttl=8, jitter=jitter)
     store.get("x")
     clock.now += lasts - 0.125

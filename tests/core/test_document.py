@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ from flipper import Condition, FeatureFlagClient
 from flipper.contrib.atomic import ABSENT, ANY
 from flipper.contrib.document import DocumentFeatureFlagStore
 from flipper.contrib.storage import FeatureFlagStoreItem
+from flipper.exceptions import InvalidArgumentError, InvalidFlagDataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -105,7 +107,7 @@ def test_switching_a_flag_decodes_nothing(
     assert store.get("x").to_dict() == before.to_dict()
 
 
-@pytest.mark.parametrize("state", [(1,), 1, None, "off"])
+@pytest.mark.parametrize("state", [1, 0, None, 1.0, "yes"])
 def test_what_was_written_is_what_everybody_reads(store: Rows, state: Any) -> None:
     """JSON has no tuples, so a flag must not have one where it was written either."""
     store.set("x", True)
@@ -119,6 +121,34 @@ def test_what_was_written_is_what_everybody_reads(store: Rows, state: Any) -> No
     client.set_client_data("x", {"a": (1, 2), "b": {1: 2}})
     client.disable("x")
     assert store.get("x").to_dict() == other.get("x").to_dict()
+
+
+@pytest.mark.parametrize("state", ["off", "", (1,), [], 2, -1, math.nan, object()])
+@pytest.mark.parametrize("write", ["set", "create"])
+def test_a_state_that_nobody_could_read_is_not_written(
+    store: Rows, write: str, state: Any
+) -> None:
+    """The document would be broken for every reader."""
+    before = dict(store.rows)
+    with pytest.raises(InvalidArgumentError) as error:
+        getattr(store, write)("x", state)
+    assert error.value.feature_name == "x"
+    assert store.rows == before
+    assert store.get("x").raw_is_enabled is True
+
+
+def test_the_error_names_the_state_that_cannot_be_read(store: Rows) -> None:
+    """Who has to mend the document learns what is wrong with it, and the way out."""
+    store.rows["x"] = store.rows["x"].replace(b"true", b'"off"')
+    with pytest.raises(InvalidFlagDataError) as error:
+        store.get("x")
+    assert str(error.value) == (
+        "Feature 'x' cannot be read: its state is 'off', not true, false, null, 0 or 1."
+        " Replace it with create(), or remove it with the store's delete()"
+    )
+    assert FeatureFlagClient(store).is_enabled("x", default="unknown") == "unknown"
+    store.create("x")
+    assert store.get("x").raw_is_enabled is False
 
 
 def test_a_document_that_is_no_flag_is_told_of_once(

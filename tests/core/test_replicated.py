@@ -410,6 +410,90 @@ def test_the_timeout_ends_the_waiting(
     until(lambda: flags(backup) == flags(primary))
 
 
+def test_who_waits_for_a_replica_that_fails_is_told_each_time(
+    primary: MemoryFeatureFlagStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The write counts, since the primary has it, but the caller wanted more."""
+    backup = Backup()
+    store = ReplicatedFeatureFlagStore(primary, backup, replication_timeout=0.2)
+    names = [f"flag-{number}" for number in range(8)]
+    for name in names:
+        store.create(name, asynch=False)
+    backup.error = ConnectionError("away")
+    writes: list[Callable[[str], object]] = [
+        lambda name: store.create(name, True, asynch=False),
+        lambda name: store.set(name, True, asynch=False),
+        lambda name: store.delete(name, asynch=False),
+        lambda name: store.set_meta(name, FeatureFlagStoreMeta(1), asynch=False),
+    ]
+    for name, write in zip(names, writes * 2, strict=True):
+        write(name)
+    told = [r for r in caplog.records if r.name == "flipper.contrib.replicated"]
+    assert [record.feature_name for record in told] == names  # type: ignore[attr-defined]
+    for name, record in zip(names, told, strict=True):
+        assert record.levelname == "WARNING"
+        assert record.getMessage() == (
+            f"Feature {name!r} was written, but replica Backup does not have it yet "
+            f"(ConnectionError)"
+        )
+        assert record.exc_info is not None
+        assert record.exc_info[1] is backup.error
+    backup.recover()
+    assert store.resync(PATIENCE)
+    assert flags(backup) == flags(primary)
+    caplog.clear()
+    store.create("later", asynch=False)
+    assert not caplog.records
+
+
+def test_who_waits_in_vain_is_told_each_time(
+    primary: MemoryFeatureFlagStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A replica that hangs tells nothing by itself."""
+    backup = Backup()
+    store = ReplicatedFeatureFlagStore(primary, backup, replication_timeout=0.01)
+    backup.hang()
+    for name in ("a", "b", "c"):
+        store.create(name, asynch=False)
+    backup.recover()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"Feature {name!r} was written, but replica Backup does not have it yet (no "
+        f"answer in time)"
+        for name in ("a", "b", "c")
+    ]
+    until(lambda: flags(backup) == flags(primary))
+
+
+def test_who_waits_for_ever_does_not_wait_for_a_replica_that_fails(
+    primary: MemoryFeatureFlagStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """There is nothing to wait for any more, and the write is done all the same."""
+    backup = Backup()
+    backup.error = ConnectionError("away")
+    store = ReplicatedFeatureFlagStore(primary, backup, replication_timeout=None)
+    for name in ("a", "b"):
+        within(PATIENCE, lambda name=name: store.create(name, asynch=False))
+        assert f"Feature {name!r} was written, but" in caplog.text
+    backup.recover()
+    until(lambda: flags(backup) == flags(primary))
+
+
+def test_who_does_not_wait_is_not_told_of_each_write(
+    store: ReplicatedFeatureFlagStore,
+    backup: Backup,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """An outage is one warning in the background, not one for each write."""
+    backup.error = ConnectionError("away")
+    for number in range(20):
+        store.create(f"flag-{number}")
+    until(lambda: store.status()[0].failures > 1)
+    store.close()
+    told = [record.getMessage() for record in caplog.records]
+    assert len([text for text in told if "was written, but" in text]) == 0
+    assert len([text for text in told if "its writes are kept" in text]) <= 1
+
+
 def test_the_timeout_is_for_all_replicas_together(
     primary: MemoryFeatureFlagStore,
 ) -> None:

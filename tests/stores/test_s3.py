@@ -6,7 +6,10 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
+from unittest.mock import MagicMock
 
 import boto3
 import moto
@@ -635,3 +638,78 @@ def test_a_server_that_is_away_leaves_the_last_known_state_and_comes_back() -> N
         assert store.get("on").is_enabled() is False
         assert listed(store) == ["off", "on"]
         client.close()
+
+
+# Doubles
+
+
+class Double:
+    """A client written by hand, with the four methods that flipper-client called."""
+
+    class exceptions:  # noqa: N801  (boto3's name)
+        """The errors of the client."""
+
+        class NoSuchKey(Exception):  # noqa: N818
+            """There is no such object."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes) -> None:  # noqa: N803
+        """Write an object."""
+        self.objects[Key] = Body
+
+    def get_object(self, *, Bucket: str, Key: str) -> Any:  # noqa: N803
+        """Give an object, without an ETag."""
+        if Key not in self.objects:
+            raise self.exceptions.NoSuchKey
+        return {"Body": BytesIO(self.objects[Key])}
+
+    def delete_object(self, *, Bucket: str, Key: str) -> None:  # noqa: N803
+        """Remove an object."""
+        self.objects.pop(Key, None)
+
+    def get_paginator(self, name: str) -> Any:
+        """Give pages of names, without sizes."""
+        assert name == "list_objects_v2"
+        double = MagicMock()
+        double.paginate = self._paginate
+        return double
+
+    def _paginate(self, *, Bucket: str) -> Any:  # noqa: N803
+        found = [{"Key": key} for key in sorted(self.objects)]
+        yield {"Name": "bucket", "KeyCount": len(found), "Contents": found}
+
+
+def test_everything_works_by_a_double() -> None:
+    """Suites that worked with flipper-client go on working, without a server."""
+    double = Double()
+    store = S3FeatureFlagStore(double, "bucket")
+    client = FeatureFlagClient(store)
+    assert not store.atomic
+    client.create("x")
+    client.enable("x")
+    client.set_client_data("x", {"a": 1})
+    client.create("y", is_enabled=True)
+    assert client.is_enabled("x") is True
+    assert [flag.name for flag in client.list()] == ["x", "y"]
+    assert [flag.name for flag in client.list(limit=1, offset=1)] == ["y"]
+    client.destroy("x")
+    assert list(double.objects) == ["y"]
+
+
+def test_stores_around_one_double_do_not_undo_each_others_writes() -> None:
+    """It tells no versions, so what it holds is compared."""
+    double = Double()
+    FeatureFlagClient(S3FeatureFlagStore(double, "bucket")).create("x")
+    clients = [
+        FeatureFlagClient(S3FeatureFlagStore(double, "bucket")) for _ in range(4)
+    ]
+
+    def write(number: int) -> None:
+        for step in range(25):
+            clients[number].set_client_data("x", {f"{number}-{step}": 1})
+
+    with ThreadPoolExecutor(4) as pool:
+        [*pool.map(write, range(4))]
+    assert len(clients[0].get_client_data("x")) == 100

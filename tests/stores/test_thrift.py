@@ -52,7 +52,7 @@ from flipper.bucketing import (
 )
 from flipper.bucketing.base import AbstractBucketer
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
-from flipper.contrib.thrift import EVERYTHING
+from flipper.contrib.thrift import EVERYTHING, item_struct
 from flipper.contrib.thrift_server import FeatureFlagStoreHandler
 from flipper.exceptions import InvalidArgumentError, InvalidFlagDataError
 from flipper_thrift.python.feature_flag_store import FeatureFlagStore, ttypes
@@ -224,6 +224,46 @@ def test_each_method_is_one_call_of_the_client_by_position() -> None:
     client.SetMeta.assert_called_once_with("f", sent)
     store.list(limit=10, offset=25)
     client.List.assert_called_once_with(10, 25)
+
+
+def test_a_state_that_is_neither_on_nor_off_is_not_sent() -> None:
+    """Thrift would send the text "false" as true."""
+    client = Mock()
+    store = ThriftRPCFeatureFlagStore(client)
+    with pytest.raises(InvalidArgumentError, match="'off' of feature 'f'"):
+        store.create("f", is_enabled="off")  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgumentError, match="'off' of feature 'f'"):
+        store.set("f", "off")  # type: ignore[arg-type]
+    item = FeatureFlagStoreItem("f", "off", FeatureFlagStoreMeta(1))
+    with pytest.raises(InvalidArgumentError, match="'off' of feature 'f'"):
+        item_struct(item, ttypes)
+    assert not client.mock_calls
+
+
+@pytest.mark.parametrize("state", ["false", "no", 2, [False], float("nan")])
+def test_an_answer_that_is_neither_on_nor_off_is_no_flag(state: Any) -> None:
+    """A client of one's own, without Thrift's encoding, may give anything."""
+    answer = struct()
+    answer.is_enabled = state
+    store = ThriftRPCFeatureFlagStore(Mock(**{"Get.return_value": answer}))
+    with pytest.raises(InvalidFlagDataError, match="its state is"):
+        store.get("f")
+    assert FeatureFlagClient(store).is_enabled("f") is False
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        SimpleNamespace(feature_name="f", is_enabled=True),
+        SimpleNamespace(is_enabled=True, meta=SimpleNamespace()),
+        SimpleNamespace(is_enabled=True, meta=SimpleNamespace(created_date=5)),
+    ],
+)
+def test_a_double_may_leave_out_what_is_absent(answer: Any) -> None:
+    """A client of one's own gives objects of its own, with what a test needs."""
+    store = ThriftRPCFeatureFlagStore(Mock(**{"Get.return_value": answer}))
+    assert FeatureFlagClient(store).is_enabled("f") is True
+    assert FeatureFlagClient(store).get_client_data("f") == {}
 
 
 def test_list_asks_when_it_is_called() -> None:

@@ -8,6 +8,7 @@ import re
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
+from ...arguments import check_state, is_state
 from ...bucketing.factory import BucketerFactory
 from ...conditions.compiled import state_without
 from ...conditions.operators.operator import Operator
@@ -39,7 +40,8 @@ class FeatureFlagStoreItem:
 
     Args:
         feature_name: the name.
-        is_enabled: the state; any true value is on.
+        is_enabled: the state; any true value is on. A document can hold `True`,
+            `False`, `None` (off), 0 and 1, so stores of documents refuse others.
         meta: the metadata, of which a copy is kept.
     """
 
@@ -185,7 +187,8 @@ class FeatureFlagStoreItem:
 
         Raises:
             InvalidArgumentError: JSON cannot express a value, or the document could not
-                be read again because an operator or a bucketer is not registered.
+                be read again: the state is neither on nor off, or an operator or a
+                bucketer is not registered.
         """
         fields = self.to_dict()
         try:
@@ -197,6 +200,8 @@ class FeatureFlagStoreItem:
                 feature_name=self.feature_name,
                 value=_inexpressible(fields),
             ) from error
+        if type(self._is_enabled) is not bool:
+            check_state(self.feature_name, self._is_enabled)
         self._refuse_unregistered(fields["meta"])
         return text.encode()
 
@@ -223,9 +228,10 @@ class FeatureFlagStoreItem:
         """Make the flag that `serialize` gave; text is taken as well as bytes.
 
         Raises:
-            InvalidFlagDataError: the document is no flag. The error is also one of the
-                class that says what is wrong: `json.JSONDecodeError`, `KeyError`,
-                `TypeError`, or the `Invalid...Error` of a factory.
+            InvalidFlagDataError: the document is no flag, or its state is neither on
+                nor off. The error is also one of the class that says what is wrong:
+                `json.JSONDecodeError`, `KeyError`, `TypeError`, or the
+                `Invalid...Error` of a factory.
         """
         plain = _plain(serialized) if type(serialized) is bytes else None
         if plain is not None:
@@ -245,7 +251,7 @@ class FeatureFlagStoreItem:
             made = _new(cls)
             made._take(  # noqa: SLF001
                 fields["feature_name"],
-                fields["is_enabled"],
+                readable_state(fields["feature_name"], fields["is_enabled"]),
                 FeatureFlagStoreMeta.from_dict(fields["meta"]),
             )
         except Exception as error:
@@ -255,15 +261,34 @@ class FeatureFlagStoreItem:
 
     @classmethod
     def of(cls, item: Any) -> FeatureFlagStoreItem:
-        """Return `item`, made anew by its public properties if of another class."""
+        """Return `item`, made anew by its public properties if of another class.
+
+        Raises:
+            InvalidFlagDataError: the state of an item of another class is neither on
+                nor off.
+            Exception: its metadata are none; see `FeatureFlagStoreMeta.from_dict`.
+        """
         if isinstance(item, FeatureFlagStoreItem):
             return item
         meta = FeatureFlagStoreMeta.from_dict(item.meta)
-        return cls(item.feature_name, item.raw_is_enabled, meta)
+        name = item.feature_name
+        return cls(name, readable_state(name, item.raw_is_enabled), meta)
 
     def __repr__(self) -> str:
         """Show name and state."""
         return f"<{type(self).__name__} {self.feature_name!r} {self._is_enabled!r}>"
+
+
+def readable_state(feature_name: object, state: Any) -> Any:
+    """Return a state that was read, if it is on or off.
+
+    Raises:
+        InvalidFlagDataError: it is neither, as the text "false", which is true.
+    """
+    if type(state) is not bool and not is_state(state):
+        message = f"its state is {state!r}, not true, false, null, 0 or 1"
+        raise InvalidFlagDataError(message, feature_name=feature_name)
+    return state
 
 
 def _parsed(text: str) -> Any:

@@ -51,7 +51,7 @@ check: $(development) ## Check format, lint, types and imports, then run all tes
 	$(pytest) --quiet tests/architecture
 	@$(MAKE) --no-print-directory test COVERAGE='--cov --cov-report=term'
 
-test-all: interpreters ## Run the tests that need no server on each Python from 3.10 to 3.15 found here
+test-all: interpreters ## Run the tests that need no server on each Python from 3.10 to 3.15
 	@found=; \
 	for version in $(PYTHONS); do \
 		python=$$(sh tests/interpreters/find.sh $$version) || continue; \

@@ -38,7 +38,8 @@ open_release() {
     : >"$apt/status" # nothing is installed: what a package needs is fetched with it
 }
 
-# The apt of the release that was opened. Its user needs no rights.
+# The apt of the release that was opened. It locks nothing, so that its user need not be
+# root: its folder is nobody else's. A mirror out of reach is an error, not a warning.
 release_apt() {
     apt-get -q -y -o APT::Sandbox::User="$(id -un)" -o Dir::Cache="$apt" \
         -o Dir::Etc::SourceList="$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null \

@@ -165,8 +165,8 @@ def calls_of(workload: Workload) -> list[str]:
     def observe(frame: Any, event: str, function: Any) -> None:
         if event == "call":
             called.append(frame.f_code.co_name)
-        # Before 3.14 nobody was told that a `with` block calls a lock's `__enter__`, only
-        # of its `__exit__`. So that a lock costs one call on every Python, it is left out.
+        # Before 3.14, Python does not report that a `with` block calls an `__enter__`
+        # written in C, only that it calls its `__exit__`. A lock costs one call on all.
         elif event == "c_call" and function.__name__ != "__enter__":
             called.append(function.__qualname__)
 

@@ -7,7 +7,7 @@ VENV ?= .venv
 # More arguments for pytest, as in: make test ARGS='-k redis'
 ARGS ?=
 
-PYTHONS := 3.10 3.11 3.12 3.13
+PYTHONS := 3.10 3.11 3.12 3.13 3.14 3.15
 CORE := not (redis or postgres or consul or s3 or thrift or interop or slow)
 GENERATED := flipper_thrift/python/feature_flag_store
 
@@ -23,7 +23,8 @@ pytest := $(VENV)/bin/python -m pytest
 parallel := --numprocesses 4 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install-dev servers test check test-all contract bench bench-quick thrift
+.PHONY: help demo install-dev servers interpreters test check test-all contract bench
+.PHONY: bench-quick thrift
 
 help: ## Say what the targets are for
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +38,9 @@ install-dev: $(development) ## Make .venv with the library and all that its test
 servers: ## Find or install the servers that the tests talk to
 	@sh tests/servers/install.sh
 
+interpreters: ## Find or install the Pythons that test-all runs the tests on
+	@sh tests/interpreters/install.sh $(PYTHONS)
+
 test: $(development) servers ## Run all tests
 	$(pytest) $(parallel) $(COVERAGE) $(ARGS)
 
@@ -47,17 +51,13 @@ check: $(development) ## Check format, lint, types and imports, then run all tes
 	$(pytest) --quiet tests/architecture
 	@$(MAKE) --no-print-directory test COVERAGE='--cov --cov-report=term'
 
-test-all: ## Run the tests that need no server on each Python from 3.10 to 3.13 found here
+test-all: interpreters ## Run the tests that need no server on each Python from 3.10 to 3.15
 	@found=; \
 	for version in $(PYTHONS); do \
-		for python in python$$version \
-			"$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$version.*/bin/python; do \
-			"$$python" -c 'import venv' 2>/dev/null || continue; \
-			echo "== Python $$version: $$python"; \
-			found="$$found $$version"; \
-			$(MAKE) --no-print-directory test-core PYTHON="$$python" VENV=.venv-$$version || exit; \
-			break; \
-		done; \
+		python=$$(sh tests/interpreters/find.sh $$version) || continue; \
+		echo "== Python $$version: $$python"; \
+		found="$$found $$version"; \
+		$(MAKE) --no-print-directory test-core PYTHON="$$python" VENV=.venv-$$version || exit; \
 	done; \
 	echo "Tested on Python:$${found:- none of $(PYTHONS) was found}"; \
 	test -n "$$found"

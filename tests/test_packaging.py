@@ -31,6 +31,10 @@ ROOT = Path(__file__).parents[1]
 REQUIRED = {"boto3", "lru-dict", "pyee", "python-consul", "redis", "thrift"}
 EXTRAS = {"all", "consul", "dev", "postgres", "redis", "s3", "thrift"}
 IDL = "feature_flag_store.thrift"
+# The versions that `make test-all` runs the tests on.
+PYTHONS = re.findall(
+    r"^PYTHONS := (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
+)[0].split()
 
 
 class Archives(NamedTuple):
@@ -58,10 +62,11 @@ class Archives(NamedTuple):
         return [Requirement(line) for line in self.metadata.get_all("Requires-Dist")]
 
 
-def run(*command: str | Path, cwd: Path) -> str:
-    """Run a program, and give what it prints."""
+def run(*command: str | Path, cwd: Path, **variables: str) -> str:
+    """Run a program, with these environment variables, and give what it prints."""
     # pip and build are not what coverage is to follow: it would double their time.
     environment = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
+    environment |= variables
     done = subprocess.run(
         command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
     )
@@ -173,6 +178,17 @@ def test_installers_are_told_what_they_need(archives: Archives) -> None:
 
 
 @pytest.mark.slow
+def test_what_is_said_of_pythons_is_what_is_tested(archives: Archives) -> None:
+    """The versions that the package says it supports are those of `make test-all`."""
+    said = re.findall(
+        r":: Python :: (3\.\d+)$",
+        "\n".join(archives.metadata.get_all("Classifier")),
+        re.MULTILINE,
+    )
+    assert said == PYTHONS
+
+
+@pytest.mark.slow
 def test_requirements_have_lower_bounds_only(archives: Archives) -> None:
     """An upper bound would keep an application from its security updates."""
     others = [need for need in archives.requirements if need.name != "flipper-client"]
@@ -203,6 +219,27 @@ def test_setup_py_builds_the_same_wheel(
     run(*command, tmp_path, cwd=copy)
     (wheel,) = tmp_path.glob("*.whl")
     assert wheel_names(wheel) == wheel_names(archives.wheel)
+
+
+@pytest.mark.slow
+def test_the_newest_python_installs_the_wheel_without_a_compiler(
+    archives: Archives, checkout: Path, tmp_path: Path
+) -> None:
+    """The newest Python has the fewest wheels, but nobody needs a compiler there."""
+    newest = PYTHONS[-1]
+    find = ("sh", ROOT / "tests" / "interpreters" / "find.sh", newest)
+    found = subprocess.run(find, capture_output=True, text=True, check=False).stdout
+    if not found:
+        pytest.skip(f"there is no Python {newest} here; `make interpreters` may help")
+    run(found.strip(), "-m", "venv", "environment", cwd=tmp_path)
+    python, nothing = tmp_path / "environment" / "bin" / "python", tmp_path / "nothing"
+    nothing.mkdir()
+    # Not from pip's cache: something else may have been compiled there.
+    pip = (python, "-m", "pip", "--quiet", "--no-cache-dir")
+    run(*pip, "install", archives.wheel, cwd=tmp_path, PATH=str(nothing), CC="none")
+    run(*pip, "check", cwd=tmp_path)
+    example = shutil.copy(checkout / "examples" / "quickstart.py", tmp_path)
+    assert run(python, "-I", example, cwd=tmp_path)
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from typing import Any
 
 from .util.fork import renew_after_fork
@@ -26,7 +27,8 @@ class PlainLRU:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._entries: dict[Any, Any] = {}
+        # Not a dict: it would look for its oldest entry past all that were removed.
+        self._entries: OrderedDict[Any, Any] = OrderedDict()
         self.after_fork()
         renew_after_fork(self)
 
@@ -36,8 +38,8 @@ class PlainLRU:
 
     def __getitem__(self, key: Any) -> Any:
         with self._lock:
-            entry = self._entries.pop(key)
-            self._entries[key] = entry  # a dict keeps the order of insertion
+            entry = self._entries[key]
+            self._entries.move_to_end(key)
             return entry
 
     def __setitem__(self, key: Any, entry: Any) -> None:
@@ -46,7 +48,7 @@ class PlainLRU:
             entries.pop(key, None)
             # Race: `len` takes no lock, so there is never one entry too many.
             while entries and len(entries) >= self._size:
-                del entries[next(iter(entries))]
+                entries.popitem(last=False)
             if self._size > 0:
                 entries[key] = entry
 

@@ -6,6 +6,7 @@
 # (a skip, or a failure with CI=true).
 set -u
 export LC_ALL=C
+. "$(dirname "$0")/../debian.sh"
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/flipper-servers
 consul_release=bullseye # the last Debian release with Consul (1.8.7)
@@ -26,10 +27,6 @@ find_postgres() { program initdb /usr/lib/postgresql/*/bin; }
 find_compiler() { program thrift; }
 find_consul() { program consul "$cache/consul/usr/bin"; }
 
-has_apt() { command -v apt-get >/dev/null && command -v dpkg >/dev/null; }
-may_install() { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }
-as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
-
 policy=/usr/sbin/policy-rc.d
 policy_mark='# written by flipper tests/servers/install.sh'
 
@@ -46,13 +43,6 @@ allow_services() {
     trap - EXIT HUP INT TERM
 }
 
-updated=no
-update_lists() {
-    [ $updated = yes ] && return
-    updated=yes
-    as_root apt-get -q update
-}
-
 install_packages() { # install_packages PACKAGE...
     update_lists
     forbid_services
@@ -63,33 +53,12 @@ install_packages() { # install_packages PACKAGE...
     command -v systemctl >/dev/null && as_root systemctl --quiet disable "$@"
 }
 
-# The Debian mirror that this machine's own apt uses; apt knows it only after an update.
-debian_mirror() {
-    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' \
-        'Origin: Debian' 'Label: Debian' 'Component: main' | head -n 1
-}
-
 install_consul() {
-    keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-    [ -r "$keyring" ] || return
-    mirror=$(debian_mirror)
-    if [ -z "$mirror" ] && may_install; then
-        update_lists
-        mirror=$(debian_mirror)
-    fi
-    [ -n "$mirror" ] || return
-    # Everything of this apt lives in a folder of ours: the machine's stays as it is.
-    apt=$(mktemp -d "$cache/apt.XXXXXX")
-    mkdir -p "$apt/lists/partial" "$apt/archives/partial"
-    echo "deb [signed-by=$keyring] $mirror $consul_release main" >"$apt/sources.list"
+    open_release "$consul_release" "$cache" || return
     (
         cd "$apt" || exit
-        own_apt() {
-            apt-get -q -o APT::Sandbox::User="$(id -un)" -o Dir::Cache="$apt" \
-                -o Dir::Etc::SourceList="$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null \
-                -o Dir::Etc::PreferencesParts=/dev/null -o Dir::State::Lists="$apt/lists" "$@"
-        }
-        own_apt update && own_apt download consul && dpkg -x consul_*.deb unpacked
+        release_apt update && release_apt download consul &&
+            dpkg -x consul_*.deb unpacked
         # Race: another run may have put it there meanwhile; either will do.
         [ -x unpacked/usr/bin/consul ] && [ ! -e "$cache/consul" ] &&
             mv unpacked "$cache/consul"

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The script that installs Pythons, with a double of apt: what it says, when it fails.
+
+That it really installs them is shown where it is used, by `make test-all`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parent / "install.sh"
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+TOOLS = ("sh", "cat", "chmod", "dirname", "head", "id", "ls", "mkdir", "mktemp", "mv")
+TOOLS += ("rm", "sed")
+
+debian = pytest.mark.skipif(not KEYRING.exists(), reason="this is no Debian")
+
+
+class Machine:
+    """A machine with only the programs that a test gives it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.cache = folder / "cache"
+        self._programs = folder / "programs"
+        self._programs.mkdir()
+        for tool in TOOLS:
+            (self._programs / tool).symlink_to(shutil.which(tool) or tool)
+
+    def add(self, name: str, script: str) -> None:
+        """Have a program."""
+        program = self._programs / name
+        program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        program.chmod(0o755)
+
+    def add_apt(self, *, update: int = 0, install: int = 0) -> None:
+        """Have an apt that knows a mirror, and ends with these statuses."""
+        self.add("dpkg", "exit 0")
+        self.add(
+            "apt-get",
+            'case "$*" in\n'
+            '*indextargets*) echo "http://mirror.invalid/debian" ;;\n'
+            f"*update) exit {update} ;;\n"
+            f"*install*) exit {install} ;;\n"
+            "esac",
+        )
+
+    def install(self, *versions: str, ci: bool) -> tuple[int, str]:
+        """Run the script, and give its status and what it prints."""
+        done = subprocess.run(
+            ["sh", SCRIPT, *versions],
+            env={
+                "PATH": str(self._programs),
+                "HOME": str(self.cache / "home"),
+                "XDG_CACHE_HOME": str(self.cache),
+                "CI": "true" if ci else "",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert not done.stderr
+        return done.returncode, done.stdout
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """Give a machine without Python and apt."""
+    return Machine(tmp_path)
+
+
+def test_a_python_that_is_there_is_left_alone(machine: Machine) -> None:
+    """Where all versions are found, nothing is installed or written."""
+    machine.add("python3.15", "exit 0")
+    machine.add("apt-get", "echo must not be called; exit 1")
+    status, said = machine.install("3.15", ci=True)
+    assert (status, said.split()[:2]) == (0, ["python3.15:", "found"])
+    assert not machine.cache.exists()
+
+
+def test_a_machine_without_apt_goes_without(machine: Machine) -> None:
+    """What cannot be installed here is said, with the remedy, and is no failure."""
+    status, said = machine.install("3.13", "3.15", ci=True)
+    assert status == 0
+    old, new = said.splitlines()
+    assert old.startswith("python3.13: missing, so nothing is tested on it; install ")
+    assert new.startswith("python3.15: missing, so nothing is tested on it; install ")
+    assert "Debian" in new
+
+
+@debian
+def test_a_machine_without_network_goes_without(machine: Machine) -> None:
+    """A mirror out of reach is no failure either."""
+    machine.add_apt(update=100)
+    status, said = machine.install("3.15", ci=True)
+    assert status == 0
+    assert "cannot be reached" in said
+
+
+@debian
+@pytest.mark.parametrize("ci", [True, False])
+def test_what_could_be_installed_but_fails_fails_in_ci(
+    machine: Machine, ci: bool
+) -> None:
+    """A test run that lacks a version has to be noticed where it should be there."""
+    machine.add_apt(install=100)
+    status, said = machine.install("3.14", "3.15", ci=ci)
+    assert status == ci
+    assert said.count("failed") == 2
+
+
+@debian
+def test_nothing_half_made_stays(machine: Machine) -> None:
+    """A Python that does not run is not put where the next run would take it."""
+    machine.add_apt()  # which says that all is well, but downloads nothing
+    machine.install("3.15", ci=True)
+    left = {path.name for path in (machine.cache / "flipper-interpreters").iterdir()}
+    assert left == {"install.log"}

@@ -129,12 +129,13 @@ class ConsulCopy:
 
     def close(self) -> None:
         """Follow no more; the thread ends within a moment. Idempotent."""
-        self._connections.close()
         with self._lock:
             self._closed.set()
             self._current = None
             self._due = inf
             self._fail("the store is closed")
+        # Race: after that, so that the thread does not take it for a failure.
+        self._connections.close()
 
     def abandon(self) -> None:
         """Follow no more, as after `close`, but take no lock.

@@ -53,7 +53,9 @@ class ConsulWatch(WatchQueue):
             StoreUnavailableError: it cannot be asked.
         """
         self._look_after()
-        self._make_sure()
+        # The error of a closed store's question says only that it was interrupted.
+        if self._error is None:
+            self._make_sure()
         return super().wait(timeout)
 
     def _make_sure(self) -> None:

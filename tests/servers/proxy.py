@@ -107,6 +107,14 @@ class Proxy:
         with self._lock:
             self._drop_at = self.replies + k
 
+    def clients(self) -> int:
+        """Count the connections that clients have not closed.
+
+        The server may keep its side of others, as long as it has not answered.
+        """
+        with self._lock:
+            return sum(not connection.is_left for connection in self._open)
+
     def close(self) -> None:
         """Close everything, as `cut` does."""
         self.cut()
@@ -183,6 +191,7 @@ class Proxy:
                     self.requests += not connection.awaits_reply
                     connection.awaits_reply = True
                 connection.server.sendall(data)
+            connection.is_left = True
             if self._swallows:
                 connection.end()
             connection.server.shutdown(socket.SHUT_WR)
@@ -228,6 +237,7 @@ class _Connection:
     def __init__(self, client: socket.socket) -> None:
         self.client = client
         self.awaits_reply = False
+        self.is_left = False
         self.ended = threading.Event()
 
     def end(self) -> None:

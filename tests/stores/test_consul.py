@@ -580,6 +580,25 @@ def test_nothing_ends_the_thread(answer: Any, caplog: pytest.LogCaptureFixture) 
     assert [r.levelno for r in caplog.records].count(logging.WARNING) == 1
 
 
+def test_that_all_flags_are_gone_is_believed_the_second_time() -> None:
+    """One answer may be of an agent that has lost its data for a moment."""
+    full = ("9", [row("features/x", document("x"), 9)])
+    empty = ("10", None)
+    script = Script(full, empty, full)
+    with ConsulFeatureFlagStore(script) as store:
+        eventually(lambda: len(script.indexes) == 4)
+        # Without an index it is answered at once.
+        assert script.indexes == [None, "9", None, "9"]
+        assert state(store) is True
+        script.may_go.set()
+    script = Script(full, empty, empty)
+    with ConsulFeatureFlagStore(script) as store:
+        eventually(lambda: len(script.indexes) == 4)
+        assert script.indexes == [None, "9", None, "10"]
+        assert state(store) is None
+        script.may_go.set()
+
+
 def test_an_agent_that_is_not_there_yet_is_no_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -847,6 +866,24 @@ def test_processes_that_write_one_flag_lose_nothing(
     expected = PROCESSES * TIMES  # equal ones are not merged
     eventually(lambda: len(flags.get_meta("x")["conditions"]) == expected)
     assert flags.get_client_data("x") == {"kept": True}
+
+
+@pytest.mark.parametrize("index", [None, "soon"])
+def test_a_write_is_no_failure_if_only_the_reply_to_the_reading_is_incomplete(
+    tapped: Tapped, base_key: str, index: Any
+) -> None:
+    """Consul has said that it was done."""
+
+    class Cut(Tapped):
+        def get(self, key: str, recurse: bool = False, **options: Any) -> Any:
+            found = super().get(key, recurse=recurse, **options)
+            return found if recurse else (index, None)
+
+    with Brief(Cut(tapped), base_key) as store:
+        assert store.create("x", is_enabled=True).is_enabled() is True
+        assert state(store) is True
+        store.delete("x")
+        assert state(store) is None
 
 
 def test_two_who_create_a_flag_at_once_make_one(

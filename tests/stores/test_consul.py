@@ -702,6 +702,10 @@ def test_the_end_of_a_store_interrupts_its_requests(
         store = ConsulFeatureFlagStore(connect(proxy), base_key)
         store.create("x")
         watch = store.watch()
+        # Until the thread waits for what is not going to happen.
+        eventually(lambda: not store._copy._facts)  # noqa: F821  (deleted below)
+        time.sleep(0.2)
+        assert proxy.requests == proxy.replies + 1
         if is_silent:
             proxy.blackhole()
             eventually(lambda: watch.wait(0.1) or len(threads()) == 2)

@@ -45,6 +45,10 @@ class ConsulFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFlagSto
 
     In a forked child the copy is followed anew as soon as a flag is asked for.
 
+    Requests in the background have connections of their own, made with the settings of
+    the client. A reply that is incomplete, or not one of Consul's, counts as a failure
+    and changes no flag.
+
     Args:
         consul: a client of python-consul or py-consul, of which `kv` is used.
         base_key: the folder of the flags.

@@ -67,7 +67,7 @@ class ConsulConnections:
         adapters = _adapters_of(consul)
         if adapters is None:
             return consul
-        agent: Any = getattr(consul.kv, "agent", None)
+        agent: Any = getattr(getattr(consul, "kv", None), "agent", None)
         if agent is not consul:
             return consul
         client = _copied(agent)

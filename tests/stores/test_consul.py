@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import gc
+import io
 import json
 import logging
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -14,6 +16,7 @@ import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import consul
@@ -24,6 +27,7 @@ from hostile import hostile_documents
 from flipper import Condition, FeatureFlagClient, FlagDoesNotExistError
 from flipper.contrib import consul_copy as module
 from flipper.contrib.consul import ConsulFeatureFlagStore
+from flipper.contrib.consul_connections import ConsulConnections, renew_connections
 from flipper.exceptions import InvalidArgumentError, StoreUnavailableError
 from flipper.testing.contract import eventually
 from servers import ConsulServer, Proxy, start_consul
@@ -797,6 +801,83 @@ def test_adapters_of_the_clients_session_are_used(
         (own,) = [each for each in adapters if isinstance(each, Particular)]
         assert own.poolmanager.connection_pool_kw["blocksize"] == 4096
         assert len(own.poolmanager.pools) == 1
+
+
+class Hurried(Particular):
+    """An adapter that waits for nothing longer than a minute."""
+
+    def send(self, request: Any, **options: Any) -> Any:
+        """Send, with a limit."""
+        return super().send(request, **{**options, "timeout": 60})
+
+
+class Canned(requests.adapters.BaseAdapter):
+    """An adapter that answers by itself, as suites have, and makes no connection."""
+
+    def send(self, request: Any, **_: Any) -> Any:
+        """Answer that there is no flag."""
+        answer = requests.Response()
+        answer.status_code = 404
+        answer.headers["X-Consul-Index"] = "5"
+        answer.url, answer.request = request.url, request
+        answer.raw = io.BytesIO()
+        return answer
+
+    def close(self) -> None:
+        """Close nothing."""
+
+
+@pytest.mark.parametrize("adapter", [Hurried(4096), Canned()])
+def test_the_store_works_over_any_adapter(
+    client: consul.Consul, base_key: str, adapter: Any
+) -> None:
+    """Those with limits of time, and those that make no connections, too."""
+    client.http.session.mount("http://", adapter)
+    with Brief(client, base_key) as store:
+        assert names(store) == []
+        eventually(lambda: store._copy._error is None)
+
+
+def test_a_client_that_is_unlike_consuls_is_used_as_it_is(
+    client: consul.Consul,
+) -> None:
+    """Such as one whose `kv` is that of another client, or a double."""
+    connections = ConsulConnections()
+    wrapper = SimpleNamespace(http=client.http, kv=client.kv)
+    for given in (wrapper, SimpleNamespace(kv=client.kv), SimpleNamespace()):
+        assert connections.client(given) is given
+        renew_connections(given)
+    own = connections.client(client)
+    assert own is not client
+    assert own.kv.agent is own
+    connections._take_in(SimpleNamespace())  # a connection of a double
+
+
+def test_only_the_process_that_connected_interrupts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A child has the parent's sockets, whoever forked it."""
+    connections = ConsulConnections()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.setblocking(False)
+        connections._take_in(SimpleNamespace(sock=ours))
+        connections._sockets.add(lambda: None)  # one that has just gone
+        process = os.getpid()
+        monkeypatch.setattr(os, "getpid", lambda: process + 1)
+        connections.interrupt()
+        with pytest.raises(BlockingIOError):
+            theirs.recv(1)
+        monkeypatch.undo()
+        connections.interrupt()
+        assert theirs.recv(1) == b""
+
+
+def test_an_address_that_is_none_is_called_so(caplog: pytest.LogCaptureFixture) -> None:
+    """It is no incomplete reply."""
+    with ConsulFeatureFlagStore(consul.Consul(scheme="gopher")):
+        assert "InvalidSchema" in caplog.text
+        assert "incomplete" not in caplog.text
 
 
 def test_a_program_that_closes_nothing_ends_quietly(

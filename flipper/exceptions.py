@@ -9,7 +9,7 @@
      +-- MissingDependencyError      (ImportError) an extra is not installed
      +-- ReadOnlyStoreError          a write to a store that only reads
      +-- StoreTimeoutError           (TimeoutError) a store did not answer in time
-     +-- StoreUnavailableError       a copy of the flags has none to begin with
+     +-- StoreUnavailableError       a store gives no flags, or an incomplete reply
      +-- StaleFlagsError             a copy of the flags is older than it may be
 
 Errors of a database driver are not wrapped: they come out as the driver raised them.
@@ -150,7 +150,11 @@ class StoreTimeoutError(FlipperError, TimeoutError):
 
 
 class StoreUnavailableError(FlipperError):
-    """The flags could not be loaded when the program began, and it is to have them."""
+    """A store gives no flags.
+
+    A copy of the flags has none to begin with, a store cannot be followed, or a reply
+    is incomplete: one that was cut must not be taken for an answer.
+    """
 
 
 class StaleFlagsError(FlipperError):

@@ -14,7 +14,8 @@ from weakref import finalize
 
 from ..exceptions import InvalidArgumentError
 from .atomic import ABSENT, ANY
-from .consul_copy import UNKNOWN, ConsulCopy, Row
+from .consul_copy import UNKNOWN, ConsulCopy
+from .consul_replies import Row, read_keys
 from .document import DocumentFeatureFlagStore
 from .interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
 from .interface import FlagDoesNotExistError as FlagDoesNotExistError
@@ -44,6 +45,10 @@ class ConsulFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFlagSto
 
     In a forked child the copy is followed anew as soon as a flag is asked for.
 
+    Requests in the background have connections of their own, made with the settings of
+    the client. A reply that is incomplete, or not one of Consul's, counts as a failure
+    and changes no flag.
+
     Args:
         consul: a client of python-consul or py-consul, of which `kv` is used.
         base_key: the folder of the flags.
@@ -58,7 +63,7 @@ class ConsulFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFlagSto
         self._consul = consul
         self._prefix = base_key.rstrip("/") + "/"
         self._copy = ConsulCopy(consul, self._prefix, self.wait)
-        finalize(self, self._copy.close)
+        finalize(self, self._copy.abandon).atexit = False
         self._copy.be_followed()
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
@@ -78,8 +83,10 @@ class ConsulFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFlagSto
     def close(self) -> None:
         """Stop following; `get` and `list` answer as of now from then on.
 
-        Returns at once. The thread ends when Consul answers what it has asked last, at
-        most `wait` seconds later, and never keeps a program from ending.
+        Returns at once. The request that is under way is interrupted, so the thread and
+        its connection are gone a moment later. Only where the client is not one of
+        python-consul or py-consul, such as a test double, does the thread wait for the
+        answer, at most `wait` seconds. It never keeps a program from ending.
         """
         self._copy.close()
 
@@ -136,7 +143,8 @@ class ConsulFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFlagSto
         # Race: what the thread is being told right now may be older than the write. The
         # index tells, and only reading gives the index of the write.
         try:
-            index, found = self._consul.kv.get(self._prefix + feature_name)
+            index, found = read_keys(self._consul.kv, self._prefix + feature_name)
+            row = Row.of(found) if found and found["Value"] else None
         except Exception:
             if not is_done:
                 raise
@@ -144,11 +152,7 @@ class ConsulFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFlagSto
             row = None if document is None else Row(document, UNKNOWN)
             self._copy.learn(feature_name, row, self._copy.index + 1)
             return None
-        if found and found["Value"]:
-            row = Row.of(found)
-            self._copy.learn(feature_name, row, row.revision)
-        else:
-            self._copy.learn(feature_name, None, int(index))
+        self._copy.learn(feature_name, row, index if row is None else row.revision)
         return found
 
 

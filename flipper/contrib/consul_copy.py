@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakSet
 
 from ..exceptions import StoreUnavailableError
-from .consul_connections import renew_connections
+from .consul_connections import ConsulConnections, renew_connections
+from .consul_replies import read_keys, rows_under
 from .consul_watch import ConsulWatch
 from .util.fork import renew_after_fork
 from .util.jitter import uniform
@@ -19,6 +20,8 @@ from .watch import WatchRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, MutableSet
+
+    from .consul_replies import Row
 
 logger = logging.getLogger(__name__)
 
@@ -28,24 +31,13 @@ _LONGEST_PAUSE_AFTER_ERROR: Final = 2.0
 _LONGEST_PAUSE_WITHOUT_NEWS: Final = 10.0
 _PATIENCE: Final = 5.0  # with the first answer, before going on without it
 _SLACK: Final = 10.0  # for an answer on its way, until it is taken to be lost
+_SLICE: Final = 0.2  # after which the thread looks whether it is still wanted
+_MOMENT: Final = 0.25  # before all flags are believed to be gone
 # For so many times the processor time of an answer the thread rests after it.
 _IDLE_SHARE: Final = 4
-# A request whose answer is lost may wait for ever, since python-consul has no timeouts.
+# A request whose answer is lost may wait for ever, since python-consul has no timeouts;
+# that of a client whose connections are not known cannot be interrupted either.
 _MOST_THREADS: Final = 3
-
-
-class Row(NamedTuple):
-    """A document, and what tells this version of it from others."""
-
-    document: bytes
-    revision: int
-
-    @classmethod
-    def of(cls, found: Any) -> Row:
-        """Make it of what a client gives."""
-        value = found["Value"]
-        document = value.encode() if isinstance(value, str) else bytes(value)
-        return cls(document, int(found["ModifyIndex"]))
 
 
 # Larger than any, so that a write in vain finds out the true one.
@@ -83,12 +75,14 @@ class ConsulCopy:
         self.rows: dict[str, Row] = {}
         self.index = 0
         self._closed = threading.Event()
+        self._abandoned = False
+        self._connections = ConsulConnections()
         self._due = -inf  # when the thread is taken to hang
         self._begin()
         renew_after_fork(self)
 
     def _begin(self) -> None:
-        # Reentrant: the garbage collector may close a copy whose thread holds it.
+        # Reentrant: the garbage collector may run code that reads a store anywhere.
         self._lock = threading.RLock()
         self._threads: list[threading.Thread] = []
         self._current: threading.Event | None = None  # of the thread that counts
@@ -104,6 +98,7 @@ class ConsulCopy:
         if not self._closed.is_set():
             self._closed = threading.Event()
             self._due = -inf
+        self._connections.after_fork()
         renew_connections(self._consul)
 
     def be_followed(self) -> None:
@@ -128,17 +123,27 @@ class ConsulCopy:
                 raise WatchRefusedError("This Consul store is closed; make another one")
             if self._error is not None:
                 raise _away(self._error)
-            watch = ConsulWatch(self._ask_for_little, self._distrust)
+            watch = ConsulWatch(self._look_after, self._ask_for_little, self._distrust)
             self._watches.add(watch)
             return watch
 
     def close(self) -> None:
-        """Follow no more."""
+        """Follow no more; the thread ends within a moment. Idempotent."""
         with self._lock:
             self._closed.set()
             self._current = None
             self._due = inf
             self._fail("the store is closed")
+        # Race: after that, so that the thread does not take it for a failure.
+        self._connections.close()
+
+    def abandon(self) -> None:
+        """Follow no more, as after `close`, but take no lock.
+
+        The garbage collector may call this in the thread itself, wherever that is.
+        """
+        self._abandoned = True
+        self._connections.close()
 
     def learn(self, feature_name: str, row: Row | None, since: int) -> None:
         """Take in what is known of one flag, unless something newer is known."""
@@ -156,10 +161,12 @@ class ConsulCopy:
             if monotonic() <= self._due:
                 return  # another caller has done it
             self._due = self._deadline()
+            is_first = self._current is None
+            if not is_first:
+                self._connections.interrupt()
             self._threads = [one for one in self._threads if one.is_alive()]
             if len(self._threads) >= _MOST_THREADS:
                 return
-            is_first = self._current is None
             answered = self._current = threading.Event()
             thread = threading.Thread(
                 target=self._follow,
@@ -180,11 +187,26 @@ class ConsulCopy:
         return monotonic() + self._wait * 17 / 16 + _SLACK
 
     def _follow(self, answered: threading.Event) -> None:
-        """Ask for what has changed, again and again; runs in a thread."""
+        """Follow until that is over; runs in a thread."""
+        self._ask_again_and_again(answered)
+        self._look_after()
+        if self._closed.is_set():
+            self._connections.release()
+
+    def _look_after(self) -> None:
+        """Do what the garbage collector could not do."""
+        if self._abandoned:
+            self.close()
+
+    def _is_over(self, answered: threading.Event) -> bool:
+        return self._abandoned or self._current is not answered
+
+    def _ask_again_and_again(self, answered: threading.Event) -> None:
         index = failures = unchanged = 0
+        in_doubt = False
         while True:
             with self._lock:
-                if self._current is not answered:
+                if self._is_over(answered):
                     return
                 self._due = self._deadline()
                 self._asked += 1
@@ -194,15 +216,20 @@ class ConsulCopy:
             except Exception as error:  # noqa: BLE001  (logged, tried again)
                 failures += 1
                 self._take_failure(error, failures, answered)
-                index = 0
+                index, in_doubt = 0, False
                 pause = uniform(0.5, 1) * _growing(failures, _LONGEST_PAUSE_AFTER_ERROR)
             else:
-                changed = self._take(found, rows, answered)
-                if changed is None:
-                    return
                 if failures:
                     logger.info("Consul answers again")
                 failures = 0
+                in_doubt = not in_doubt and self._loses_all(rows)
+                if in_doubt:  # it is asked once more, and believed then
+                    index = 0
+                    self._rest(answered, _MOMENT)
+                    continue
+                changed = self._take(found, rows, answered)
+                if changed is None:
+                    return
                 took = monotonic() - began
                 # No news, and not waited for any: a server, or a double, that cannot.
                 unchanged = unchanged + 1 if found == index and took < 1 else 0
@@ -214,8 +241,16 @@ class ConsulCopy:
                 # An index that goes backwards belongs to another history: begin anew.
                 index = found if found >= index else 0
             answered.set()
-            if pause > 0:
-                self._closed.wait(pause)
+            self._rest(answered, pause)
+
+    def _rest(self, answered: threading.Event, seconds: float) -> None:
+        end = monotonic() + seconds
+        while not self._is_over(answered) and (left := end - monotonic()) > 0:
+            self._closed.wait(min(_SLICE, left))
+
+    def _loses_all(self, rows: dict[str, Row]) -> bool:
+        known = self.rows
+        return bool(known) and known.keys().isdisjoint(rows)
 
     def _take(
         self, index: int, rows: dict[str, Row], answered: threading.Event
@@ -225,7 +260,7 @@ class ConsulCopy:
         Returns `None` if another thread does that by now.
         """
         with self._lock:
-            if self._current is not answered:
+            if self._is_over(answered):
                 return None
             # Race: the answer may be older than what has become known since it was
             # asked for. A request sent later has it, whatever its index.
@@ -247,23 +282,18 @@ class ConsulCopy:
 
     def _ask(self, index: int) -> tuple[int, dict[str, Row]]:
         """Wait for what comes after an index; without one be answered at once."""
-        found, answer = self._consul.kv.get(
+        found, answer = read_keys(
+            self._connections.client(self._consul).kv,
             self._prefix,
             index=str(index) if index > 0 else None,
             recurse=True,
             wait=f"{self._wait}s",
         )
-        rows = {}
-        for row in answer or ():
-            key = row["Key"]
-            # Without a value it is a folder, and the base key itself is one.
-            if row["Value"] and key.startswith(self._prefix) and key != self._prefix:
-                rows[key[len(self._prefix) :]] = Row.of(row)
-        return int(found), rows
+        return found, rows_under(self._prefix, answer)
 
     def _ask_for_little(self) -> None:
         try:
-            self._consul.kv.get(self._prefix)
+            read_keys(self._connections.client(self._consul).kv, self._prefix)
         except Exception as error:
             # An answer all the same: a token may be for what lies below only.
             if type(error).__name__ != "ACLPermissionDenied":
@@ -280,7 +310,7 @@ class ConsulCopy:
         self, error: Exception, failures: int, answered: threading.Event
     ) -> None:
         with self._lock:
-            if self._current is not answered:
+            if self._is_over(answered):
                 return
             self._fail(f"{type(error).__name__}: {error}")
         logger.log(

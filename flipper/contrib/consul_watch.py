@@ -22,12 +22,19 @@ class ConsulWatch(WatchQueue):
     """Reports what its copy is told of, and makes sure that somebody is there to tell.
 
     Args:
+        look_after: is called at each `wait`, to end the watch of a store that is gone.
         ask: asks Consul for something small.
         distrust: called once when it has not answered.
     """
 
-    def __init__(self, ask: Callable[[], object], distrust: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        look_after: Callable[[], object],
+        ask: Callable[[], object],
+        distrust: Callable[[], None],
+    ) -> None:
         super().__init__(lambda: None)
+        self._look_after = look_after
         self._ask = ask
         self._distrust = distrust
         self._question: _Question | None = None
@@ -46,9 +53,12 @@ class ConsulWatch(WatchQueue):
             StoreUnavailableError: it cannot be asked.
         """
         self._look_after()
+        # The error of a closed store's question says only that it was interrupted.
+        if self._error is None:
+            self._make_sure()
         return super().wait(timeout)
 
-    def _look_after(self) -> None:
+    def _make_sure(self) -> None:
         question, now = self._question, monotonic()
         if question is None:
             if now > self._heard + _SILENCE:

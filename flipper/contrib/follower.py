@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 # All in seconds.
 _ANSWER: Final = 4.0  # for an answer of the store, or for the next flag of a list
 _SAVES_APART: Final = 1.0
+_DOUBT: Final = 0.25  # before all flags are believed to be gone
 # The most flags that are read one by one after a change; more are read by one list.
 _ONE_BY_ONE: Final = 100
 
@@ -194,6 +195,26 @@ class Follower(StoreThread):
 
     def _load(self) -> None:
         """Read all flags."""
+        began, found = self._list()
+        flags = self.copy.flags
+        if flags and flags.keys().isdisjoint(found):
+            # It may be so; but a server that has just been started, or a reply that was
+            # not complete, may look like that, too, and turns all flags off.
+            self._sleep(self._closed, _DOUBT)
+            if self._is_over(self._closed):
+                return
+            began, found = self._list()
+        with self._lock:
+            self._has_read = True
+        self.copy.take(found, complete=True)
+        self.level_at = began
+        self._last_error = None
+        self.loaded.set()
+        if self._snapshot is not None:
+            self._confirm(self._snapshot)
+
+    def _list(self) -> tuple[float, dict[str, Any]]:
+        """Return what the store has, and when reading it began."""
         found: dict[str, Any] = {}
 
         def read() -> None:
@@ -204,14 +225,7 @@ class Follower(StoreThread):
         began = monotonic()
         self.copy.begin_reading()
         within(_ANSWER, read, found.__len__)
-        with self._lock:
-            self._has_read = True
-        self.copy.take(found, complete=True)
-        self.level_at = began
-        self._last_error = None
-        self.loaded.set()
-        if self._snapshot is not None:
-            self._confirm(self._snapshot)
+        return began, found
 
     def _read(self, feature_names: Collection[str]) -> None:
         """Read some flags."""

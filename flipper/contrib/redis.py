@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from ..arguments import check_count
-from ..exceptions import InvalidFlagDataError
+from ..exceptions import InvalidFlagDataError, StoreUnavailableError
 from .atomic import ABSENT, ANY
 from .document import DocumentFeatureFlagStore
 from .interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
@@ -86,12 +86,14 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
 
     @property
     def away_errors(self) -> tuple[type[Exception], ...]:
-        """The errors of redis-py by which it tells that nobody answers."""
+        """The errors that tell that nobody answers, or that no reply comes whole."""
         try:
             from redis import exceptions
         except ImportError:  # the client is a double
             return ()
         return (
+            StoreUnavailableError,
+            exceptions.InvalidResponse,
             exceptions.ConnectionError,
             exceptions.TimeoutError,
             exceptions.ClusterDownError,
@@ -159,7 +161,15 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
         keys = islice(self._keys(), offset, None if limit is None else offset + limit)
         for batch in batchify(keys, self.list_method_batch_size):
             documents = self._values([key for key, _ in batch])
+            if documents is None or len(documents) != len(batch):
+                raise StoreUnavailableError(
+                    f"Redis was asked for {len(batch)} flags, and its reply has not so "
+                    f"many; is there a proxy in between?"
+                )
             for (_, feature_name), document in zip(batch, documents, strict=True):
+                # A proxy before several servers tells so which of them is away.
+                if isinstance(document, Exception):
+                    raise document
                 if document:
                     yield feature_name, document
 

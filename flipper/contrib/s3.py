@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from ..arguments import check_count
+from ..exceptions import StoreUnavailableError
 from .atomic import ABSENT, ANY
 from .document import DocumentFeatureFlagStore
 from .interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
@@ -43,7 +44,9 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
     """Keeps flags in a bucket, under their names at its root.
 
     Safe for threads, as boto3's clients are; their errors come out as they are. Where
-    it cannot be told whether a write took effect, the client's error is raised.
+    it cannot be told whether a write took effect, the client's error is raised. A reply
+    to a question that is not complete, or not one of S3's, is a
+    `StoreUnavailableError` where boto3 does not notice that itself.
 
     Args:
         client: an S3 client of boto3.
@@ -82,13 +85,18 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
 
     @property
     def away_errors(self) -> tuple[type[Exception], ...]:
-        """The errors of botocore by which it tells that nobody answers."""
+        """The errors that tell that nobody answers, or that no reply comes whole."""
         from botocore import exceptions
+        from botocore.parsers import ResponseParserError
+        from urllib3.exceptions import ProtocolError
 
         return (
             exceptions.ConnectionError,
             exceptions.HTTPClientError,
             exceptions.IncompleteReadError,
+            ProtocolError,  # which botocore lets out where the reply is a refusal
+            ResponseParserError,
+            StoreUnavailableError,
         )
 
     def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
@@ -97,6 +105,10 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
             found = self._client.get_object(Bucket=self._bucket_name, Key=feature_name)
         except self._client.exceptions.NoSuchKey:
             return None
+        except ValueError as error:  # of a header that has lost its end
+            raise _incomplete_object(feature_name) from error
+        if not _is_complete_object(found):
+            raise _incomplete_object(feature_name)
         document, etag = found["Body"].read(), found.get("ETag")
         return document, document if etag is None else etag  # by a double
 
@@ -189,9 +201,64 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
             Bucket=self._bucket_name, **size
         )
         for page in pages:
+            _refuse_incomplete_page(page)
             for entry in page.get("Contents", ()):
                 if 0 < entry.get("Size", 1) <= _LARGEST:  # doubles tell none
                     yield entry["Key"], entry.get("ETag")
+
+
+# botocore takes what is left of a reply when the connection ends between its headers,
+# or before its body, for a reply that says nothing: an empty list, an empty object.
+# What the following look for is in each reply of S3, and of other servers that speak
+# its protocol. Test doubles leave out what nobody reads, but they have no headers.
+
+
+def _refuse_incomplete_page(page: Any) -> None:
+    """Refuse what is no whole page of a list.
+
+    Raises:
+        StoreUnavailableError: it is not.
+    """
+    if _headers_of(page) is None:
+        return
+    entries = len(page.get("Contents", ())) + len(page.get("CommonPrefixes", ()))
+    if not page.keys() & {"Name", "IsTruncated", "KeyCount", "Contents"}:
+        problem = "it has no field of a list"
+    elif page.get("IsTruncated") and not page.get("NextContinuationToken"):
+        problem = "it does not tell how to go on"
+    elif page.get("KeyCount", 0) > entries:
+        problem = f"{page['KeyCount']} names are announced, and {entries} are there"
+    else:
+        return
+    raise StoreUnavailableError(
+        f"The list of the flags in S3 is not complete: {problem}; is there a proxy in "
+        f"between?"
+    )
+
+
+def _is_complete_object(found: Any) -> bool:
+    """Tell whether a reply with an object is whole; its body is not read yet."""
+    headers = _headers_of(found)
+    if headers is None:
+        return True
+    # By one or the other botocore notices that a body was cut.
+    is_chunked = headers.get("transfer-encoding", "").lower().endswith("chunked")
+    has_end = is_chunked or "content-length" in headers
+    return has_end and "etag" in headers
+
+
+def _incomplete_object(feature_name: str) -> StoreUnavailableError:
+    return StoreUnavailableError(
+        f"The reply of S3 with feature {feature_name!r} is not complete; is there a "
+        f"proxy in between?",
+        feature_name=feature_name,
+    )
+
+
+def _headers_of(reply: Any) -> Any:
+    """Return the HTTP headers of a reply, `None` of a test double's."""
+    metadata = reply.get("ResponseMetadata") if isinstance(reply, dict) else None
+    return metadata.get("HTTPHeaders") if isinstance(metadata, dict) else None
 
 
 def _puts_conditionally(client: Any) -> bool:

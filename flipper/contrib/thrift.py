@@ -21,6 +21,7 @@ from ..exceptions import (
     InvalidArgumentError,
     InvalidFlagDataError,
     MissingDependencyError,
+    StoreUnavailableError,
 )
 from .interface import AbstractFeatureFlagStore
 from .interface import FlagDoesNotExistError as FlagDoesNotExistError
@@ -31,6 +32,7 @@ from .util.fork import at_fork, detect_fork, renew_after_fork
 
 try:
     # Not `import thrift`: in a checkout that finds the folder of the IDL.
+    from thrift.protocol.TProtocol import TProtocolException
     from thrift.Thrift import TApplicationException
     from thrift.transport.TTransport import TTransportBase, TTransportException
 
@@ -172,6 +174,7 @@ class ThriftRPCFeatureFlagStore(SupportsLastKnown, AbstractFeatureFlagStore):
 
         Raises:
             InvalidArgumentError: `limit` or `offset` is negative.
+            StoreUnavailableError: the answer has no list.
             FlipperException: the server refuses.
         """
         check_page(limit, offset)
@@ -182,6 +185,8 @@ class ThriftRPCFeatureFlagStore(SupportsLastKnown, AbstractFeatureFlagStore):
             answers = self._call("List", EVERYTHING, offset)
             if answers:
                 self.absent_limit = EVERYTHING
+        if answers is None:
+            raise StoreUnavailableError("The server has answered without a list")
         return _flags_among(answers)
 
     def set_meta(self, feature_name: str, meta: FeatureFlagStoreMeta) -> None:
@@ -212,8 +217,15 @@ class ThriftRPCFeatureFlagStore(SupportsLastKnown, AbstractFeatureFlagStore):
 
     @property
     def away_errors(self) -> tuple[type[Exception], ...]:
-        """The errors by which Thrift's transports tell that the server is away."""
-        return TTransportException, OSError
+        """The errors that tell that nobody answers, or that no reply comes whole."""
+        # Thrift says EOFError where a reply ends early.
+        return (
+            TTransportException,
+            TProtocolException,
+            OSError,
+            EOFError,
+            StoreUnavailableError,
+        )
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag as last read or written, or `None`, without I/O."""

@@ -73,7 +73,7 @@ FLOORS = {
 PARTS = {
     f"flipper.contrib.{driver}_{part}": f"flipper.contrib.{driver}"
     for driver, parts in {
-        "consul": ("connections", "copy", "watch"),
+        "consul": ("connections", "copy", "replies", "watch"),
         "postgresql": ("connections", "watch"),
         "redis": ("watch",),
         "s3": ("connections",),

@@ -560,6 +560,61 @@ def test_a_server_that_stops_answering_is_noticed(
         becomes(store, "live")
 
 
+class Forgetful(Server):
+    """A server that has no flags for some readings of the whole.
+
+    Attributes:
+        lists: what its lists give in turn, in place of the flags.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pushes = False
+        self.lists: list[list[Any]] = []
+
+    def list(self, limit: int | None = None, offset: int = 0) -> Any:
+        """Read all, or not."""
+        found = super().list(limit, offset)
+        return iter(self.lists.pop(0)) if self.lists else found
+
+
+@pytest.mark.parametrize("others", [[], ["new"]])
+def test_that_all_flags_are_gone_is_believed_the_second_time(others: list[str]) -> None:
+    """One reading may be of a server that has just begun, or a reply that was cut."""
+    server = Forgetful()
+    for name in ("a", "b"):
+        server.create(name, is_enabled=True)
+    found = [server.get("a").named(name) for name in others]  # type: ignore[union-attr]
+    told: list[FlagChange] = []
+    with synced(server, poll_interval=0.01) as store:
+        store.on_change(told.append)
+        for _ in range(3):
+            server.lists = [found]
+            eventually(lambda: not server.lists)
+            server.calls.clear()
+            eventually(lambda: server.calls.count("list") > 1)
+        assert told == []
+        assert [item.feature_name for item in store.list()] == ["a", "b"]
+        server.lists = [found, found]
+        eventually(lambda: len(told) >= 2 + len(others))
+        names = [(change.feature_name, change.kind) for change in told]
+        assert ("a", "deleted") in names
+        assert ("b", "deleted") in names
+
+
+def test_a_store_may_be_closed_while_it_is_in_doubt() -> None:
+    """It reads no more then, and keeps its flags."""
+    server = Forgetful()
+    server.create("a")
+    with synced(server, poll_interval=0.01) as store:
+        server.lists = [[]]
+        eventually(lambda: not server.lists)
+        store.close()
+        server.calls.clear()
+        assert [item.feature_name for item in store.list()] == ["a"]
+        assert server.calls == []
+
+
 def test_transitions_are_logged_once_and_reported(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -52,6 +52,9 @@ class ConsulServer(Server):
             "connect": {"enabled": False},
             "performance": {"raft_multiplier": 1},  # the quickest election
             "disable_update_check": True,
+            # It counts a connection that the client has closed, too, until the query
+            # that was waiting on it is over.
+            "limits": {"http_max_conns_per_client": 2000},
         }
         (self.folder / "consul.json").write_text(json.dumps(configuration))
 

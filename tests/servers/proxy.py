@@ -53,6 +53,7 @@ class Proxy:
         self._swallows = False
         self._delay = 0.0
         self._drop_at: int | None = None
+        self._drop_after = 0
         self.restore()
 
     def cut(self) -> None:
@@ -98,14 +99,24 @@ class Proxy:
         with self._lock:
             self._delay = seconds
 
-    def drop_reply(self, k: int = 1) -> None:
+    def drop_reply(self, k: int = 1, *, after: int = 0) -> None:
         """Lose the k-th reply from now on (1 is the next), once.
 
-        Its request reaches the server. When the reply begins to come, the connection is
-        closed on both sides and the client gets nothing of it.
+        Its request reaches the server. The client gets the first `after` bytes of the
+        reply; when more come, the connection is closed on both sides. A reply that is
+        not longer than that is not lost.
         """
         with self._lock:
             self._drop_at = self.replies + k
+            self._drop_after = after
+
+    def clients(self) -> int:
+        """Count the connections that clients have not closed.
+
+        The server may keep its side of others, as long as it has not answered.
+        """
+        with self._lock:
+            return sum(not connection.is_left for connection in self._open)
 
     def close(self) -> None:
         """Close everything, as `cut` does."""
@@ -183,6 +194,7 @@ class Proxy:
                     self.requests += not connection.awaits_reply
                     connection.awaits_reply = True
                 connection.server.sendall(data)
+            connection.is_left = True
             if self._swallows:
                 connection.end()
             connection.server.shutdown(socket.SHUT_WR)
@@ -194,7 +206,8 @@ class Proxy:
             while data := connection.server.recv(65536):
                 if self._swallows:
                     continue
-                if not self._lets_through(connection):
+                if not self._lets_through(connection, len(data)):
+                    connection.client.sendall(data[: connection.left])
                     connection.end()
                     return
                 connection.client.sendall(data)
@@ -204,19 +217,27 @@ class Proxy:
         except OSError:
             connection.end()
 
-    def _lets_through(self, connection: _Connection) -> bool:
+    def _lets_through(self, connection: _Connection, length: int) -> bool:
         """Count the bytes that come as a reply, if one begins, and hold or lose it."""
+        delay = 0.0
         with self._lock:
-            if not connection.awaits_reply:
-                return True
-            connection.awaits_reply = False
-            self.replies += 1
-            if self.replies == self._drop_at:
-                self._drop_at = None
-                self.dropped += 1
-                return False
-            delay = self._delay
-        return not connection.ended.wait(delay) if delay else True
+            if connection.awaits_reply:
+                connection.awaits_reply = False
+                connection.left = None
+                self.replies += 1
+                delay = self._delay
+                if self.replies == self._drop_at:
+                    self._drop_at = None
+                    connection.left = self._drop_after
+            if connection.left is not None:
+                if length > connection.left:
+                    self.dropped += 1
+                    return False
+                connection.left -= length
+        if delay and connection.ended.wait(delay):
+            connection.left = 0
+            return False
+        return True
 
 
 class _Connection:
@@ -228,6 +249,8 @@ class _Connection:
     def __init__(self, client: socket.socket) -> None:
         self.client = client
         self.awaits_reply = False
+        self.is_left = False
+        self.left: int | None = None  # bytes until the reply is cut
         self.ended = threading.Event()
 
     def end(self) -> None:

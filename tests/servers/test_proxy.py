@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from flipper.testing.contract import eventually
 from servers import Proxy, RedisServer
 from servers.process import free_port
 
@@ -119,6 +120,28 @@ def test_drop_reply_loses_exactly_the_kth(
         for n in range(k + 1, k + 4):
             assert client.ask(f"INCR {KEY}") == f":{n}\r\n".encode()
     assert (proxy.dropped, proxy.replies) == (1, k + 3)
+
+
+def test_drop_reply_may_let_the_beginning_through(proxy: Proxy) -> None:
+    """A reply that is not longer arrives, and is not counted as lost."""
+    with Client(proxy.port) as client:
+        proxy.drop_reply(after=7)
+        assert client.ask("PING") == b"+PONG\r\n"
+        assert client.ask("PING") == b"+PONG\r\n"
+        proxy.drop_reply(after=6)
+        assert client.ask("PING") == b"+PONG\r"
+        assert client.receive() == b""
+    assert (proxy.dropped, proxy.replies) == (1, 3)
+
+
+def test_connections_that_clients_have_closed_do_not_count(proxy: Proxy) -> None:
+    """Whatever the server does with its side."""
+    with Client(proxy.port) as one:
+        one.ask("PING")
+        with Client(proxy.port) as two:
+            two.ask("PING")
+            assert proxy.clients() == 2
+        eventually(lambda: proxy.clients() == 1)
 
 
 def test_drop_reply_counts_from_now_and_over_all_connections(proxy: Proxy) -> None:

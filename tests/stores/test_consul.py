@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import gc
+import io
 import json
 import logging
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -13,6 +16,7 @@ import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import consul
@@ -23,7 +27,8 @@ from hostile import hostile_documents
 from flipper import Condition, FeatureFlagClient, FlagDoesNotExistError
 from flipper.contrib import consul_copy as module
 from flipper.contrib.consul import ConsulFeatureFlagStore
-from flipper.exceptions import InvalidArgumentError
+from flipper.contrib.consul_connections import ConsulConnections, renew_connections
+from flipper.exceptions import InvalidArgumentError, StoreUnavailableError
 from flipper.testing.contract import eventually
 from servers import ConsulServer, Proxy, start_consul
 from servers.process import free_port
@@ -579,6 +584,25 @@ def test_nothing_ends_the_thread(answer: Any, caplog: pytest.LogCaptureFixture) 
     assert [r.levelno for r in caplog.records].count(logging.WARNING) == 1
 
 
+def test_that_all_flags_are_gone_is_believed_the_second_time() -> None:
+    """One answer may be of an agent that has lost its data for a moment."""
+    full = ("9", [row("features/x", document("x"), 9)])
+    empty = ("10", None)
+    script = Script(full, empty, full)
+    with ConsulFeatureFlagStore(script) as store:
+        eventually(lambda: len(script.indexes) == 4)
+        # Without an index it is answered at once.
+        assert script.indexes == [None, "9", None, "9"]
+        assert state(store) is True
+        script.may_go.set()
+    script = Script(full, empty, empty)
+    with ConsulFeatureFlagStore(script) as store:
+        eventually(lambda: len(script.indexes) == 4)
+        assert script.indexes == [None, "9", None, "10"]
+        assert state(store) is None
+        script.may_go.set()
+
+
 def test_an_agent_that_is_not_there_yet_is_no_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -649,6 +673,211 @@ def test_a_closed_store_has_no_thread_and_knows_what_it_knew(
     assert state(closed) is True
     assert names(closed) == ["x"]
     assert followers() <= before
+
+
+class Stopwatch:
+    """Tells how long it is since it was made."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def is_below(self, seconds: float) -> bool:
+        """Tell whether it is less than so many seconds."""
+        return time.monotonic() - self._began < seconds
+
+
+@pytest.mark.parametrize("end", ["close", "drop"])
+@pytest.mark.parametrize("is_silent", [False, True])
+def test_the_end_of_a_store_interrupts_its_requests(
+    consul_server: ConsulServer,
+    base_key: str,
+    caplog: pytest.LogCaptureFixture,
+    end: str,
+    is_silent: bool,
+) -> None:
+    """Also those to a server that would never answer, and without a complaint."""
+    before = set(threading.enumerate())
+
+    def threads() -> set[str]:
+        mine = set(threading.enumerate()) - before
+        return {one.name for one in mine if one.name.startswith("flipper-")}
+
+    with Proxy(consul_server.host, consul_server.port) as proxy:
+        store = ConsulFeatureFlagStore(connect(proxy), base_key)
+        store.create("x")
+        watch = store.watch()
+        # Until the thread waits for what is not going to happen.
+        eventually(lambda: not store._copy._facts)  # noqa: F821  (deleted below)
+        time.sleep(0.2)
+        assert proxy.requests == proxy.replies + 1
+        if is_silent:
+            proxy.blackhole()
+            eventually(lambda: watch.wait(0.1) or len(threads()) == 2)
+        stopwatch = Stopwatch()
+        if end == "close":
+            store.close()
+        del store
+        eventually(lambda: gc.collect() and not threads())
+        assert stopwatch.is_below(ConsulFeatureFlagStore.wait / 2)
+        assert "cannot be asked" not in caplog.text
+        with pytest.raises(StoreUnavailableError, match="closed"):
+            watch.wait(0)
+
+
+def test_a_dropped_store_takes_no_lock(tapped: Tapped, base_key: str) -> None:
+    """The garbage collector drops it wherever a thread is, with the locks it holds."""
+    store = Brief(tapped, base_key)
+    copy, is_held, may_go = store._copy, threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with copy._lock, copy._closed._cond:  # type: ignore[attr-defined]
+            is_held.set()
+            may_go.wait(60)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert is_held.wait(60)
+    stores = [store]
+    del store
+    dropper = threading.Thread(target=stores.clear)
+    dropper.start()
+    dropper.join(30)
+    is_stuck = dropper.is_alive()
+    may_go.set()
+    holder.join()
+    dropper.join()
+    assert not is_stuck
+
+
+def test_the_clients_own_requests_go_on(client: consul.Consul, base_key: str) -> None:
+    """The client may be the application's for other things, too."""
+    other = f"{base_key}-other/x"
+    client.kv.put(other, "before")
+    index = client.kv.get(other)[0]
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(client.kv.get, other, index=index, wait="60s")
+        for _ in range(3):
+            with ConsulFeatureFlagStore(client, base_key) as store:
+                store.create("x")
+            assert not waiting.done()
+        client.kv.put(other, "after")
+        assert waiting.result()[1]["Value"] == b"after"
+    client.kv.delete(other)
+
+
+def test_changes_of_the_clients_settings_are_heeded(
+    consul_server: ConsulServer, client: consul.Consul, base_key: str
+) -> None:
+    """Tokens expire, and applications give the client another."""
+    with Proxy(consul_server.host, consul_server.port) as proxy:
+        mine = connect(proxy)
+        with ConsulFeatureFlagStore(mine, base_key) as store:
+            proxy.cut()
+            client.kv.put(f"{base_key}/x", document("x"))
+            mine.http.base_uri = client.http.base_uri
+            eventually(lambda: state(store))
+
+
+class Particular(requests.adapters.HTTPAdapter):
+    """An adapter that makes its pools with a setting of its own."""
+
+    def __init__(self, blocksize: int) -> None:
+        self.blocksize = blocksize
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        """Make the pools."""
+        super().init_poolmanager(*arguments, blocksize=self.blocksize, **options)
+
+
+def test_adapters_of_the_clients_session_are_used(
+    client: consul.Consul, base_key: str
+) -> None:
+    """Applications mount them for certificates and repetitions."""
+    client.http.session.mount("http://", Particular(4096))
+    with Brief(client, base_key) as store:
+        store.create("x")
+        adapters = [own for _, own in store._copy._connections._adapters.values()]
+        (own,) = [each for each in adapters if isinstance(each, Particular)]
+        assert own.poolmanager.connection_pool_kw["blocksize"] == 4096
+        assert len(own.poolmanager.pools) == 1
+
+
+class Hurried(Particular):
+    """An adapter that waits for nothing longer than a minute."""
+
+    def send(self, request: Any, **options: Any) -> Any:
+        """Send, with a limit."""
+        return super().send(request, **{**options, "timeout": 60})
+
+
+class Canned(requests.adapters.BaseAdapter):
+    """An adapter that answers by itself, as suites have, and makes no connection."""
+
+    def send(self, request: Any, **_: Any) -> Any:
+        """Answer that there is no flag."""
+        answer = requests.Response()
+        answer.status_code = 404
+        answer.headers["X-Consul-Index"] = "5"
+        answer.url, answer.request = request.url, request
+        answer.raw = io.BytesIO()
+        return answer
+
+    def close(self) -> None:
+        """Close nothing."""
+
+
+@pytest.mark.parametrize("adapter", [Hurried(4096), Canned()])
+def test_the_store_works_over_any_adapter(
+    client: consul.Consul, base_key: str, adapter: Any
+) -> None:
+    """Those with limits of time, and those that make no connections, too."""
+    client.http.session.mount("http://", adapter)
+    with Brief(client, base_key) as store:
+        assert names(store) == []
+        eventually(lambda: store._copy._error is None)
+
+
+def test_a_client_that_is_unlike_consuls_is_used_as_it_is(
+    client: consul.Consul,
+) -> None:
+    """Such as one whose `kv` is that of another client, or a double."""
+    connections = ConsulConnections()
+    wrapper = SimpleNamespace(http=client.http, kv=client.kv)
+    for given in (wrapper, SimpleNamespace(kv=client.kv), SimpleNamespace()):
+        assert connections.client(given) is given
+        renew_connections(given)
+    own = connections.client(client)
+    assert own is not client
+    assert own.kv.agent is own
+    connections._take_in(SimpleNamespace())  # a connection of a double
+
+
+def test_only_the_process_that_connected_interrupts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A child has the parent's sockets, whoever forked it."""
+    connections = ConsulConnections()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.setblocking(False)
+        connections._take_in(SimpleNamespace(sock=ours))
+        connections._sockets.add(lambda: None)  # one that has just gone
+        process = os.getpid()
+        monkeypatch.setattr(os, "getpid", lambda: process + 1)
+        connections.interrupt()
+        with pytest.raises(BlockingIOError):
+            theirs.recv(1)
+        monkeypatch.undo()
+        connections.interrupt()
+        assert theirs.recv(1) == b""
+
+
+def test_an_address_that_is_none_is_called_so(caplog: pytest.LogCaptureFixture) -> None:
+    """It is no incomplete reply."""
+    with ConsulFeatureFlagStore(consul.Consul(scheme="gopher")):
+        assert "InvalidSchema" in caplog.text
+        assert "incomplete" not in caplog.text
 
 
 def test_a_program_that_closes_nothing_ends_quietly(
@@ -722,6 +951,24 @@ def test_processes_that_write_one_flag_lose_nothing(
     expected = PROCESSES * TIMES  # equal ones are not merged
     eventually(lambda: len(flags.get_meta("x")["conditions"]) == expected)
     assert flags.get_client_data("x") == {"kept": True}
+
+
+@pytest.mark.parametrize("index", [None, "soon"])
+def test_a_write_is_no_failure_if_only_the_reply_to_the_reading_is_incomplete(
+    tapped: Tapped, base_key: str, index: Any
+) -> None:
+    """Consul has said that it was done."""
+
+    class Cut(Tapped):
+        def get(self, key: str, recurse: bool = False, **options: Any) -> Any:
+            found = super().get(key, recurse=recurse, **options)
+            return found if recurse else (index, None)
+
+    with Brief(Cut(tapped), base_key) as store:
+        assert store.create("x", is_enabled=True).is_enabled() is True
+        assert state(store) is True
+        store.delete("x")
+        assert state(store) is None
 
 
 def test_two_who_create_a_flag_at_once_make_one(
@@ -938,3 +1185,42 @@ def test_a_forked_child_follows_by_itself(
     """
     given = consul_server.host, str(consul_server.port), base_key
     assert run(code, *given) == "[0, 0, 0]\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.parametrize("fork", ["os.fork", "ctypes.PyDLL(None).fork"])
+def test_a_child_that_ends_its_store_leaves_the_parents_requests_alone(
+    consul_server: ConsulServer, base_key: str, fork: str
+) -> None:
+    """Whoever forks: not all application servers call what Python has for that."""
+    code = f"""
+        import ctypes, os, sys
+        import consul
+        from flipper import ConsulFeatureFlagStore
+
+        _, host, port, base_key = sys.argv
+        stores = [ConsulFeatureFlagStore(consul.Consul(host, int(port)), base_key)]
+        for end in (stores[0].close, stores.clear):
+            child = {fork}()
+            if not child:
+                end()
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+        print("forked", flush=True)
+        sys.stdin.read()
+    """
+    with Proxy(consul_server.host, consul_server.port) as proxy:
+        arguments = proxy.host, str(proxy.port), base_key
+        with subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(code), *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "forked\n"
+            time.sleep(0.5)
+            # One connection of the thread, on which it is still waiting.
+            assert (proxy.connections, proxy.clients()) == (1, 1)
+            process.communicate()
+        assert process.returncode == 0

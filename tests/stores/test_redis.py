@@ -32,7 +32,11 @@ from flipper import Condition, FeatureFlagClient, FlagDoesNotExistError
 from flipper.bucketing import ConsistentHashPercentageBucketer, Percentage
 from flipper.contrib.redis import RedisFeatureFlagStore
 from flipper.events import EventType
-from flipper.exceptions import InvalidArgumentError, InvalidFlagDataError
+from flipper.exceptions import (
+    InvalidArgumentError,
+    InvalidFlagDataError,
+    StoreUnavailableError,
+)
 from servers import Proxy, RedisServer, start, start_redis
 from servers.process import free_port
 
@@ -356,6 +360,40 @@ def test_list_asks_when_it_is_asked_and_for_no_more_than_it_needs(
         assert commands.seen() == []
         next(store.list())
         assert [words[0] for words in commands.seen()].count("MGET") == 1
+
+
+class Relay(fakeredis.FakeRedis):
+    """A client behind a proxy before several servers, one of which is away.
+
+    Attributes:
+        values: what reading many values gives.
+    """
+
+    values: Any
+
+    def execute_command(self, *words: Any, **options: Any) -> Any:
+        """Answer, or as told."""
+        if words[0] == "MGET":
+            return self.values
+        return super().execute_command(*words, **options)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[redis.ResponseError("upstream failure"), None], [None], None],
+    ids=["an error among them", "one too few", "none"],
+)
+def test_values_that_are_missing_in_a_reply_are_no_missing_flags(values: Any) -> None:
+    """A list without them would turn them off."""
+    with Relay() as relay:
+        relay.values = [None, None]
+        store = RedisFeatureFlagStore(relay)
+        store.create("a")
+        store.create("b")
+        assert names(store) == []
+        relay.values = values
+        with pytest.raises((redis.ResponseError, StoreUnavailableError)):
+            names(store)
 
 
 # What is not this store's

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import multiprocessing
 import threading
@@ -21,11 +22,13 @@ from botocore.exceptions import (
     ConnectionClosedError,
     EndpointConnectionError,
 )
+from botocore.stub import Stubber
 from hostile import hostile_documents
 
 from flipper import Condition, FeatureFlagClient, FlagDoesNotExistError
 from flipper.contrib import s3
 from flipper.contrib.s3 import S3FeatureFlagStore
+from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.exceptions import InvalidArgumentError
 from servers import Proxy, S3Server, start_s3
 
@@ -523,6 +526,35 @@ def test_a_double_of_a_client_is_written_plainly() -> None:
     assert store.atomic is False
     document = store.create("x").serialize()
     assert client.found == {"Bucket": "flags", "Key": "x", "Body": document}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        {},
+        {"IsTruncated": False},
+        {"KeyCount": 0, "ResponseMetadata": {"HTTPStatusCode": 200}},
+        {"ResponseMetadata": {"HTTPStatusCode": 200}},
+    ],
+)
+def test_a_double_of_a_client_need_not_say_what_nobody_reads(page: Any) -> None:
+    """Pages and objects of the Stubber and of hand-written doubles have few fields."""
+    client = boto3.client(
+        "s3",
+        region_name="us-east-1",
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",  # noqa: S106 # opens nothing
+    )
+    item = FeatureFlagStoreItem("x", True, FeatureFlagStoreMeta(7))
+    entry = {"Key": "x", "Size": 9}
+    with Stubber(client) as stubber:
+        store = S3FeatureFlagStore(client, "flags")
+        stubber.add_response("list_objects_v2", page)
+        assert listed(store) == []
+        stubber.add_response("list_objects_v2", {**page, "Contents": [entry]})
+        stubber.add_response("get_object", {"Body": io.BytesIO(item.serialize())})
+        assert listed(store) == ["x"]
+    client.close()
 
 
 def test_a_server_that_knows_no_conditions_is_written_plainly(

@@ -26,12 +26,6 @@ def server() -> Iterator[ConsulServer]:
         yield server
 
 
-class Brief(ConsulFeatureFlagStore):
-    """A store whose thread can end soon, since no request of it waits for long."""
-
-    wait = 3
-
-
 class TestSyncedConsul(SyncedRules):
     """The rules over Consul."""
 
@@ -40,7 +34,9 @@ class TestSyncedConsul(SyncedRules):
     @staticmethod
     def connect(address: Address) -> ConsulFeatureFlagStore:
         """Make a store with a client of its own."""
-        return Brief(consul.Consul(address.host, address.port), address.place)
+        return ConsulFeatureFlagStore(
+            consul.Consul(address.host, address.port), address.place
+        )
 
     def address_for_agent(self, address: Address) -> str:
         """Give host and port."""

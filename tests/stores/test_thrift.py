@@ -54,7 +54,11 @@ from flipper.bucketing.base import AbstractBucketer
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.contrib.thrift import EVERYTHING, item_struct
 from flipper.contrib.thrift_server import FeatureFlagStoreHandler
-from flipper.exceptions import InvalidArgumentError, InvalidFlagDataError
+from flipper.exceptions import (
+    InvalidArgumentError,
+    InvalidFlagDataError,
+    StoreUnavailableError,
+)
 from flipper_thrift.python.feature_flag_store import FeatureFlagStore, ttypes
 from servers import Proxy
 
@@ -509,6 +513,14 @@ def test_what_is_no_flag_is_left_out_of_the_list(
     store = answered([struct("a"), *BROKEN, nameless, struct("b")])
     assert [item.feature_name for item in store.list()] == ["a", "b"]
     assert len(caplog.records) == len(BROKEN) + 1
+
+
+def test_an_answer_without_a_list_is_not_an_empty_one() -> None:
+    """A server that fails in the middle may send such."""
+    store = answered(None)
+    with pytest.raises(StoreUnavailableError, match="without a list"):
+        store.list()
+    assert issubclass(StoreUnavailableError, store.away_errors)
 
 
 def test_errors_of_the_server_come_out() -> None:

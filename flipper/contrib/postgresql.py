@@ -220,8 +220,8 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
             self._refuse_if_too_long(feature_name)
             raise
 
-    def _remove(self, feature_name: str) -> None:
-        self._execute(DELETE_ITEM_SQL, (feature_name,))
+    def _remove(self, feature_name: str) -> bool:
+        return self._execute(DELETE_ITEM_SQL, (feature_name,))
 
     def _documents(self, offset: int, limit: int | None) -> Iterator[tuple[str, bytes]]:
         left, after, offset = limit, None, min(offset, _LARGEST_OFFSET)

@@ -214,7 +214,7 @@ class SyncedFeatureFlagStore(ClosesAtExit, ReadsTable, FeatureFlagStoreWrapper):
     def _written(
         self, feature_name: str, write: Callable[[], T], find: Callable[[T], Any]
     ) -> T:
-        """Write, or ask; take in the flag that `find` gives; return what `write` did."""
+        """Write or ask, take in the flag that `find` gives, return what `write` did."""
 
         def write_and_find() -> tuple[T, Any]:
             result = write()

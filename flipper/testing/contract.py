@@ -1071,7 +1071,7 @@ class StoreContract:
     def heard(
         self, client: FeatureFlagClient, request: pytest.FixtureRequest
     ) -> list[tuple[Any, ...]] | None:
-        """Give the list of events that the client has announced, `None` if nobody hears.
+        """Give a list of what the client announces, `None` if nobody listens.
 
         A client that has nobody to tell may write in another way.
         """
@@ -1088,7 +1088,7 @@ class StoreContract:
         client: FeatureFlagClient,
         heard: list[tuple[Any, ...]] | None,
     ) -> None:
-        """Whether a flag exists, the place says where it is written to, and no cache."""
+        """Whether a flag exists is decided where it is written to, not by a cache."""
         other = self.open_again(store)
 
         def write_at_once(method: str, change: Callable[..., object]) -> None:
@@ -1142,7 +1142,7 @@ class StoreContract:
     def test_what_another_process_destroys_during_a_write_stays_destroyed(
         self, store: Any, client: FeatureFlagClient
     ) -> None:
-        """Though the write was announced, because the flag was there a moment before."""
+        """Though the write was announced: the flag was there a moment before."""
         if not updates_atomically(innermost(store)):
             pytest.skip("not atomic: whether the flag exists is asked beforehand")
         other = self.open_again(store)

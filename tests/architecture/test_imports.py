@@ -73,7 +73,7 @@ PARTS = {
     f"flipper.contrib.{driver}_{part}": f"flipper.contrib.{driver}"
     for driver, parts in {
         "consul": ("connections", "copy", "watch"),
-        "postgresql": ("connections", "watch"),
+        "postgresql": ("connections", "start", "watch"),
         "redis": ("watch",),
     }.items()
     for part in parts

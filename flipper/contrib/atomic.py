@@ -184,11 +184,11 @@ class AtomicFeatureFlagStore(SupportsUpdate, AbstractFeatureFlagStore):
 
     def delete(self, feature_name: str) -> None:
         """Remove the flag, if it is there."""
-        self._delete(feature_name)
+        self._delete_flag(feature_name)
 
     def delete_existing(self, feature_name: str) -> None:
-        """Remove the flag, or raise if the backend tells that there is none."""
-        if self._delete(feature_name) is False:
+        """Remove the flag, or raise if the backend says that there is none."""
+        if self._delete_flag(feature_name) is False:
             raise FlagDoesNotExistError.for_flag(feature_name)
 
     def list(
@@ -213,7 +213,7 @@ class AtomicFeatureFlagStore(SupportsUpdate, AbstractFeatureFlagStore):
         """Replace a flag by what `change` makes of it, and return that."""
         return self._write(feature_name, change)
 
-    def _delete(self, feature_name: str) -> bool | None:
+    def _delete_flag(self, feature_name: str) -> bool | None:
         return self._remove(feature_name)
 
     def _new(

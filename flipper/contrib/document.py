@@ -71,7 +71,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
         """Return the flag as last read or written, or `None`, without I/O."""
         return self._decoded.get(feature_name)
 
-    def _delete(self, feature_name: str) -> bool | None:
+    def _delete_flag(self, feature_name: str) -> bool | None:
         removed = self._remove(feature_name)
         self._last_write = object()
         self._decoded.pop(feature_name, None)

@@ -136,10 +136,10 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
             raise lost
         return True
 
-    def _remove(self, feature_name: str) -> bool:
-        # A client that repeats a command whose reply was lost may say that there was no
-        # flag, though it has removed it.
-        return bool(self._redis.delete(self._key(feature_name)) != 0)
+    def _remove(self, feature_name: str) -> None:
+        # What Redis answers does not tell: a client that repeats a command whose reply
+        # was lost is told that there is no flag, though it has removed it.
+        self._redis.delete(self._key(feature_name))
 
     def _documents(self, offset: int, limit: int | None) -> Iterator[tuple[str, bytes]]:
         keys = islice(self._keys(), offset, None if limit is None else offset + limit)

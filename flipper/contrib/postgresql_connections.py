@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import select
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import ceil
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -208,11 +208,10 @@ class Connections:
     def _reason(self) -> errors.OperationalError | None:
         """Return why a pool that was given has no connection: it does not tell."""
         try:
-            self.connect(_DIAGNOSE_WITHIN).close()
+            with suppress(WatchRefusedError):  # a pool that does not tell how
+                self.connect(_DIAGNOSE_WITHIN).close()
         except errors.OperationalError as reason:
             return reason
-        except WatchRefusedError:
-            pass
         return None
 
     def _take(self, pool: Any, patience: float | None = None) -> Connection[Any] | None:

@@ -142,7 +142,11 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
         self._names = {"table": table_name, "name": name_column, "item": item_column}
         self._statements: dict[str, str] = {}
         if run_migrations:
-            away = self._connections.do_first(self._migrate)
+            try:
+                away = self._connections.do_first(self._migrate)
+            except BaseException:
+                self._connections.close()  # nobody else can
+                raise
             if away is not None:
                 logger.warning(
                     "PostgreSQL is away (%s); the table %s is looked after as soon as "

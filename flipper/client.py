@@ -20,7 +20,9 @@ from .arguments import (
 )
 from .conditions.condition import Condition
 from .contrib.atomic import (
-    AtomicFeatureFlagStore,
+    SupportsUpdate,
+    delete_existing,
+    get_uncached,
     update,
     updates_atomically,
     write_lock,
@@ -62,7 +64,8 @@ _WARNINGS_REMEMBERED: Final = 1000
 def flag_must_exist(method: F) -> F:
     """Make a method of a client raise `FlagDoesNotExistError` for a missing flag.
 
-    The method takes the feature name first.
+    The method takes the feature name first. The client's `exists` decides, which may
+    answer from a cache; the client's own writes ask the store that is written to.
     """
 
     @wraps(method)
@@ -318,17 +321,19 @@ class FeatureFlagClient:
         if not self._wrote(feature_name, switched_off):
             self._switch(feature_name, False, _PRE_DISABLE, _POST_DISABLE)
 
-    @flag_must_exist
     def destroy(self, feature_name: str) -> None:
         """Remove a flag.
 
         Raises:
             FlagDoesNotExistError: there is no such flag.
         """
+        self._must_exist(feature_name)
         self._events.emit(EventType.PRE_DESTROY, feature_name)
-        with write_lock(self._store, feature_name):
-            self._store.delete(feature_name)
-        self._source.learn(feature_name, None)
+        try:
+            delete_existing(self._store, feature_name)
+        finally:
+            # Whatever has happened: a flag that may be gone must not come back.
+            self._source.learn(feature_name, None)
         self._events.emit(EventType.POST_DESTROY, feature_name)
 
     def set_client_data(
@@ -344,11 +349,11 @@ class FeatureFlagClient:
             FlagDoesNotExistError: there is no such flag.
             InvalidArgumentError: the data is no dict, or cannot be stored.
         """
-        before = self._existing(feature_name)
-        check_client_data(feature_name, client_data)
-        merged = {**before.meta["client_data"], **copy_containers(client_data or {})}
-        self._events.emit(EventType.PRE_SET_CLIENT_DATA, feature_name, merged)
+        before, _ = self._prepare(feature_name, check_client_data, client_data)
         given = copy_containers(client_data)
+        if before is not None:
+            merged = {**before.meta["client_data"], **copy_containers(given or {})}
+            self._events.emit(EventType.PRE_SET_CLIENT_DATA, feature_name, merged)
         after = self._update_meta(feature_name, client_data=given)
         stored = after.meta["client_data"]
         self._events.emit(EventType.POST_SET_CLIENT_DATA, feature_name, stored)
@@ -363,14 +368,11 @@ class FeatureFlagClient:
         change = methodcaller("with_condition", condition)
         if type(condition) is Condition and self._wrote(feature_name, change):
             return
-        if not self.exists(feature_name):
-            raise FlagDoesNotExistError.for_flag(feature_name)
-        check_condition(feature_name, condition)
+        self._prepare(feature_name, check_condition, condition)
         self._events.emit(_PRE_ADD_CONDITION, feature_name, condition)
         self._update(feature_name, change)
         self._events.emit(_POST_ADD_CONDITION, feature_name, condition)
 
-    @flag_must_exist
     def set_conditions(
         self, feature_name: str, conditions: Iterable[Condition]
     ) -> None:
@@ -380,14 +382,13 @@ class FeatureFlagClient:
             FlagDoesNotExistError: there is no such flag.
             InvalidArgumentError: one is no condition, or they cannot be stored.
         """
-        new = check_conditions(feature_name, conditions)
+        _, new = self._prepare(feature_name, check_conditions, conditions)
         # Listeners get what the caller gave, except what is used up by now.
         announced = new if iter(conditions) is conditions else conditions
         self._events.emit(EventType.PRE_SET_CONDITIONS, feature_name, announced)
         self._update_meta(feature_name, conditions=new)
         self._events.emit(EventType.POST_SET_CONDITIONS, feature_name, announced)
 
-    @flag_must_exist
     def set_bucketer(self, feature_name: str, bucketer: Any) -> None:
         """Let a bucketer decide for calls that no condition looks at.
 
@@ -401,7 +402,7 @@ class FeatureFlagClient:
             InvalidArgumentError: it is no bucketer, its percentage is no fraction from
                 0 to 1, or it cannot be stored.
         """
-        check_bucketer(feature_name, bucketer)
+        self._prepare(feature_name, check_bucketer, bucketer)
         self._events.emit(EventType.PRE_SET_BUCKETER, feature_name, bucketer)
         self._update_meta(feature_name, bucketer=bucketer)
         self._events.emit(EventType.POST_SET_BUCKETER, feature_name, bucketer)
@@ -419,7 +420,7 @@ class FeatureFlagClient:
         self._reader = self._source.fastest_reader()
         self._is_atomic = None
         store = self._store
-        if not isinstance(store, AtomicFeatureFlagStore):
+        if not issubclass(type(store), SupportsUpdate):
             self._is_atomic = False
         elif isinstance(store, ReadsTable):  # others do not tell of replacements
             self._is_atomic = updates_atomically(store)
@@ -437,6 +438,40 @@ class FeatureFlagClient:
             raise FlagDoesNotExistError.for_flag(feature_name)
         return item
 
+    def _must_exist(self, feature_name: str) -> Any:
+        """Return a flag as it is where writes go, past every cache and copy."""
+        try:
+            item = get_uncached(self._store, feature_name)
+        except InvalidFlagDataError as error:
+            error.feature_name = feature_name
+            raise
+        if item is None:
+            self._source.learn(feature_name, None)
+            raise FlagDoesNotExistError.for_flag(feature_name)
+        return item
+
+    def _prepare(
+        self, feature_name: str, check: Callable[[str, Any], Any], value: Any
+    ) -> tuple[Any, Any]:
+        """Return a flag that is to be written, and what `check` makes of a value.
+
+        That there is no such flag is said before what is wrong with the value. Where
+        nobody has to be told before the write, the flag is `None`: the write itself
+        finds out whether it exists.
+        """
+        before = None if self._is_unheard() else self._must_exist(feature_name)
+        try:
+            return before, check(feature_name, value)
+        except Exception:
+            if before is None:
+                self._must_exist(feature_name)
+            raise
+
+    def _is_unheard(self) -> bool:
+        """Tell whether nobody listens to events, nor stands in for the emitter."""
+        events = self._events
+        return type(events) is FlipperEventEmitter and events.is_unheard()
+
     def _update_meta(self, feature_name: str, **changes: Any) -> FeatureFlagStoreItem:
         def changed(item: FeatureFlagStoreItem) -> FeatureFlagStoreItem:
             meta = item.raw_meta
@@ -446,7 +481,11 @@ class FeatureFlagClient:
         return self._update(feature_name, changed)
 
     def _update(self, feature_name: str, change: Change) -> FeatureFlagStoreItem:
-        after = update(self._store, feature_name, change)
+        try:
+            after = update(self._store, feature_name, change)
+        except FlagDoesNotExistError:
+            self._source.learn(feature_name, None)
+            raise
         if self._learns:
             self._source.learn(feature_name, after)
         return after
@@ -466,7 +505,11 @@ class FeatureFlagClient:
         if not events.is_unheard():
             return False
         store: Any = self._store
-        item = store.update(feature_name, change)
+        try:
+            item = store.update(feature_name, change)
+        except FlagDoesNotExistError:
+            self._source.learn(feature_name, None)
+            raise
         if self._learns:
             self._source.learn(feature_name, item)
         return True
@@ -474,13 +517,16 @@ class FeatureFlagClient:
     def _switch(
         self, feature_name: str, is_enabled: bool, before: EventType, after: EventType
     ) -> None:
-        if not self.exists(feature_name):
-            raise FlagDoesNotExistError.for_flag(feature_name)
+        self._must_exist(feature_name)
         self._events.emit(before, feature_name)
-        with write_lock(self._store, feature_name):
-            self._store.set(feature_name, is_enabled)  # Drop-in: by position
-        if self._learns:
-            self._source.learn_state(feature_name, is_enabled)
+        if updates_atomically(self._store):
+            # Not by `set`, which would make the flag that others have just destroyed.
+            self._update(feature_name, switched_on if is_enabled else switched_off)
+        else:
+            with write_lock(self._store, feature_name):
+                self._store.set(feature_name, is_enabled)  # Drop-in: by position
+            if self._learns:
+                self._source.learn_state(feature_name, is_enabled)
         self._events.emit(after, feature_name)
 
     def _after_failed_read(self, feature_name: Any, error: Exception) -> Any:

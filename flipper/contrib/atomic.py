@@ -58,11 +58,19 @@ class SupportsUpdate:
     """
 
     _own_calls: ClassVar[tuple[Any, ...]] = ()
+    # The `get` and the `delete` that the same class brings as the method which goes
+    # past them; an override of a subclass is not gone past.
+    _get_beside: ClassVar[Any] = None
+    _delete_beside: ClassVar[Any] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Remember which methods belong to this way of updating."""
         super().__init_subclass__(**kwargs)
-        own = vars(cls)
+        own: Any = vars(cls)
+        if "get_uncached" in own:
+            cls._get_beside = getattr(cls, "get", None)
+        if "delete_existing" in own:
+            cls._delete_beside = getattr(cls, "delete", None)
         if "update" in own and not _changes_flags(own["update"]):
             cls._own_calls = ()
         elif not _WRITES.isdisjoint(own):
@@ -79,6 +87,25 @@ class SupportsUpdate:
         Raises:
             FlagDoesNotExistError: there is no such flag.
             ConcurrentUpdateError: other writers were faster, too many times in a row.
+        """
+        raise NotImplementedError
+
+    def get_uncached(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Return the flag as it is where writes go, past every cache and copy.
+
+        A class that answers `get` from a cache or a copy overrides this.
+
+        Raises:
+            Exception: that place cannot be reached.
+        """
+        return self.get(feature_name)  # type: ignore[attr-defined, no-any-return]
+
+    def delete_existing(self, feature_name: str) -> None:
+        """Remove the flag.
+
+        Raises:
+            FlagDoesNotExistError: there is no such flag, as far as the store can tell
+                in the same step.
         """
         raise NotImplementedError
 
@@ -116,8 +143,12 @@ class AtomicFeatureFlagStore(SupportsUpdate, AbstractFeatureFlagStore):
         """
 
     @abstractmethod
-    def _remove(self, feature_name: str) -> None:
-        """Remove a flag, if it is there."""
+    def _remove(self, feature_name: str) -> bool | None:
+        """Remove a flag, if it is there.
+
+        Returns:
+            `False` if it was not there; what the backend does not tell is `None`.
+        """
 
     @abstractmethod
     def _scan(self) -> Iterator[FeatureFlagStoreItem]:
@@ -153,7 +184,12 @@ class AtomicFeatureFlagStore(SupportsUpdate, AbstractFeatureFlagStore):
 
     def delete(self, feature_name: str) -> None:
         """Remove the flag, if it is there."""
-        self._remove(feature_name)
+        self._delete_flag(feature_name)
+
+    def delete_existing(self, feature_name: str) -> None:
+        """Remove the flag, or raise if the backend says that there is none."""
+        if self._delete_flag(feature_name) is False:
+            raise FlagDoesNotExistError.for_flag(feature_name)
 
     def list(
         self, limit: int | None = None, offset: int = 0
@@ -176,6 +212,9 @@ class AtomicFeatureFlagStore(SupportsUpdate, AbstractFeatureFlagStore):
     def update(self, feature_name: str, change: Change) -> FeatureFlagStoreItem:
         """Replace a flag by what `change` makes of it, and return that."""
         return self._write(feature_name, change)
+
+    def _delete_flag(self, feature_name: str) -> bool | None:
+        return self._remove(feature_name)
 
     def _new(
         self,
@@ -230,14 +269,18 @@ def update(store: Any, feature_name: str, change: Change) -> FeatureFlagStoreIte
     if updates_atomically(store):
         return store.update(feature_name, change)  # type: ignore[no-any-return]
     with write_lock(store, feature_name):
-        found = store.get(feature_name)
+        found = get_uncached(store, feature_name)
         if found is None:
             raise FlagDoesNotExistError.for_flag(feature_name)
         before = FeatureFlagStoreItem.of(found)
         after = change(before)
-        if after.raw_is_enabled is not before.raw_is_enabled:
+        if after is before:
+            return after
+        has_new_meta = not after.shares_meta_with(before)
+        # Drop-in: who switches a flag on that is on already writes it all the same.
+        if not has_new_meta or after.raw_is_enabled is not before.raw_is_enabled:
             store.set(feature_name, after.raw_is_enabled)
-        if not after.shares_meta_with(before):
+        if has_new_meta:
             store.set_meta(feature_name, after.raw_meta)
         return after
 
@@ -253,6 +296,43 @@ def updates_atomically(store: Any) -> bool:
     except AttributeError:
         return False
     return not ("get" in own or "set" in own or "set_meta" in own)
+
+
+def get_uncached(store: Any, feature_name: str) -> Any:
+    """Return a flag as it is where the writes of any store go, `None` if it is missing.
+
+    A store that has no `get_uncached`, or whose `get` a subclass, an instance or a test
+    has replaced, is asked by `get`.
+    """
+    if _brings(store, "get", "_get_beside"):
+        return store.get_uncached(feature_name)
+    return store.get(feature_name)
+
+
+def delete_existing(store: Any, feature_name: str) -> None:
+    """Remove a flag from any store, after a look whether it exists.
+
+    Raises:
+        FlagDoesNotExistError: it does not exist any more. Of a store that has no
+            `delete_existing`, or whose `get` or `delete` somebody has replaced,
+            `delete` is called, which does not tell.
+    """
+    if updates_atomically(store) and _brings(store, "delete", "_delete_beside"):
+        store.delete_existing(feature_name)
+        return
+    with write_lock(store, feature_name):
+        store.delete(feature_name)
+
+
+def _brings(store: Any, method: str, beside: str) -> bool:
+    """Tell whether nobody has replaced a method since the class that goes past it."""
+    kind: Any = type(store)
+    try:
+        return getattr(kind, beside) is getattr(kind, method) and (
+            method not in store.__dict__
+        )
+    except AttributeError:
+        return False
 
 
 _NO_LOCK = nullcontext()

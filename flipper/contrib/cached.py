@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import contextmanager
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakMethod, finalize
 
 from ..arguments import check_seconds, is_between
-from ..exceptions import InvalidArgumentError
+from ..exceptions import FlagDoesNotExistError, InvalidArgumentError
 from .interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
 from .invalidation import Invalidation
 from .last_known import ANSWERS, Rest
@@ -24,7 +25,7 @@ from .util.jitter import uniform
 from .wrapper import FeatureFlagStoreWrapper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
 
     from .atomic import Change
     from .last_known import LastKnownFlags
@@ -179,13 +180,28 @@ class CachedFeatureFlagStore(ClosesAtExit, FeatureFlagStoreWrapper):
     def update(self, feature_name: str, change: Change) -> FeatureFlagStoreItem:
         """Replace a flag by what `change` makes of it, and return that."""
         update = partial(super().update, feature_name, change)
-        return self._written(feature_name, update, lambda _: self._reread(feature_name))
+        with self._dropping_if_missing(feature_name):
+            return self._written(
+                feature_name, update, lambda _: self._reread(feature_name)
+            )
 
     def delete(self, feature_name: str) -> None:
         """Remove the flag, if it is there."""
         self._written(
             feature_name, partial(super().delete, feature_name), lambda _: _UNKNOWN
         )
+
+    def delete_existing(self, feature_name: str) -> None:
+        """Remove the flag, or raise if the inner store tells that there is none."""
+        delete = partial(super().delete_existing, feature_name)
+        with self._dropping_if_missing(feature_name):
+            self._written(feature_name, delete, lambda _: _UNKNOWN)
+
+    def get_uncached(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Ask the inner store, and remember what it gives."""
+        get = partial(super().get_uncached, feature_name)
+        item: FeatureFlagStoreItem | None = self._written(feature_name, get, _itself)
+        return item
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag as it was cached last, expired or not, or as known inside."""
@@ -293,7 +309,7 @@ class CachedFeatureFlagStore(ClosesAtExit, FeatureFlagStoreWrapper):
     def _written(
         self, feature_name: str, write: Callable[[], T], find: Callable[[T], Any]
     ) -> T:
-        """Write, cache the flag that `find` gives, and return what `write` did."""
+        """Write, or ask; cache the flag that `find` gives; return what `write` did."""
         detect_fork()
         token = object()
         with self._lock:
@@ -320,6 +336,16 @@ class CachedFeatureFlagStore(ClosesAtExit, FeatureFlagStoreWrapper):
                 self._put(feature_name, item)
             else:
                 self._cache.pop(feature_name, None)
+
+    # Drop-in: not for `set_meta`, which leaves the cache as it was.
+    @contextmanager
+    def _dropping_if_missing(self, feature_name: str) -> Iterator[None]:
+        """Forget what is cached of a flag that turns out to be missing."""
+        try:
+            yield
+        except FlagDoesNotExistError:
+            self._drop([feature_name])
+            raise
 
     def _reread(self, feature_name: str) -> Any:
         try:

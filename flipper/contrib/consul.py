@@ -28,6 +28,7 @@ from .watch import SupportsWatch
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .atomic import Change, Make
     from .consul_watch import ConsulWatch
 
 logger = logging.getLogger(__name__)
@@ -37,8 +38,9 @@ class ConsulFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFlagSto
     """Keeps each flag under the key `<base_key>/<feature_name>`. Safe for threads.
 
     `get` and `list` answer from the copy, which holds this store's own writes at once
-    and those of others a moment later. Writes are requests, check-and-set ones; their
-    errors are those of the Consul client. Errors of following are logged.
+    and those of others a moment later. Writes are requests, check-and-set ones, and
+    Consul decides whether the flag exists; their errors are those of the Consul client.
+    Errors of following are logged.
 
     Names with characters that cannot be printed, and with `.`, `..` or nothing between
     slashes, are refused with an `InvalidArgumentError`: Consul cannot keep them.
@@ -70,6 +72,19 @@ class ConsulFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFlagSto
         """Return the flag as the copy has it, or `None`."""
         row = self._copy.rows.get(feature_name)
         return None if row is None else self._decode(feature_name, row.document)
+
+    def get_uncached(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Return the flag as Consul has it, which the copy may not have yet.
+
+        Raises:
+            Exception: of the Consul client, if the agent is away.
+        """
+        if _fault(feature_name):
+            return None
+        found = self._look(feature_name, None, is_done=False)
+        if not found or not found["Value"]:
+            return None
+        return self._decode(feature_name, Row.of(found).document)
 
     def watch(self) -> ConsulWatch:
         """Begin to report what changes in the copy.
@@ -121,6 +136,14 @@ class ConsulFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFlagSto
         # An HTTP client that repeats requests whose answer was lost: the write took
         # effect, and it is its repetition that comes too late.
         return bool(row.get("Flags") == mark)
+
+    def _write(
+        self, feature_name: str, change: Change, make: Make | None = None
+    ) -> FeatureFlagStoreItem:
+        if make is None and feature_name not in self._copy.rows:
+            # That there is no such flag is for Consul to say, not for the copy.
+            self.get_uncached(feature_name)
+        return super()._write(feature_name, change, make)
 
     def _remove(self, feature_name: str) -> None:
         if not _fault(feature_name):

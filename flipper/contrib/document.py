@@ -85,11 +85,11 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
         """Return the flag as last read or written, or `None`, without I/O."""
         return self._decoded.get(feature_name)
 
-    def delete(self, feature_name: str) -> None:
-        """Remove the flag, if it is there."""
-        self._remove(feature_name)
+    def _delete_flag(self, feature_name: str) -> bool | None:
+        removed = self._remove(feature_name)
         self._last_write = object()
         self._decoded.pop(feature_name, None)
+        return removed
 
     def _load(self, feature_name: str) -> tuple[FeatureFlagStoreItem, Any] | None:
         last_write = self._last_write

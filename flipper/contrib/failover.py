@@ -50,6 +50,10 @@ class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
             self._note_answer()
         return item
 
+    def get_uncached(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Return the flag as the primary has it, to which writes go."""
+        return super().get_uncached(feature_name)
+
     def list(
         self, limit: int | None = None, offset: int = 0
     ) -> Iterator[FeatureFlagStoreItem]:

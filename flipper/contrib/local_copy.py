@@ -139,10 +139,12 @@ class LocalCopy:
         learnt: list[Any] = []
         try:
             with _held(writes.lock, feature_name, patience):
-                yield learnt.append
-                with self._lock:
-                    for item in learnt:
-                        self._put(feature_name, item)
+                try:
+                    yield learnt.append
+                finally:
+                    with self._lock:
+                        for item in learnt:
+                            self._put(feature_name, item)
         finally:
             with self._lock:
                 writes.under_way -= 1

@@ -84,10 +84,10 @@ class MemoryFeatureFlagStore(ReadsTable, AtomicFeatureFlagStore):
                     return after
         return self._write(feature_name, change)
 
-    def _remove(self, feature_name: str) -> None:
+    def _remove(self, feature_name: str) -> bool:
         with _lock:
-            self._items.pop(feature_name, None)
             self._names = None
+            return self._items.pop(feature_name, None) is not None
 
     def _scan(self) -> Iterator[FeatureFlagStoreItem]:
         items, names = self._items, self._names

@@ -102,6 +102,10 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
     string give up connecting after its `connect_timeout`, or 5 seconds, and a statement
     that is not answered at all after 30, if psycopg is 3.2 or newer.
 
+    A store can be made while the server is away: that is logged as a warning, and the
+    table is made before the first statement that reaches the server. What would not
+    pass by itself raises at once: a refused password, an unknown role or database.
+
     Args:
         conninfo: a connection string or URI of libpq, or an open
             `psycopg_pool.ConnectionPool`, which remains the caller's to close.
@@ -109,11 +113,15 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
             dots and spaces.
         name_column: the column of the names.
         item_column: the column of the flags.
-        run_migrations: whether to call `run_migrations()`, which connects.
+        run_migrations: whether to do what `run_migrations()` does, as soon as the
+            server answers.
 
     Raises:
         PostgresNotEnabled: psycopg is not installed.
         InvalidArgumentError: `conninfo` is neither text nor a pool.
+        psycopg.ProgrammingError: `conninfo` is no connection string, or the table is
+            missing and may not be made.
+        psycopg.OperationalError: the server refuses the connection.
     """
 
     _documents_are_tokens = True
@@ -134,7 +142,18 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
         self._names = {"table": table_name, "name": name_column, "item": item_column}
         self._statements: dict[str, str] = {}
         if run_migrations:
-            self.run_migrations()
+            try:
+                away = self._connections.do_first(self._migrate)
+            except BaseException:
+                self._connections.close()  # nobody else can
+                raise
+            if away is not None:
+                logger.warning(
+                    "PostgreSQL is away (%s); the table %s is looked after as soon as "
+                    "it answers",
+                    away,
+                    table_name,
+                )
 
     @property
     def away_errors(self) -> tuple[type[Exception], ...]:
@@ -149,22 +168,12 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
         Nothing is locked if there is nothing to do. Several processes may do it at
         once. A table that may not be altered, or is not free within 3 seconds, stays as
         it is: with a warning, or in silence if it only does not tell of changes.
+
+        Raises:
+            psycopg.Error: the server is away, or the table may not be made.
         """
         with self._connections.lend() as connection:
-            limits = self._limits(connection)
-            if not limits:
-                # Race: of two who create it one may be told so by an error.
-                with suppress(
-                    errors.DuplicateObject,
-                    errors.DuplicateTable,
-                    errors.UniqueViolation,
-                ):
-                    self._run(connection, CREATE_TABLE_SQL, ())
-            elif limits[0] is not None:
-                self._widen(connection)
-            make_triggers(
-                connection, self._table, self._name_column, _LONGEST_WAIT_FOR_A_LOCK
-            )
+            self._migrate(connection)
 
     def watch(self) -> PostgreSQLWatch:
         """Listen to what the table tells of its changes, on one more connection.
@@ -174,6 +183,7 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
                 it takes no more connections.
             psycopg.OperationalError: the server is away.
         """
+        self._connections.catch_up()  # the triggers may be still to be made
         return PostgreSQLWatch(
             self._connect_to_listen, self._table, self._name_column, self._notify
         )
@@ -220,8 +230,8 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
             self._refuse_if_too_long(feature_name)
             raise
 
-    def _remove(self, feature_name: str) -> None:
-        self._execute(DELETE_ITEM_SQL, (feature_name,))
+    def _remove(self, feature_name: str) -> bool:
+        return self._execute(DELETE_ITEM_SQL, (feature_name,))
 
     def _documents(self, offset: int, limit: int | None) -> Iterator[tuple[str, bytes]]:
         left, after, offset = limit, None, min(offset, _LARGEST_OFFSET)
@@ -284,6 +294,22 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
             self._statements[template] = statement
         return statement
 
+    def _migrate(self, connection: Connection[Any]) -> None:
+        limits = self._limits(connection)
+        if not limits:
+            # Race: of two who create it one may be told so by an error.
+            with suppress(
+                errors.DuplicateObject,
+                errors.DuplicateTable,
+                errors.UniqueViolation,
+            ):
+                self._run(connection, CREATE_TABLE_SQL, ())
+        elif limits[0] is not None:
+            self._widen(connection)
+        make_triggers(
+            connection, self._table, self._name_column, _LONGEST_WAIT_FOR_A_LOCK
+        )
+
     def _limits(self, connection: Connection[Any]) -> list[int | None]:
         """Give the length of names that the table takes, nothing if there is none."""
         table = sql.Identifier(self._table).as_string(connection)
@@ -298,6 +324,8 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
                 )
                 self._run(connection, _WIDEN_SQL, ())
         except errors.DatabaseError as error:
+            if connection.closed:
+                raise
             logger.warning(
                 "The column %s.%s could not be widened (%s); it takes short names only",
                 self._table,

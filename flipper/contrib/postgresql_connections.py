@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import select
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import ceil
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -17,17 +17,19 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from ..exceptions import InvalidArgumentError
+from .postgresql_start import FirstTask, is_refusal
 from .util.fork import detect_fork, renew_after_fork
 from .watch import WatchRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
 _LARGEST_POOL: Final = 10
 # All in seconds.
 _CONNECT_TIMEOUT: Final = 5.0  # where none is given
 _NO_TIMEOUT: Final = 30.0  # where it is forbidden
 _KEEPALIVE: Final = 20
+_DIAGNOSE_WITHIN: Final = 3
 _ANSWER_WITHIN: Final = 30.0
 
 
@@ -90,6 +92,7 @@ class Connections:
         self._closing: finalize[Any, Any] | None = None
         # Whether the server has, when it was asked last.
         self._answers = False
+        self._first: FirstTask | None = None
         renew_after_fork(self)
 
     def after_fork(self) -> None:
@@ -103,23 +106,65 @@ class Connections:
             _parents.append(self._pool)
             self._pool = None
 
+    def do_first(
+        self, task: Callable[[Connection[Any]], None]
+    ) -> errors.OperationalError | None:
+        """Call a method with a connection, before any is lent for something else.
+
+        While the server is away that waits until a connection can be had.
+
+        Returns:
+            Why the server cannot be reached, `None` if the task is done.
+
+        Raises:
+            psycopg.Error: the server refuses the connection, or the task fails.
+        """
+        self._first = FirstTask(task)
+        try:
+            with self.lend(patience=_CONNECT_TIMEOUT):
+                return None
+        except PoolClosed:
+            raise
+        except PoolTimeout as error:
+            reason = self._reason() or error
+        except errors.OperationalError as error:
+            reason = error
+        if is_refusal(reason):
+            raise reason
+        return reason.with_traceback(None)
+
+    def catch_up(self) -> None:
+        """Do what has to be done first, unless it is done."""
+        if self._first is not None and not self._first.is_done:
+            with self.lend():
+                pass
+
     @contextmanager
-    def lend(self) -> Iterator[Connection[Any]]:
-        """Lend a connection for one statement, or for a few that belong together."""
+    def lend(self, *, patience: float | None = None) -> Iterator[Connection[Any]]:
+        """Lend a connection for one statement, or for a few that belong together.
+
+        Args:
+            patience: seconds to wait at most for a pool that was given, if that would
+                wait longer.
+        """
         detect_fork()
         pool = self._pool or self._open()
-        connection = self._take(pool)
+        connection = self._take(pool, patience)
         if connection is None:
             with PatientConnection.connect(
                 self._source, **self._settings
             ) as connection:
                 self._answers = True
+                if self._first is not None:
+                    self._first.do(connection)
                 yield connection
             return
         commits = connection.autocommit
         if not commits:  # as is usual for a pool that was given
             connection.autocommit = True
         try:
+            if self._first is not None:
+                self._first.do(connection)
             yield connection
         finally:
             if connection.closed:
@@ -163,13 +208,25 @@ class Connections:
         if closing is not None:
             closing()
 
-    def _take(self, pool: Any) -> Connection[Any] | None:
+    def _reason(self) -> errors.OperationalError | None:
+        """Return why a pool that was given has no connection: it does not tell."""
+        try:
+            with suppress(WatchRefusedError):  # a pool that does not tell how
+                self.connect(_DIAGNOSE_WITHIN).close()
+        except errors.OperationalError as reason:
+            return reason
+        return None
+
+    def _take(self, pool: Any, patience: float | None = None) -> Connection[Any] | None:
         """Take a connection that is alive from a pool; `None` to connect here."""
+        limit = {}
+        if patience is not None and isinstance(pool, ConnectionPool):
+            limit = {"timeout": min(patience, pool.timeout)}
         # A pool connects in the background, time and again, and does not tell why it
         # cannot. Whether the server is there is found out by who asks, and at once.
         while self._answers or not self._makes_pool:
             try:
-                connection: Connection[Any] = pool.getconn()
+                connection: Connection[Any] = pool.getconn(**limit)
             except PoolTimeout:
                 self._answers = False
                 raise

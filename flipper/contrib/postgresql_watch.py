@@ -96,7 +96,7 @@ def make_triggers(
     """Let a table tell of changes, unless it does.
 
     A table that cannot stays as it is; that is logged. Several processes may do it at
-    once.
+    once. A connection that breaks meanwhile raises.
 
     Args:
         connection: one that commits each statement.
@@ -116,6 +116,8 @@ def make_triggers(
             if statements is not None:
                 _run(connection, statements)
     except (errors.DatabaseError, WatchRefusedError) as error:
+        if connection.closed:
+            raise
         logger.info(
             "The table %s does not tell of changes (%s); they have to be asked for",
             table,

@@ -48,6 +48,10 @@ class ReadOnlyFeatureFlagStore(FeatureFlagStoreWrapper):
         """Refuse."""
         self._refuse(feature_name)
 
+    def delete_existing(self, feature_name: str) -> NoReturn:
+        """Refuse."""
+        self._refuse(feature_name)
+
     def _refuse(self, feature_name: str) -> NoReturn:
         raise ReadOnlyStoreError(
             f"Feature {feature_name!r} was not written: the store is read-only; write "

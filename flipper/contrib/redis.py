@@ -155,6 +155,8 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
         return True
 
     def _remove(self, feature_name: str) -> None:
+        # What Redis answers does not tell: a client that repeats a command whose reply
+        # was lost is told that there is no flag, though it has removed it.
         self._redis.delete(self._key(feature_name))
 
     def _documents(self, offset: int, limit: int | None) -> Iterator[tuple[str, bytes]]:

@@ -138,25 +138,28 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
 
     def update(self, feature_name: str, change: Change) -> FeatureFlagStoreItem:
         """Replace a flag by what `change` makes of it, and return that."""
-        states: list[Any] = []
+        before: list[FeatureFlagStoreItem] = []
 
         def noting(item: FeatureFlagStoreItem) -> FeatureFlagStoreItem:
-            after = change(item)
-            states[:] = [item.raw_is_enabled, after.raw_is_enabled]
-            return after
+            before[:] = [item]
+            return change(item)
 
         with self._lock_of(feature_name):
             after = super().update(feature_name, noting)
-            call = None
-            if states[0] is states[1]:
-                meta = after.raw_meta
-
-                def call(store: Any) -> None:
-                    store.set_meta(feature_name, meta)
-
-            waits = self._hand_on(feature_name, call)
+            waits = self._hand_on(feature_name, _as_call(before[0], after))
         self._await(feature_name, waits, asynch=True)
         return after
+
+    def get_uncached(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Return the flag as it is where the primary's writes go."""
+        return super().get_uncached(feature_name)
+
+    def delete_existing(self, feature_name: str) -> None:
+        """Remove the flag, or raise if the primary tells that there is none."""
+        with self._lock_of(feature_name):
+            super().delete_existing(feature_name)
+            waits = self._hand_on(feature_name, lambda s: s.delete(feature_name))
+        self._await(feature_name, waits, asynch=True)
 
     def status(self) -> Sequence[ReplicaStatus]:
         """Tell how far each replica is, in the order in which they were given."""
@@ -260,6 +263,18 @@ def _warn(replica: Replica, feature_name: str, error: BaseException | None) -> N
         exc_info=error,
         extra={"feature_name": feature_name},
     )
+
+
+def _as_call(
+    before: FeatureFlagStoreItem, after: FeatureFlagStoreItem
+) -> Callable[[Any], Any] | None:
+    """Return the call that repeats a change; `None` if it takes more than one."""
+    feature_name, state, meta = after.feature_name, after.raw_is_enabled, after.raw_meta
+    if after.shares_meta_with(before):
+        return lambda store: store.set(feature_name, state)
+    if state is before.raw_is_enabled:
+        return lambda store: store.set_meta(feature_name, meta)
+    return None
 
 
 def _left(deadline: float | None) -> float | None:

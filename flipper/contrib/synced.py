@@ -11,6 +11,7 @@ from weakref import WeakMethod, finalize
 
 from ..arguments import check_seconds
 from ..exceptions import (
+    FlagDoesNotExistError,
     FlipperError,
     InvalidArgumentError,
     StaleFlagsError,
@@ -209,10 +210,26 @@ class SyncedFeatureFlagStore(ClosesAtExit, ReadsTable, FeatureFlagStoreWrapper):
         item: FeatureFlagStoreItem = self._written(feature_name, update, _itself)
         return item
 
+    def delete_existing(self, feature_name: str) -> None:
+        """Remove the flag, or raise if the inner store tells that there is none."""
+        delete = partial(super().delete_existing, feature_name)
+        self._written(feature_name, delete, lambda _: None)
+
+    def get_uncached(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Ask the inner store, and take what it gives into the copy.
+
+        Raises:
+            StoreTimeoutError: that took longer than `write_timeout`.
+            Exception: what the inner store raises.
+        """
+        get = partial(super().get_uncached, feature_name)
+        item: FeatureFlagStoreItem | None = self._written(feature_name, get, _itself)
+        return item
+
     def _written(
         self, feature_name: str, write: Callable[[], T], find: Callable[[T], Any]
     ) -> T:
-        """Write, take in the flag that `find` gives, and return what `write` did."""
+        """Write or ask, take in the flag that `find` gives, return what `write` did."""
 
         def write_and_find() -> tuple[T, Any]:
             result = write()
@@ -220,7 +237,11 @@ class SyncedFeatureFlagStore(ClosesAtExit, ReadsTable, FeatureFlagStoreWrapper):
 
         self._follower.start()
         with self._copy.writing(feature_name, self._write_timeout) as learn:
-            result, item = within(self._write_timeout, write_and_find)
+            try:
+                result, item = within(self._write_timeout, write_and_find)
+            except FlagDoesNotExistError:
+                learn(None)  # whatever the copy has
+                raise
             if item is not _UNKNOWN:
                 learn(item)
             return result

@@ -5,7 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .atomic import SupportsUpdate, update, write_lock
+from ..exceptions import FlagDoesNotExistError
+from .atomic import (
+    SupportsUpdate,
+    delete_existing,
+    get_uncached,
+    update,
+    write_lock,
+)
 from .interface import AbstractFeatureFlagStore
 from .last_known import SupportsLastKnown, remembering
 from .watch import SupportsWatch, watch
@@ -81,9 +88,28 @@ class FeatureFlagStoreWrapper(
 
     def update(self, feature_name: str, change: Change) -> FeatureFlagStoreItem:
         """Replace a flag by what `change` makes of it, and return that."""
-        after = update(self._store, feature_name, change)
+        try:
+            after = update(self._store, feature_name, change)
+        except FlagDoesNotExistError:
+            self._reader.learn(feature_name, None)
+            raise
         self._reader.learn(feature_name, after)
         return after
+
+    def get_uncached(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Return the flag as it is where the inner store's writes go."""
+        item: FeatureFlagStoreItem | None = get_uncached(self._store, feature_name)
+        if item is None:
+            self._reader.learn(feature_name, None)
+        return item
+
+    def delete_existing(self, feature_name: str) -> None:
+        """Remove the flag, or raise if the inner store tells that there is none."""
+        try:
+            delete_existing(self._store, feature_name)
+        finally:
+            # Whatever has happened: a flag that may be gone must not come back.
+            self._reader.learn(feature_name, None)
 
     @property
     def away_errors(self) -> tuple[type[Exception], ...]:

@@ -28,6 +28,7 @@ from ..contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from ..contrib.util.containers import copy_containers
 from ..contrib.watch import Watch, WatchRefusedError, watch
 from ..contrib.wrapper import FeatureFlagStoreWrapper
+from ..events import EventType
 from ..exceptions import (
     ConcurrentUpdateError,
     FlagDoesNotExistError,
@@ -1066,6 +1067,108 @@ class StoreContract:
         finally:
             self.close_store(other)
 
+    @pytest.fixture(params=[False, True], ids=["unheard", "heard"])
+    def heard(
+        self, client: FeatureFlagClient, request: pytest.FixtureRequest
+    ) -> list[tuple[Any, ...]] | None:
+        """Give a list of what the client announces, `None` if nobody listens.
+
+        A client that has nobody to tell may write in another way.
+        """
+        if not request.param:
+            return None
+        events: list[tuple[Any, ...]] = []
+        for event in EventType:
+            client.events.on(event, _appending(events, event))
+        return events
+
+    def test_what_another_process_has_just_created_can_be_written(
+        self,
+        store: Any,
+        client: FeatureFlagClient,
+        heard: list[tuple[Any, ...]] | None,
+    ) -> None:
+        """Whether a flag exists is decided where it is written to, not by a cache."""
+        other = self.open_again(store)
+
+        def write_at_once(method: str, change: Callable[..., object]) -> None:
+            assert store.get(method) is None
+            other.create(method, client_data={"theirs": 1})
+            change(client, method)
+            if heard is not None:
+                assert [event.value for event, *_ in heard] == [
+                    f"pre_{method}",
+                    f"post_{method}",
+                ]
+                if method == "set_client_data":
+                    merged = {"theirs": 1, "ours": 2}
+                    assert [told[2] for told in heard] == [merged, merged]
+                heard.clear()
+            if method == "destroy":
+                eventually(lambda: other.get(method) is None)
+            else:
+                eventually(lambda: plain(other.get(method)) == plain(store.get(method)))
+                assert store.get(method).meta["client_data"]["theirs"] == 1
+
+        try:
+            for_each(CHANGES, write_at_once)
+        finally:
+            self.close_store(other)
+
+    def test_what_another_process_has_just_destroyed_is_missing(
+        self,
+        store: Any,
+        client: FeatureFlagClient,
+        heard: list[tuple[Any, ...]] | None,
+    ) -> None:
+        """A write announces nothing, makes no flag, and is known to be in vain here."""
+        other = self.open_again(store)
+
+        def write_in_vain(method: str, change: Callable[..., object]) -> None:
+            store.create(method, is_enabled=True)
+            assert store.get(method) is not None
+            other.delete(method)
+            with pytest.raises(FlagDoesNotExistError):
+                change(client, method)
+            assert not heard
+            assert store.get(method) is None
+            assert other.get(method) is None
+
+        try:
+            for_each(CHANGES, write_in_vain)
+        finally:
+            self.close_store(other)
+
+    def test_what_another_process_destroys_during_a_write_stays_destroyed(
+        self, store: Any, client: FeatureFlagClient
+    ) -> None:
+        """Though the write was announced: the flag was there a moment before."""
+        if not updates_atomically(innermost(store)):
+            pytest.skip("not atomic: whether the flag exists is asked beforehand")
+        other = self.open_again(store)
+        done: list[tuple[Any, ...]] = []
+
+        def write_too_late(method: str, change: Callable[..., object]) -> None:
+            def destroy(*_: object) -> None:
+                other.delete(method)
+
+            store.create(method)
+            client.events.on(EventType(f"pre_{method}"), destroy)
+            after = EventType(f"post_{method}")
+            client.events.on(after, _appending(done, after))
+            with pytest.raises(FlagDoesNotExistError):
+                change(client, method)
+            assert not done
+            assert store.get(method) is None
+            assert other.get(method) is None
+
+        # Not every backend tells whether there was something to be destroyed.
+        changes = {name: CHANGES[name] for name in CHANGES if name != "destroy"}
+        try:
+            for_each(changes, write_too_late)
+        finally:
+            self.close_store(other)
+
     def test_two_processes_lose_nothing(self, store: Any) -> None:
         """What holds among threads holds among processes, where the store says so."""
         if not updates_atomically(innermost(store)):
@@ -1164,6 +1267,26 @@ class StoreContract:
         for number, name in enumerate(every):
             store.create(name, is_enabled=number % 2 == 0, client_data={"n": number})
         return sorted(every)
+
+
+CHANGES: dict[str, Callable[[FeatureFlagClient, str], object]] = {
+    "enable": lambda client, name: client.enable(name),
+    "disable": lambda client, name: client.disable(name),
+    "destroy": lambda client, name: client.destroy(name),
+    "set_client_data": lambda client, name: client.set_client_data(name, {"ours": 2}),
+    "add_condition": lambda client, name: client.add_condition(name, Condition(a=1)),
+    "set_conditions": lambda client, name: client.set_conditions(
+        name, [Condition(a=1)]
+    ),
+    "set_bucketer": lambda client, name: client.set_bucketer(name, NoOpBucketer()),
+}
+"""A write by each method of a client that needs the flag, by the method's name."""
+
+
+def _appending(
+    events: list[tuple[Any, ...]], event: EventType
+) -> Callable[..., object]:
+    return lambda *told: events.append((event, *told))
 
 
 def hear(watching: Watch, *feature_names: str) -> None:

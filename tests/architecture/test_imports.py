@@ -74,7 +74,7 @@ PARTS = {
     f"flipper.contrib.{driver}_{part}": f"flipper.contrib.{driver}"
     for driver, parts in {
         "consul": ("connections", "copy", "replies", "watch"),
-        "postgresql": ("connections", "watch"),
+        "postgresql": ("connections", "start", "watch"),
         "redis": ("watch",),
         "s3": ("connections",),
     }.items()

@@ -643,6 +643,19 @@ class HastyCache(NaiveCache):
         self._store.set(feature_name, is_enabled)
 
 
+# -- several processes -----------------------------------------------------------------
+
+
+@breaks("test_what_another_process_destroys_during_a_write_stays_destroyed")
+class MakesWhatItChanges(Rows):
+    """A change of a missing flag makes one."""
+
+    def _write(self, feature_name: str, change: Any, make: Any = None) -> Any:
+        return super()._write(
+            feature_name, change, make or (lambda: self._new(feature_name, False))
+        )
+
+
 # -- documents -------------------------------------------------------------------------
 
 
@@ -907,7 +920,18 @@ def _cached(cache: type[Any], *rules: str) -> None:
     BROKEN[name] = rules
 
 
-_cached(NaiveCache, "test_a_slow_read_does_not_undo_a_write")
+_cached(
+    NaiveCache,
+    "test_a_slow_read_does_not_undo_a_write",
+    *(
+        f"{rule}[{heard}]"
+        for rule in (
+            "test_what_another_process_has_just_created_can_be_written",
+            "test_what_another_process_has_just_destroyed_is_missing",
+        )
+        for heard in ("heard", "unheard")
+    ),
+)
 _cached(StubbornCache, "test_a_missing_flag_is_found_once_it_is_created")
 _cached(ForgetfulCache, "test_a_client_sees_its_own_writes")
 _cached(HastyCache, "test_a_write_that_the_backend_refuses_shows_nowhere")

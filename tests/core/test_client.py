@@ -12,6 +12,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 from unittest.mock import MagicMock
 
 import pytest
@@ -19,19 +20,24 @@ import pytest
 import flipper.client
 import flipper.contrib.last_known
 from flipper import (
+    CachedFeatureFlagStore,
     Condition,
     FeatureFlagClient,
     FlagDoesNotExistError,
     MemoryFeatureFlagStore,
+    ReplicatedFeatureFlagStore,
 )
 from flipper.bucketing import ConsistentHashPercentageBucketer, PercentageBucketer
 from flipper.client import flag_must_exist
+from flipper.contrib.atomic import AtomicFeatureFlagStore
 from flipper.contrib.last_known import SupportsLastKnown
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
+from flipper.contrib.wrapper import FeatureFlagStoreWrapper
 from flipper.evaluation import Reason
 from flipper.events import EventType, FlipperEventEmitter
 from flipper.exceptions import InvalidArgumentError, InvalidFlagDataError
 from flipper.flag import FeatureFlag
+from flipper.testing.contract import CHANGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -821,6 +827,116 @@ SHORT_WRITES: dict[str, Callable[[FeatureFlagClient, str], object]] = {
     "disable": lambda client, name: client.disable(name),
     "add_condition": lambda client, name: client.add_condition(name, Condition(a=1)),
 }
+
+
+class HookedStore(AtomicFeatureFlagStore):
+    """A store of hooks that lists what it is asked to load."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, Any] = {}
+        self.loaded: list[str] = []
+
+    def _load(self, feature_name: str) -> Any:
+        self.loaded.append(feature_name)
+        item = self.items.get(feature_name)
+        return None if item is None else (item, item)
+
+    def _swap(self, item: Any, expected: object) -> bool:
+        self.items[item.feature_name] = item
+        return True
+
+    def _remove(self, feature_name: str) -> None:
+        del self.items[feature_name]
+
+    def _scan(self) -> Iterator[Any]:
+        yield from self.items.values()
+
+    def _now(self) -> int:
+        return 0
+
+
+@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("wrap", [lambda inner: inner, FeatureFlagStoreWrapper])
+def test_an_unheard_write_asks_once(wrap: Any, name: str) -> None:
+    """Whether the flag exists is found out by the write itself."""
+    inner = HookedStore()
+    client = FeatureFlagClient(wrap(inner))
+    client.create("x")
+    CHANGES[name](client, "x")
+    with pytest.raises(FlagDoesNotExistError):
+        CHANGES[name](client, "missing")
+    assert inner.loaded == ["x", "missing"]
+
+
+@pytest.mark.parametrize("kind", [OwnStore, MemoryFeatureFlagStore])
+@pytest.mark.parametrize("name", ["set_client_data", "set_conditions", "set_bucketer"])
+@pytest.mark.parametrize("is_heard", [False, True])
+def test_a_missing_flag_is_said_before_a_bad_value(
+    kind: Any, name: str, is_heard: bool
+) -> None:
+    """The same mistake is told in the same words, whoever listens."""
+    client = FeatureFlagClient(kind())
+    if is_heard:
+        client.events.on(EventType.PRE_ENABLE, lambda *_: None)
+    write = getattr(client, name)
+    with pytest.raises(FlagDoesNotExistError):
+        write("x", 1)
+    client.create("x")
+    with pytest.raises(InvalidArgumentError):
+        write("x", 1)
+
+
+def test_what_another_has_destroyed_is_not_known_any_more() -> None:
+    """A write that found the flag missing counts more than an earlier question."""
+    store = OwnStore()
+    for change in CHANGES.values():
+        client = FeatureFlagClient(store)
+        client.create("x", is_enabled=True)
+        assert client.is_enabled("x") is True
+        store.delete("x")
+        with pytest.raises(FlagDoesNotExistError):
+            change(client, "x")
+        store.failure = ConnectionError("away")
+        assert answers(client, "x") is OTHER
+        store.failure = None
+
+
+def test_of_two_who_destroy_a_flag_at_once_one_is_told() -> None:
+    """Both have seen it, but only one of them has removed it."""
+    store = MemoryFeatureFlagStore()
+    for wrap in (
+        lambda inner: inner,
+        CachedFeatureFlagStore,
+        lambda inner: ReplicatedFeatureFlagStore(inner, MemoryFeatureFlagStore()),
+    ):
+        client = FeatureFlagClient(wrap(store))
+        client.create("x")
+        done: list[str] = []
+        client.events.on(EventType.PRE_DESTROY, store.delete)
+        client.events.on(EventType.POST_DESTROY, done.append)
+        with pytest.raises(FlagDoesNotExistError):
+            client.destroy("x")
+        assert not done
+
+
+def test_an_overridden_delete_is_called_to_destroy() -> None:
+    """A store that audits what is removed sees it."""
+    deleted: list[str] = []
+
+    class Audited(MemoryFeatureFlagStore):
+        def delete(self, feature_name: str) -> None:
+            deleted.append(feature_name)
+            super().delete(feature_name)
+
+    for store in (Audited(), CachedFeatureFlagStore(Audited())):
+        client = FeatureFlagClient(store)
+        client.create("x").destroy()
+        assert not client.exists("x")
+    patched = MemoryFeatureFlagStore()
+    FeatureFlagClient(patched).create("x")
+    with mock.patch.object(patched, "delete", deleted.append):
+        FeatureFlagClient(patched).destroy("x")
+    assert deleted == ["x", "x", "x"]
 
 
 @pytest.mark.parametrize("write", SHORT_WRITES.values(), ids=SHORT_WRITES)

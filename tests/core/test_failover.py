@@ -14,8 +14,9 @@ from flipper import (
     MemoryFeatureFlagStore,
     ReplicatedFeatureFlagStore,
 )
-from flipper.exceptions import InvalidFlagDataError
-from flipper.testing.contract import eventually
+from flipper.events import EventType
+from flipper.exceptions import FlagDoesNotExistError, InvalidFlagDataError
+from flipper.testing.contract import CHANGES, eventually
 
 
 class AwayError(Exception):
@@ -69,6 +70,27 @@ def secondary() -> Server:
     server.create("f")
     server.create("g", is_enabled=True)
     return server
+
+
+@pytest.mark.parametrize("is_heard", [False, True])
+def test_the_primary_decides_whether_a_written_flag_exists(
+    features: FeatureFlagClient, primary: Server, is_heard: bool
+) -> None:
+    """What only the secondary has cannot be written, away or not."""
+    told: list[EventType] = []
+    if is_heard:
+        for event in EventType:
+            features.events.on(event, lambda *_, event=event: told.append(event))
+    for change in CHANGES.values():
+        with pytest.raises(FlagDoesNotExistError):
+            change(features, "g")
+    primary.error = AwayError()
+    for change in CHANGES.values():
+        with pytest.raises(AwayError):
+            change(features, "f")
+        with pytest.raises(AwayError):
+            change(features, "g")
+    assert not told
 
 
 @pytest.fixture

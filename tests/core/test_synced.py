@@ -29,13 +29,14 @@ from flipper import (
     SyncedFeatureFlagStore,
 )
 from flipper.contrib.watch import SupportsWatch, WatchQueue, WatchRefusedError
+from flipper.events import EventType
 from flipper.exceptions import (
     InvalidArgumentError,
     StaleFlagsError,
     StoreTimeoutError,
     StoreUnavailableError,
 )
-from flipper.testing.contract import eventually
+from flipper.testing.contract import CHANGES, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -651,6 +652,30 @@ def test_a_copy_that_is_too_old_answers_the_default(server: Server) -> None:
             list(store.list())
         server.is_away = False
         eventually(lambda: client.is_enabled("on"))
+
+
+@pytest.mark.parametrize("is_heard", [False, True])
+def test_a_flag_is_written_though_the_copy_is_too_old(
+    server: Server, monkeypatch: pytest.MonkeyPatch, is_heard: bool
+) -> None:
+    """The copy is not asked for what a write has to know."""
+    monkeypatch.setattr(server, "list", _away)
+    with synced(
+        server, max_staleness=1.0, start_timeout=0, on_start_failure="empty"
+    ) as store:
+        client = FeatureFlagClient(store)
+        if is_heard:
+            client.events.on(EventType.PRE_ENABLE, lambda *_: None)
+        for name, change in CHANGES.items():
+            server.create("f", client_data={"theirs": 1})
+            change(client, "f")
+            assert (server.get("f") is None) is (name == "destroy")
+        with pytest.raises(StaleFlagsError):
+            client.exists("on")
+
+
+def _away(*_: object, **__: object) -> None:
+    raise AwayError
 
 
 def test_the_age_grows_while_the_store_is_away(server: Server) -> None:

@@ -34,6 +34,7 @@ import textwrap
 import threading
 import time
 import uuid
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -42,8 +43,13 @@ import pytest
 from flipper import Condition, FeatureFlagClient
 from flipper.contrib.cached import CachedFeatureFlagStore
 from flipper.contrib.synced import SyncedFeatureFlagStore
-from flipper.exceptions import StoreTimeoutError, StoreUnavailableError
-from flipper.testing.contract import eventually
+from flipper.events import EventType
+from flipper.exceptions import (
+    FlagDoesNotExistError,
+    StoreTimeoutError,
+    StoreUnavailableError,
+)
+from flipper.testing.contract import CHANGES, at_once, eventually
 from interop.conftest import agent
 from servers import Proxy, unmeasured
 
@@ -300,6 +306,75 @@ class SyncedRules:
         for thread in threads:
             thread.join()
         assert not wrong
+
+    # Writes
+
+    @pytest.mark.parametrize("is_heard", [False, True])
+    def test_writes_do_not_wait_for_the_copy(
+        self, inner: Any, others: FeatureFlagClient, is_heard: bool
+    ) -> None:
+        """A flag can be changed before the flags were read for the first time."""
+        may_read = threading.Event()
+        list_all = inner.list
+        inner.list = lambda: may_read.wait(60) and list_all()
+        with SyncedFeatureFlagStore(
+            inner, start_timeout=0, on_start_failure="empty"
+        ) as store:
+            flags = FeatureFlagClient(store)
+            told: list[Any] = []
+            if is_heard:
+                flags.events.on(
+                    EventType.PRE_SET_CLIENT_DATA, lambda *e: told.append(e)
+                )
+            for change in CHANGES.values():
+                others.create("x", client_data={"theirs": 1})
+                change(flags, "x")
+            assert told == ([("x", {"theirs": 1, "ours": 2})] if is_heard else [])
+            others.create("x")
+            flags.enable("x")
+            eventually(lambda: others.is_enabled("x"))
+            with pytest.raises(FlagDoesNotExistError):
+                flags.enable("missing")
+            assert store.status().state == "initialising"
+            may_read.set()
+            eventually(lambda: flags.is_enabled("x"))
+
+    @pytest.mark.parametrize("is_heard", [False, True])
+    def test_while_the_server_is_away_no_flag_is_said_to_be_missing(
+        self,
+        store: SyncedFeatureFlagStore,
+        others: FeatureFlagClient,
+        proxy: Proxy,
+        is_heard: bool,
+    ) -> None:
+        """A write raises what the store raises, and nothing is announced."""
+        flags = FeatureFlagClient(store)
+        told: list[Any] = []
+        if is_heard:
+            for event in EventType:
+                flags.events.on(event, lambda *_: told.append(1))
+        proxy.cut()
+        errors: list[Exception] = []
+
+        def write(name: str, change: Callable[..., object]) -> None:
+            try:
+                change(flags, name)
+            except Exception as error:  # noqa: BLE001  (looked at below)
+                errors.append(error)
+
+        # At once, since drivers try for a while.
+        at_once(
+            *(partial(write, name, change) for name, change in CHANGES.items()),
+            partial(write, "x", CHANGES["disable"]),
+        )
+        assert len(errors) == len(CHANGES) + 1
+        assert not any(isinstance(error, FlagDoesNotExistError) for error in errors)
+        assert not told
+        assert flags.is_enabled("x") is True
+        proxy.restore()
+        others.create("made-since")
+        eventually(lambda: written(lambda: flags.enable("made-since")))
+        eventually(lambda: others.is_enabled("made-since"))
 
     # Outages
 

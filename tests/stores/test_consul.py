@@ -28,6 +28,7 @@ from flipper import Condition, FeatureFlagClient, FlagDoesNotExistError
 from flipper.contrib import consul_copy as module
 from flipper.contrib.consul import ConsulFeatureFlagStore
 from flipper.contrib.consul_connections import ConsulConnections, renew_connections
+from flipper.events import EventType
 from flipper.exceptions import InvalidArgumentError, StoreUnavailableError
 from flipper.testing.contract import eventually
 from servers import ConsulServer, Proxy, start_consul
@@ -464,8 +465,24 @@ def test_a_write_that_cannot_be_read_again_is_seen_all_the_same(
         flags.enable("x")
         assert flags.is_enabled("x") is True
         assert flags.get_client_data("x") == {"a": 1}
-        flags.destroy("x")
+        # A client would ask first whether there is such a flag.
+        store.delete("x")
         assert flags.exists("x") is False
+
+
+@pytest.mark.parametrize("is_heard", [False, True])
+def test_a_name_that_consul_cannot_keep_is_of_no_flag(
+    client: consul.Consul, base_key: str, is_heard: bool
+) -> None:
+    """Consul is not asked: under that name it would look at another key."""
+    with Brief(client, base_key) as store:
+        flags = FeatureFlagClient(store)
+        flags.create("x")
+        if is_heard:
+            flags.events.on(EventType.PRE_ENABLE, lambda *_: None)
+        with pytest.raises(FlagDoesNotExistError):
+            flags.enable("y/../x")
+        assert flags.is_enabled("x") is False
 
 
 def test_a_write_of_which_it_cannot_be_told_whether_it_took_effect_raises() -> None:

@@ -682,6 +682,21 @@ def test_threads_that_add_the_same_condition_add_it_each(
     assert len(client.get_meta("x")["conditions"]) == THREADS * 10
 
 
+def test_of_two_who_destroy_a_flag_at_once_one_is_told(
+    store: PostgreSQLFeatureFlagStore, postgres_conninfo: str
+) -> None:
+    """Both have seen it, but only one of them has removed it."""
+    with PostgreSQLFeatureFlagStore(postgres_conninfo) as other:
+        client = FeatureFlagClient(store)
+        client.create("x")
+        done: list[str] = []
+        client.events.on(EventType.PRE_DESTROY, other.delete)
+        client.events.on(EventType.POST_DESTROY, done.append)
+        with pytest.raises(FlagDoesNotExistError):
+            client.destroy("x")
+        assert not done
+
+
 def test_processes_that_write_one_flag_lose_nothing(
     postgres_conninfo: str, store: PostgreSQLFeatureFlagStore
 ) -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -44,12 +43,7 @@ class TestSyncedPostgreSQL(SyncedRules):
     @staticmethod
     def connect(address: Address) -> PostgreSQLFeatureFlagStore:
         """Make an inner store."""
-        inner = PostgreSQLFeatureFlagStore(
-            conninfo(address), address.place, run_migrations=False
-        )
-        with suppress(psycopg.OperationalError):  # where the server is not there yet
-            inner.run_migrations()
-        return inner
+        return PostgreSQLFeatureFlagStore(conninfo(address), address.place)
 
     def address_for_agent(self, address: Address) -> str:
         """Give the connection string; the agent uses the usual table."""

@@ -7,13 +7,14 @@ import logging
 import threading
 from math import inf
 from random import uniform
-from time import monotonic, thread_time
+from time import thread_time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakSet
 
 from ..exceptions import StoreUnavailableError
 from .consul_connections import renew_connections
 from .consul_watch import ConsulWatch
+from .util.clock import monotonic
 from .util.fork import renew_after_fork
 from .watch import WatchRefusedError
 

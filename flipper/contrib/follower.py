@@ -6,13 +6,13 @@ from __future__ import annotations
 import logging
 import threading
 from random import uniform
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..exceptions import InvalidFlagDataError
 from .deadline import within
 from .local_copy import LocalCopy
 from .store_thread import SLICE, StoreThread
+from .util.clock import monotonic
 from .watch import WatchRefusedError
 
 if TYPE_CHECKING:

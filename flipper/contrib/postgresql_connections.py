@@ -8,7 +8,6 @@ import select
 import threading
 from contextlib import contextmanager
 from math import ceil
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 from weakref import finalize
 
@@ -17,6 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from ..exceptions import InvalidArgumentError
+from .util.clock import monotonic
 from .util.fork import renew_after_fork
 from .watch import WatchRefusedError
 

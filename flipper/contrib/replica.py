@@ -6,12 +6,12 @@ from __future__ import annotations
 import atexit
 import logging
 import threading
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakSet
 
 from ..exceptions import InvalidFlagDataError
 from .storage import FeatureFlagStoreItem
+from .util.clock import monotonic
 from .util.fork import renew_after_fork
 
 if TYPE_CHECKING:

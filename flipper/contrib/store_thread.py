@@ -6,10 +6,10 @@ from __future__ import annotations
 import threading
 from abc import ABCMeta, abstractmethod
 from random import uniform
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from .deadline import within
+from .util.clock import monotonic
 from .watch import watch
 
 if TYPE_CHECKING:

@@ -39,6 +39,7 @@ FLOORS = {
     "flipper.contrib.watch": CONTRACTS,
     "flipper.contrib.document": CONTRACTS,
     "flipper.contrib.last_known": CONTRACTS,
+    "flipper.contrib.circuit_breaker": CONTRACTS,
     "flipper.contrib.replica": CONTRACTS,
     "flipper.contrib.deadline": CONTRACTS,
     "flipper.contrib.local_copy": CONTRACTS,

@@ -38,3 +38,8 @@ def at_fork(**hooks: Callable[[], object]) -> None:
 
 
 at_fork(after_in_child=_renew)
+
+
+def background_threads_run() -> bool:
+    """Tell whether a background thread that is started now would run."""
+    return True

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Spares a store whose server is away, and notices in the background that it is back.
+
+A circuit breaker is *closed* as long as questions go to the store, which costs nothing:
+it does not exist then. It *opens* when a question fails because the server is away; all
+others fail at once from then on, without asking. A background thread tries one read
+now and then (*half-open*), and closes it as soon as the store answers.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING, Any, Final
+from weakref import ref
+
+from .util.clock import monotonic
+from .util.fork import background_threads_run, renew_after_fork
+from .util.patching import look_again
+
+if TYPE_CHECKING:
+    from .storage import FeatureFlagStoreItem
+    from .util.log_throttle import OutageLog
+
+# Seconds between two tries, each shortened at random by up to a half, so that not all
+# processes come at once when a server is back.
+_FIRST_PAUSE: Final = 0.1
+_GROWTH: Final = 1.5
+_LONGEST_PAUSE: Final = 1.0
+# Seconds, where no thread runs and a question has to try.
+_QUESTIONS_APART: Final = 0.5
+
+# By the id of the store. It is removed when it closes, or when the store goes.
+_open: dict[int, CircuitBreaker] = {}
+_random = Random()  # noqa: S311  (the application's own generator is left alone)
+
+
+def reader_of(store: Any) -> Any:
+    """Return what to ask instead of a store: its open circuit breaker, or itself."""
+    return _open.get(id(store), store)
+
+
+def open_circuit(
+    store: Any, feature_name: str, error: Exception, outage: OutageLog
+) -> bool:
+    """Open the circuit breaker of a store if an error means that its server is away.
+
+    There is one for each store, for all clients and wrappers that ask it.
+
+    Args:
+        store: one that has `away_errors`.
+        feature_name: the flag that was asked for.
+        error: what `store.get` has raised.
+        outage: where this is logged; of whoever opens it first.
+
+    Returns:
+        Whether the server is away.
+    """
+    if not isinstance(error, store.away_errors):
+        return False
+    breaker = _open.get(id(store))
+    if breaker is None:
+        breaker = CircuitBreaker(store, feature_name, error, outage)
+        # Race: of several that fail at the same moment, one begins.
+        breaker = _open.setdefault(id(store), breaker)
+    breaker.opened_by(error)
+    return True
+
+
+def has_opened_circuit(error: Exception) -> bool:
+    """Tell whether an error has opened a circuit breaker, or was raised by an open one.
+
+    Whoever hears of such an error need not do anything about the outage.
+    """
+    return _MARK in vars(error)
+
+
+class CircuitBreaker:
+    """Stands in for a store while its server is away. Safe for threads and forks.
+
+    It does not keep the store alive: without the store, its thread ends.
+
+    Where background threads do not run, one question in half a second tries the store;
+    in longer, if that took longer to fail.
+
+    Args:
+        store: the store.
+        feature_name: the flag to try with: one for which the server was asked.
+        error: why it is thought to be away.
+        outage: where it is logged.
+    """
+
+    def __init__(
+        self, store: Any, feature_name: str, error: Exception, outage: OutageLog
+    ) -> None:
+        self._key = id(store)
+        self._store = ref(store, partial(_forget, self._key))
+        self._feature_name = feature_name
+        self._error = _copied(error)
+        self._outage = outage
+        self._is_open = True
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Let the next question start a thread: the parent's is not in this process."""
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._try_at = monotonic()
+
+    def opened_by(self, error: Exception) -> None:
+        """Hear of an error that means that the server is away."""
+        vars(error)[_MARK] = True
+        self._outage.failed(error, feature_name=self._feature_name)
+        if self._thread is None and self._starting.acquire(blocking=False):
+            try:
+                if self._thread is None:
+                    self._start()
+            finally:
+                self._starting.release()
+        look_again()
+
+    def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Raise the store's last error, without asking it.
+
+        Raises:
+            Exception: one like the store's; each question gets an error of its own,
+                since errors hold on to the frames that they come through.
+        """
+        if not self._is_open or (self._thread is None and self._try_in_question()):
+            # Race: somebody has taken this for the reader when it was closed already.
+            look_again()
+            return self._store().get(feature_name)  # type: ignore[no-any-return, union-attr]  # the caller holds the store
+        error = self._error
+        self._outage.failed(error)
+        raise _copied(error)
+
+    # -- trying ------------------------------------------------------------------------
+
+    def _try(self) -> bool:
+        """Ask the store, close if it answers, and tell whether it did."""
+        store: Any = self._store()
+        if store is None:
+            return True
+        try:
+            store.get(self._feature_name)
+        except store.away_errors as error:
+            self._error = _copied(error)
+            return False
+        except Exception:  # noqa: BLE001, S110  (an answer after all; who asks hears it)
+            pass
+        self._is_open = False
+        _forget(self._key)
+        self._outage.ended()
+        look_again()
+        return True
+
+    def _start(self) -> bool:
+        """Start the background thread; tell whether it runs."""
+        self._try_at = monotonic() + _QUESTIONS_APART
+        if not background_threads_run():
+            return False
+        thread = threading.Thread(
+            target=self._run, name="flipper-circuit-breaker", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:  # no more threads at the very end of a program
+            return False
+        self._thread = thread
+        return True
+
+    def _run(self) -> None:
+        """Try until the store answers, or is gone."""
+        pause = _FIRST_PAUSE
+        waiting = threading.Event()
+        is_over = False
+        while not is_over:
+            waiting.wait(_random.uniform(pause / 2, pause))
+            # Whatever it is (a pytest.fail, a time limit of gevent's), it is no answer.
+            with suppress(BaseException):
+                is_over = self._try()
+            pause = min(pause * _GROWTH, _LONGEST_PAUSE)
+
+    def _try_in_question(self) -> bool:
+        """Try here if it is time and no thread can; tell whether the store answers."""
+        if monotonic() < self._try_at or not self._starting.acquire(blocking=False):
+            return False
+        try:
+            if self._thread is not None or self._start():
+                return False
+            began = monotonic()
+            try:
+                return self._try()
+            finally:
+                now = monotonic()
+                self._try_at = now + max(_QUESTIONS_APART, now - began)
+        finally:
+            self._starting.release()
+
+
+_MARK: Final = "_flipper_opened_circuit"
+
+
+def _forget(key: int, _: object = None) -> None:
+    _open.pop(key, None)
+
+
+def _copied(error: Exception) -> Exception:
+    """Make an error like this one, without the frames that it holds on to.
+
+    They hold whoever asked, and the store.
+    """
+    kind: Any = type(error)
+    try:
+        copy: Exception = kind.__new__(kind, *error.args)
+        copy.args = error.args
+        vars(copy).update(vars(error))
+        vars(copy)[_MARK] = True
+    except Exception:  # noqa: BLE001  (a class that cannot be copied so)
+        return error.with_traceback(None)
+    return copy

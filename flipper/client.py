@@ -499,7 +499,6 @@ class FeatureFlagClient:
         """Spare a store whose server is away; of others, only log that they fail."""
         source = self._source
         if open_circuit(source, feature_name, error, self._outage):
-            self.look_again()
             return
         # Drop-in: nothing is known of the errors of a store of one's own, so each
         # question asks it, as ever.

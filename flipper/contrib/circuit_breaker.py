@@ -47,7 +47,8 @@ def open_circuit(
 ) -> bool:
     """Open the circuit breaker of a store if an error means that its server is away.
 
-    There is one for each store, for all clients and wrappers that ask it.
+    There is one for each store, for all clients and wrappers that ask it. They are told
+    by `patching.look_again`.
 
     Args:
         store: one that has `away_errors`.

@@ -16,6 +16,7 @@ from .consul_connections import renew_connections
 from .consul_watch import ConsulWatch
 from .util.clock import monotonic
 from .util.fork import renew_after_fork
+from .util.log_throttle import LogThrottle
 from .watch import WatchRefusedError
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class ConsulCopy:
         self.index = 0
         self._closed = threading.Event()
         self._due = -inf  # when the thread is taken to hang
+        self._log = LogThrottle(__name__)
         self._begin()
         renew_after_fork(self)
 
@@ -202,7 +204,7 @@ class ConsulCopy:
                 if changed is None:
                     return
                 if failures:
-                    logger.info("Consul answers again")
+                    self._log.end("away", "Consul answers again")
                 failures = 0
                 took = monotonic() - began
                 # No news, and not waited for any: a server, or a double, that cannot.
@@ -284,12 +286,13 @@ class ConsulCopy:
             if self._current is not answered:
                 return
             self._fail(f"{type(error).__name__}: {error}")
-        logger.log(
-            logging.WARNING if failures == 1 else logging.DEBUG,
-            "Consul cannot be asked (%s: %s); flags stay as last known until it can",
-            type(error).__name__,
-            error,
+        message = (
+            "Consul cannot be asked (%s: %s); flags stay as last known until it can"
         )
+        if failures == 1:
+            self._log.warning("away", message, type(error).__name__, error)
+        else:
+            logger.debug(message, type(error).__name__, error)
 
     def _fail(self, error: str) -> None:
         self._error = error

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .circuit_breaker import has_opened_circuit, open_circuit, reader_of
 from .last_known import ANSWERS, remembering
 from .util.log_throttle import OutageLog
+from .util.patching import add_looker
 from .wrapper import FeatureFlagStoreWrapper
 
 if TYPE_CHECKING:
@@ -38,12 +39,17 @@ class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
             __name__, primary, f"flags are read from {type(secondary).__name__}"
         )
         self._failed = False
+        add_looker(self)  # the primary may be away, or be back, at any time
+        self.look_again()
+
+    def look_again(self) -> None:
+        """See whether the server of the primary is away."""
+        self._source = reader_of(self._reader)
 
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag, or `None` if there is none."""
         try:
-            item: FeatureFlagStoreItem | None
-            item = reader_of(self._reader).get(feature_name)
+            item: FeatureFlagStoreItem | None = self._source.get(feature_name)
         except ANSWERS:
             raise
         except Exception as error:  # noqa: BLE001  (any failure is what this is for)
@@ -66,7 +72,7 @@ class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
 
     def _begin(self, limit: int | None, offset: int) -> Iterator[FeatureFlagStoreItem]:
         """Return an iterator whose first flag has been read."""
-        if reader_of(self._reader) is not self._reader:  # known to be away
+        if self._source is not self._reader:  # known to be away
             return iter(self._secondary.list(limit=limit, offset=offset))
         try:
             items = iter(self._store.list(limit=limit, offset=offset))

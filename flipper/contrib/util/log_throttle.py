@@ -57,6 +57,7 @@ class LogThrottle:
         message: str,
         *values: Any,
         cause: BaseException | None = None,
+        is_error: bool = False,
         **extra: Any,
     ) -> None:
         """Log a warning, unless one of its kind was logged within the last minute.
@@ -67,6 +68,7 @@ class LogThrottle:
             *values: what takes their place.
             cause: the error whose traceback is logged, too; left out when the warning
                 is repeated.
+            is_error: whether it is logged as an error.
             **extra: attributes of the log record.
         """
         held_back = self._admit(kind)
@@ -76,9 +78,9 @@ class LogThrottle:
             message += " (%d more %s since the last such warning)"
             values = (*values, held_back, self._counted)
             cause = None
-        _logger(self._logger_name).warning(
-            message, *values, exc_info=cause, extra=extra
-        )
+        logger = _logger(self._logger_name)
+        log = logger.error if is_error else logger.warning
+        log(message, *values, exc_info=cause, extra=extra)
 
     def end(self, kind: Hashable, message: str, *values: Any) -> None:
         """Log that it is over, if a warning of this kind was logged and not its end."""

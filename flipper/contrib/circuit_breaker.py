@@ -21,6 +21,8 @@ from .util.fork import background_threads_run, renew_after_fork
 from .util.patching import look_again
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .storage import FeatureFlagStoreItem
     from .util.log_throttle import OutageLog
 
@@ -34,6 +36,7 @@ _QUESTIONS_APART: Final = 0.5
 
 # By the id of the store. It is removed when it closes, or when the store goes.
 _open: dict[int, CircuitBreaker] = {}
+_MARK: Final = "_flipper_open_circuit"  # attribute of errors: the key of `_open`
 _random = Random()  # noqa: S311  (the application's own generator is left alone)
 
 
@@ -73,9 +76,10 @@ def open_circuit(
 def has_opened_circuit(error: Exception) -> bool:
     """Tell whether an error has opened a circuit breaker, or was raised by an open one.
 
+    Stores may raise one error object again and again, so it has to be open still.
     Whoever hears of such an error need not do anything about the outage.
     """
-    return _MARK in vars(error)
+    return vars(error).get(_MARK) in _open
 
 
 class CircuitBreaker:
@@ -99,7 +103,7 @@ class CircuitBreaker:
         self._key = id(store)
         self._store = ref(store, partial(_forget, self._key))
         self._feature_name = feature_name
-        self._error = _copied(error)
+        self._error = self._copied(error)
         self._outage = outage
         self._is_open = True
         self.after_fork()
@@ -113,8 +117,6 @@ class CircuitBreaker:
 
     def opened_by(self, error: Exception) -> None:
         """Hear of an error that means that the server is away."""
-        vars(error)[_MARK] = True
-        self._outage.failed(error, feature_name=self._feature_name)
         if self._thread is None and self._starting.acquire(blocking=False):
             try:
                 if self._thread is None:
@@ -122,6 +124,10 @@ class CircuitBreaker:
             finally:
                 self._starting.release()
         look_again()
+        # Race: last, since whoever sees the mark takes it that all others are told; and
+        # logging takes long.
+        vars(error)[_MARK] = self._key
+        self._outage.failed(error, feature_name=self._feature_name)
 
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Raise the store's last error, without asking it.
@@ -136,7 +142,22 @@ class CircuitBreaker:
             return self._store().get(feature_name)  # type: ignore[no-any-return, union-attr]  # the caller holds the store
         error = self._error
         self._outage.failed(error)
-        raise _copied(error)
+        raise self._copied(error)
+
+    def _copied(self, error: Exception) -> Exception:
+        """Make an error like this one, without the frames that it holds on to.
+
+        They hold whoever asked, and the store.
+        """
+        kind: Any = type(error)
+        try:
+            copy: Exception = kind.__new__(kind, *error.args)
+            copy.args = error.args
+            vars(copy).update(vars(error))
+        except Exception:  # noqa: BLE001  (a class that cannot be copied so)
+            copy = error.with_traceback(None)
+        vars(copy)[_MARK] = self._key
+        return copy
 
     # -- trying ------------------------------------------------------------------------
 
@@ -148,7 +169,7 @@ class CircuitBreaker:
         try:
             store.get(self._feature_name)
         except store.away_errors as error:
-            self._error = _copied(error)
+            self._error = self._copied(error)
             return False
         except Exception:  # noqa: BLE001, S110  (an answer after all; who asks hears it)
             pass
@@ -175,15 +196,13 @@ class CircuitBreaker:
 
     def _run(self) -> None:
         """Try until the store answers, or is gone."""
-        pause = _FIRST_PAUSE
-        waiting = threading.Event()
-        is_over = False
-        while not is_over:
-            waiting.wait(_random.uniform(pause / 2, pause))
+        waiting = threading.Event()  # tests tend to replace `time.sleep`
+        for pause in _pauses():
+            waiting.wait(pause)
             # Whatever it is (a pytest.fail, a time limit of gevent's), it is no answer.
             with suppress(BaseException):
-                is_over = self._try()
-            pause = min(pause * _GROWTH, _LONGEST_PAUSE)
+                if self._try():
+                    return
 
     def _try_in_question(self) -> bool:
         """Try here if it is time and no thread can; tell whether the store answers."""
@@ -202,24 +221,13 @@ class CircuitBreaker:
             self._starting.release()
 
 
-_MARK: Final = "_flipper_opened_circuit"
+def _pauses() -> Iterator[float]:
+    """Give the pauses between two tries, in seconds."""
+    longest = _FIRST_PAUSE
+    while True:
+        yield _random.uniform(longest / 2, longest)
+        longest = min(longest * _GROWTH, _LONGEST_PAUSE)
 
 
 def _forget(key: int, _: object = None) -> None:
     _open.pop(key, None)
-
-
-def _copied(error: Exception) -> Exception:
-    """Make an error like this one, without the frames that it holds on to.
-
-    They hold whoever asked, and the store.
-    """
-    kind: Any = type(error)
-    try:
-        copy: Exception = kind.__new__(kind, *error.args)
-        copy.args = error.args
-        vars(copy).update(vars(error))
-        vars(copy)[_MARK] = True
-    except Exception:  # noqa: BLE001  (a class that cannot be copied so)
-        return error.with_traceback(None)
-    return copy

@@ -1449,7 +1449,7 @@ def test_an_outage_is_logged_once(
         store.get("y")
     begin, again = (record.getMessage() for record in caplog.records)
     assert begin.startswith("OwnStore fails (OSError: on purpose)")
-    assert again.endswith("more questions since the last such warning)")
+    assert again.endswith("more questions failed since the last warning)")
     inner.fail_reads = None
     for _ in range(60):
         clock.now += 1

@@ -581,7 +581,7 @@ def test_one_warning_per_flag_and_kind_of_error_in_a_minute(
     client.is_enabled("x", n=Hostile())
     client.is_enabled("x", n=Hostile())
     (record,) = warned()
-    assert record.getMessage().endswith("(1 more cases since the last such warning)")
+    assert record.getMessage().endswith("(1 more times since the last warning)")
 
 
 def test_a_warning_says_which_flag_and_what_happened(
@@ -634,7 +634,7 @@ def test_an_outage_is_told_at_its_begin_its_end_and_once_a_minute(
     (again,) = warned()
     assert again.levelno == logging.WARNING
     assert again.getMessage() == (
-        f"{begin.getMessage()} (5999 more questions since the last such warning)"
+        f"{begin.getMessage()} (5999 more questions failed since the last warning)"
     )
     assert again.exc_info is None
     store.failure = None

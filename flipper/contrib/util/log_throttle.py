@@ -36,10 +36,10 @@ class LogThrottle:
 
     Args:
         logger_name: of the logger to use.
-        counted: what the warnings are about, in the plural.
+        counted: what warnings that are held back are counted as.
     """
 
-    def __init__(self, logger_name: str, counted: str = "cases") -> None:
+    def __init__(self, logger_name: str, counted: str = "times") -> None:
         self._logger_name = logger_name
         self._counted = counted
         self._kinds: dict[Hashable, _Kind] = {}  # the one logged longest ago first
@@ -75,7 +75,7 @@ class LogThrottle:
         if held_back is None:
             return
         if held_back:
-            message += " (%d more %s since the last such warning)"
+            message += " (%d more %s since the last warning)"
             values = (*values, held_back, self._counted)
             cause = None
         logger = _logger(self._logger_name)
@@ -127,7 +127,7 @@ class OutageLog:
     """
 
     def __init__(self, logger_name: str, store: object, consequence: str) -> None:
-        self._throttle = LogThrottle(logger_name, "questions")
+        self._throttle = LogThrottle(logger_name, "questions failed")
         self._name = type(store).__name__
         self._consequence = consequence
 

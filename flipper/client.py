@@ -79,8 +79,9 @@ class FeatureFlagClient:
 
     Asking by `is_enabled` or `explain` never raises: what cannot be evaluated answers
     the caller's default, what cannot be read answers by the last known state of the
-    flag, else the default. A warning is logged, one per flag and kind of error in a
-    minute. All other methods raise what the store raises.
+    flag, else the default. A warning is logged: one per flag and kind of error in a
+    minute, or one a minute for a store that fails. All other methods raise what the
+    store raises.
 
     Args:
         store: an `AbstractFeatureFlagStore`, or any object with its six methods.

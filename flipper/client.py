@@ -6,6 +6,7 @@ from __future__ import annotations
 from functools import wraps
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from weakref import WeakMethod
 
 from .arguments import (
     check_bucketer,
@@ -23,12 +24,17 @@ from .contrib.atomic import (
     updates_atomically,
     write_lock,
 )
-from .contrib.circuit_breaker import has_opened_circuit, open_circuit, reader_of
+from .contrib.circuit_breaker import (
+    AskedEachTime,
+    has_opened_circuit,
+    open_circuit,
+    reader_of,
+)
 from .contrib.last_known import ANSWERS, ReadsTable, SupportsLastKnown, remembering
 from .contrib.storage.item import FeatureFlagStoreItem, switched_off, switched_on
 from .contrib.util.containers import copy_containers
 from .contrib.util.log_throttle import LogThrottle, OutageLog
-from .contrib.util.patching import add_looker, look_again
+from .contrib.util.patching import add_looker
 from .evaluation import Evaluation, Reason
 from .events.emitter import FlipperEventEmitter
 from .events.types import EventType
@@ -501,10 +507,13 @@ class FeatureFlagClient:
         source = self._source
         if open_circuit(source, feature_name, error, self._outage):
             return
-        # Drop-in: nothing is known of the errors of a store of one's own, so each
-        # question asks it, as ever.
         self._outage.failed(error, feature_name=feature_name)
-        self._reader = _Failing(source, self._outage)
+        answers_again = WeakMethod(self._end_outage)
+        self._reader = AskedEachTime(source, answers_again)
+
+    def _end_outage(self) -> None:
+        self._outage.ended()
+        self.look_again()
 
     def _complain_of(self, feature_name: Any) -> None:
         """Tell that a flag does not exist, as strictly as it is wanted."""
@@ -533,20 +542,6 @@ class FeatureFlagClient:
             cause=error,
             feature_name=feature_name,
         )
-
-
-class _Failing:
-    """Asks a store that has failed, and logs that it answers again."""
-
-    def __init__(self, source: Any, outage: OutageLog) -> None:
-        self._source = source
-        self._outage = outage
-
-    def get(self, feature_name: str) -> Any:
-        item = self._source.get(feature_name)
-        self._outage.ended()
-        look_again()  # the client asks the store itself from now on
-        return item
 
 
 def _name_among(conditions: Mapping[str, Any]) -> Any:

@@ -21,7 +21,8 @@ from .util.fork import background_threads_run, renew_after_fork
 from .util.patching import look_again
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from weakref import WeakMethod
 
     from .storage import FeatureFlagStoreItem
     from .util.log_throttle import OutageLog
@@ -219,6 +220,33 @@ class CircuitBreaker:
                 self._try_at = now + max(_QUESTIONS_APART, now - began)
         finally:
             self._starting.release()
+
+
+class AskedEachTime:
+    """Stands in for a store that has failed, but may not be spared.
+
+    Drop-in: nothing is known of the errors of a store of one's own. One may be about a
+    single flag, and be over at the next question; so each question asks the store, and
+    the first answer is reported.
+
+    Args:
+        store: the store.
+        answers_again: called when it has answered.
+    """
+
+    def __init__(
+        self, store: Any, answers_again: WeakMethod[Callable[[], None]]
+    ) -> None:
+        self._store = store
+        self._answers_again = answers_again
+
+    def get(self, feature_name: str) -> Any:
+        """Ask the store."""
+        item = self._store.get(feature_name)
+        report = self._answers_again()
+        if report is not None:
+            report()
+        return item
 
 
 def _pauses() -> Iterator[float]:

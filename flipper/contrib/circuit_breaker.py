@@ -170,6 +170,8 @@ class CircuitBreaker:
         try:
             store.get(self._feature_name)
         except store.away_errors as error:
+            # A store may raise one object each time, which would hold all the frames.
+            error.with_traceback(None)
             self._error = self._copied(error)
             return False
         except Exception:  # noqa: BLE001, S110  (an answer after all; who asks hears it)

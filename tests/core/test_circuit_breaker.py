@@ -592,6 +592,19 @@ def test_questions_get_errors_like_the_first_that_do_not_grow(
     assert length < 10
 
 
+def test_an_error_that_a_store_raises_again_and_again_does_not_grow(
+    server: Server, client: FeatureFlagClient
+) -> None:
+    """As test doubles do: each try would add frames to it, all night."""
+    leave(server)
+    client.is_enabled("x")
+    eventually(lambda: server.asked_by.count(BACKGROUND) >= 5)
+    length, traceback = 0, server.error.__traceback__  # type: ignore[union-attr]
+    while traceback is not None:
+        length, traceback = length + 1, traceback.tb_next
+    assert length <= 2  # a try may be under way
+
+
 def test_an_error_of_the_system_keeps_its_number(server: Server) -> None:
     """It is not among its attributes that can be listed."""
     server.away_errors = (OSError,)  # type: ignore[assignment]

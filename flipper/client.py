@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from functools import wraps
 from operator import methodcaller
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from weakref import WeakMethod
 
 from .arguments import (
     check_bucketer,
@@ -27,9 +27,16 @@ from .contrib.atomic import (
     updates_atomically,
     write_lock,
 )
-from .contrib.last_known import ReadsTable, Rest, SupportsLastKnown, remembering
+from .contrib.circuit_breaker import (
+    AskedEachTime,
+    has_opened_circuit,
+    open_circuit,
+    reader_of,
+)
+from .contrib.last_known import ANSWERS, ReadsTable, SupportsLastKnown, remembering
 from .contrib.storage.item import FeatureFlagStoreItem, switched_off, switched_on
 from .contrib.util.containers import copy_containers
+from .contrib.util.log_throttle import LogThrottle, OutageLog
 from .contrib.util.patching import add_looker
 from .evaluation import Evaluation, Reason
 from .events.emitter import FlipperEventEmitter
@@ -46,7 +53,6 @@ if TYPE_CHECKING:
 
     from .contrib.atomic import Change
     from .contrib.interface import AbstractFeatureFlagStore
-    from .contrib.last_known import LastKnownFlags
     from .events.emitter import IEventEmitter
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -57,8 +63,7 @@ _PRE_ENABLE, _POST_ENABLE = EventType.PRE_ENABLE, EventType.POST_ENABLE
 _PRE_DISABLE, _POST_DISABLE = EventType.PRE_DISABLE, EventType.POST_DISABLE
 _PRE_ADD_CONDITION = EventType.PRE_ADD_CONDITION
 _POST_ADD_CONDITION = EventType.POST_ADD_CONDITION
-_WARNINGS_APART: Final = 60.0  # seconds, per flag and kind of error
-_WARNINGS_REMEMBERED: Final = 1000
+_OUTAGE: Final = "flags are answered by their last known state, else by the default"
 
 
 def flag_must_exist(method: F) -> F:
@@ -84,8 +89,9 @@ class FeatureFlagClient:
 
     Asking by `is_enabled` or `explain` never raises: what cannot be evaluated answers
     the caller's default, what cannot be read answers by the last known state of the
-    flag, else the default. A warning is logged, one per flag and kind of error in a
-    minute. All other methods raise what the store raises.
+    flag, else the default. A warning is logged: one per flag and kind of error in a
+    minute, or one a minute for a store that fails. All other methods raise what the
+    store raises.
 
     Args:
         store: an `AbstractFeatureFlagStore`, or any object with its six methods.
@@ -116,12 +122,15 @@ class FeatureFlagClient:
             )
         self._store = store
         self._is_atomic: bool | None = None
-        self._ask(remembering(store))
-        add_looker(self)  # `store.get` may be replaced at any time
-        self.look_again()  # Race: and was perhaps, just before
         self._raises = on_error == "raise"
         self._strict = None if strict == "silent" else strict
-        self._warned: dict[tuple[Any, type[Exception]], float] = {}
+        self._source = source = remembering(store)
+        # Most stores have nothing to learn of what they wrote themselves.
+        self._learns = type(source).learn is not SupportsLastKnown.learn
+        self._log = LogThrottle(__name__)
+        self._outage = OutageLog(__name__, store, _OUTAGE)
+        add_looker(self)  # `store.get` may be replaced at any time
+        self.look_again()
         self._events: IEventEmitter = FlipperEventEmitter()
 
     @property
@@ -409,15 +418,13 @@ class FeatureFlagClient:
 
     # -- inside ------------------------------------------------------------------------
 
-    def _ask(self, source: LastKnownFlags | Rest) -> None:
-        self._source = source
-        self._reader = source.fastest_reader()
-        # Most stores have nothing to learn of what they wrote themselves.
-        self._learns = type(source).learn is not SupportsLastKnown.learn
-
     def look_again(self) -> None:
-        """See whether methods of the store have been replaced."""
-        self._reader = self._source.fastest_reader()
+        """See whether the store's methods have been replaced, or its server is away."""
+        source = self._source
+        reader = reader_of(source)
+        # Who wants the errors of the store gets each, so it is asked each time.
+        is_asked = reader is source or self._raises
+        self._reader = source.fastest_reader() if is_asked else reader
         self._is_atomic = None
         store = self._store
         if not issubclass(type(store), SupportsUpdate):
@@ -531,62 +538,60 @@ class FeatureFlagClient:
 
     def _after_failed_read(self, feature_name: Any, error: Exception) -> Any:
         """Return the last known state of a flag whose store has failed."""
-        self._warn_or_raise(feature_name, error)
-        if isinstance(error, InvalidFlagDataError):
-            return None  # read all right, but no flag
-        source = self._source
-        if isinstance(error, source.away_errors):
-            self._ask(Rest(source, error, lambda: self._ask(source)))
+        if self._raises:
+            raise error
+        is_answer = isinstance(error, ANSWERS) or not isinstance(feature_name, str)
+        if is_answer:
+            self._warn(feature_name, error)
+            if isinstance(error, InvalidFlagDataError):
+                return None  # read all right, but no flag
+        elif not has_opened_circuit(error):
+            self._note_outage(feature_name, error)
         try:
-            return source.last_known(feature_name)
+            return self._source.last_known(feature_name)
         except Exception:  # noqa: BLE001  (a name that is not even hashable)
             return None
+
+    def _note_outage(self, feature_name: str, error: Exception) -> None:
+        """Spare a store whose server is away; of others, only log that they fail."""
+        source = self._source
+        if open_circuit(source, feature_name, error, self._outage):
+            return
+        self._outage.failed(error, feature_name=feature_name)
+        answers_again = WeakMethod(self._end_outage)
+        self._reader = AskedEachTime(source, answers_again)
+
+    def _end_outage(self) -> None:
+        self._outage.ended()
+        self.look_again()
 
     def _complain_of(self, feature_name: Any) -> None:
         """Tell that a flag does not exist, as strictly as it is wanted."""
         error = FlagDoesNotExistError.for_flag(feature_name)
         if self._strict == "raise":
             raise error
-        if self._is_news(feature_name, error):
-            self._log("%s; the default answers", error, feature_name=feature_name)
+        self._log.warning(
+            (hash(repr(feature_name)), FlagDoesNotExistError),
+            "%s; the default answers",
+            error,
+            feature_name=feature_name,
+        )
 
     def _warn_or_raise(self, feature_name: Any, error: Exception) -> None:
         if self._raises:
             raise error
-        if not self._is_news(feature_name, error):
-            return
-        self._log(
+        self._warn(feature_name, error)
+
+    def _warn(self, feature_name: Any, error: Exception) -> None:
+        self._log.warning(
+            # Not the name itself, which may be of any length.
+            (hash(repr(feature_name)), type(error)),
             "Feature %r could not be read or evaluated (%s); the last known state or "
             "the default answers",
             *(feature_name, type(error).__name__),
-            feature_name=feature_name,
             cause=error,
+            feature_name=feature_name,
         )
-
-    @staticmethod
-    def _log(
-        message: str,
-        *values: Any,
-        feature_name: Any,
-        cause: Exception | None = None,
-    ) -> None:
-        # Only now: it takes a fifth of the time in which the library is imported.
-        import logging
-
-        logging.getLogger(__name__).warning(
-            message, *values, exc_info=cause, extra={"feature_name": feature_name}
-        )
-
-    def _is_news(self, feature_name: Any, error: Exception) -> bool:
-        """Tell whether such an error of a flag was not logged within the last time."""
-        kind = (repr(feature_name), type(error))
-        now = monotonic()
-        if now - self._warned.get(kind, -_WARNINGS_APART) < _WARNINGS_APART:
-            return False
-        if len(self._warned) >= _WARNINGS_REMEMBERED:
-            self._warned.clear()
-        self._warned[kind] = now
-        return True
 
 
 def _name_among(conditions: Mapping[str, Any]) -> Any:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from contextlib import contextmanager
 from functools import partial
@@ -13,24 +12,23 @@ from weakref import WeakMethod, finalize
 
 from ..arguments import check_seconds, is_between
 from ..exceptions import FlagDoesNotExistError, InvalidArgumentError
+from .circuit_breaker import has_opened_circuit, open_circuit, reader_of
 from .interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
 from .invalidation import Invalidation
-from .last_known import ANSWERS, Rest
+from .last_known import ANSWERS
 from .lru import make_lru
 from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem  # noqa: TC001
 from .storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
 from .util.closing import ClosesAtExit
 from .util.fork import detect_fork, renew_after_fork
 from .util.jitter import uniform
+from .util.log_throttle import OutageLog
 from .wrapper import FeatureFlagStoreWrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
     from .atomic import Change
-    from .last_known import LastKnownFlags
-
-logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -40,7 +38,6 @@ DEFAULT_TTL = None
 _UNKNOWN: Final = object()  # what a flag is after a write: ask the inner store
 _FOR_EVER: Final = float("inf")
 _PAUSE: Final = 0.5  # seconds that a flag is not asked for again after a failure
-_OUTAGE: Final = 60.0  # seconds without a failure, after which the next one is news
 
 
 def _itself(item: T) -> T:
@@ -107,15 +104,23 @@ class CachedFeatureFlagStore(ClosesAtExit, FeatureFlagStoreWrapper):
         self._size = size
         self._stale_if_error = stale_if_error or 0.0
         self._jitter = jitter
-        self._failed_at = -_FOR_EVER
+        self._outage = OutageLog(
+            __name__,
+            store,
+            f"flags that have expired are answered as they were for "
+            f"{self._stale_if_error:g} seconds",
+        )
+        self._has_failed = False
         self._has_ttl = ttl is not None
         if ttl is None and (invalidate or stale_if_error):
             ttl = 0.0 if invalidate else _FOR_EVER
         self._ttl = ttl  # as of now: see `_trust`
         # Drop-in: existing tests replace this table by one that has only
         # `__getitem__` and `__setitem__`; `get` and `set` use nothing else of it.
-        # An entry is the item itself if none ever expires; else the item, when it
-        # expires, and until when it may answer while the inner store fails.
+        # An entry is the item itself if none ever expires; else the item, since when it
+        # is there, when it expires, and until when it may answer while the inner store
+        # fails. What seems to come from the future was put in while a test had frozen
+        # the clock, and has expired.
         self._cache: Any = make_lru(size)
         self._invalidation: Invalidation | None = None
         self.after_fork()
@@ -132,7 +137,6 @@ class CachedFeatureFlagStore(ClosesAtExit, FeatureFlagStoreWrapper):
         """Forget the reads under way: their threads are not in this process."""
         self._lock = threading.Lock()
         self._under_way: dict[str, object] = {}
-        self._source: LastKnownFlags | Rest = self._reader
         if self._invalidation is not None:
             self._invalidation.after_fork()
             # Nobody tells this process what changes, until its thread listens.
@@ -147,8 +151,8 @@ class CachedFeatureFlagStore(ClosesAtExit, FeatureFlagStoreWrapper):
             return self._fill(feature_name)
         if self._ttl is None:
             return entry  # type: ignore[no-any-return]
-        item, expiry, _ = entry
-        if monotonic() < expiry:
+        item, since, expiry, _ = entry
+        if since <= monotonic() < expiry:
             return item  # type: ignore[no-any-return]
         return self._fill(feature_name)
 
@@ -239,7 +243,7 @@ class CachedFeatureFlagStore(ClosesAtExit, FeatureFlagStoreWrapper):
             fill.done.wait()
             return self._shared(feature_name, fill)
         try:
-            fill.item = self._source.get(feature_name)
+            fill.item = reader_of(self._reader).get(feature_name)
         except BaseException as error:
             is_bridged = self._bridge(feature_name, fill, error)
             self._give_up(feature_name, fill)
@@ -254,6 +258,9 @@ class CachedFeatureFlagStore(ClosesAtExit, FeatureFlagStoreWrapper):
                 if self._under_way.get(feature_name) is fill:
                     del self._under_way[feature_name]
                     self._put(feature_name, fill.item)
+            if self._has_failed:
+                self._has_failed = False
+                self._outage.ended()
         finally:
             fill.done.set()
         return fill.item
@@ -267,42 +274,30 @@ class CachedFeatureFlagStore(ClosesAtExit, FeatureFlagStoreWrapper):
 
     def _bridge(self, feature_name: str, fill: _Fill, error: BaseException) -> bool:
         """Let an expired entry answer instead of a failed read, if it may."""
-        is_failure = isinstance(error, Exception) and not isinstance(error, ANSWERS)
-        if not self._stale_if_error or not is_failure:
+        if not self._stale_if_error:
             return False
-        self._rest(error)
+        if not isinstance(error, Exception) or isinstance(error, ANSWERS):
+            return False
+        is_away = has_opened_circuit(error) or open_circuit(
+            self._reader, feature_name, error, self._outage
+        )
         now = monotonic()
         with self._lock:
             try:
                 # Race: it is what it is now that counts: a write or the signal of one
                 # may have removed it since the read began.
-                item, expiry, last = self._cache[feature_name]
+                item, since, expiry, last = self._cache[feature_name]
             except KeyError:
                 return False
-            if now >= last:
+            if not since <= now < last:
                 return False
             if now >= expiry:
-                self._cache[feature_name] = item, min(now + _PAUSE, last), last
+                self._cache[feature_name] = item, now, min(now + _PAUSE, last), last
         fill.item = item
-        if now >= self._failed_at + _OUTAGE:
-            logger.warning(
-                "%s fails (%s: %s); flags that have expired are answered as they were "
-                "for %g seconds",
-                type(self._store).__name__,
-                type(error).__name__,
-                error,
-                self._stale_if_error,
-            )
-        self._failed_at = now
+        if not is_away:
+            self._has_failed = True
+            self._outage.failed(error)
         return True
-
-    def _rest(self, error: Any) -> None:
-        """Ask a store whose server is away only now and then, whatever the flag."""
-        if self._source is self._reader and isinstance(error, self._reader.away_errors):
-            self._source = Rest(self._reader, error, self._end_rest)
-
-    def _end_rest(self) -> None:
-        self._source = self._reader
 
     # -- writing -----------------------------------------------------------------------
 
@@ -360,8 +355,9 @@ class CachedFeatureFlagStore(ClosesAtExit, FeatureFlagStoreWrapper):
             return
         if self._jitter:
             ttl *= uniform(1.0 - self._jitter, 1.0)
-        expiry = monotonic() + ttl
-        self._cache[feature_name] = item, expiry, expiry + self._stale_if_error
+        now = monotonic()
+        expiry = now + ttl
+        self._cache[feature_name] = item, now, expiry, expiry + self._stale_if_error
 
     def _give_up(self, feature_name: str, token: object) -> None:
         with self._lock:
@@ -391,8 +387,8 @@ class CachedFeatureFlagStore(ClosesAtExit, FeatureFlagStoreWrapper):
             now = monotonic()
             last_of_all = now + self._stale_if_error
             for feature_name in reversed(self._cache.keys()):  # stay in their order
-                item, expiry, last = self._cache[feature_name]
-                expired = item, min(expiry, now), min(last, last_of_all)
+                item, since, expiry, last = self._cache[feature_name]
+                expired = item, since, min(expiry, now), min(last, last_of_all)
                 self._cache[feature_name] = expired
 
     def _set_ttl(self, *, is_told: bool) -> None:

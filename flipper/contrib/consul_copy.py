@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import threading
 from math import inf
-from time import monotonic, thread_time
+from time import thread_time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakSet
 
@@ -14,8 +14,10 @@ from ..exceptions import StoreUnavailableError
 from .consul_connections import ConsulConnections, renew_connections
 from .consul_replies import read_keys, rows_under
 from .consul_watch import ConsulWatch
+from .util.clock import monotonic
 from .util.fork import renew_after_fork
 from .util.jitter import uniform
+from .util.log_throttle import LogThrottle
 from .watch import WatchRefusedError
 
 if TYPE_CHECKING:
@@ -78,6 +80,7 @@ class ConsulCopy:
         self._abandoned = False
         self._connections = ConsulConnections()
         self._due = -inf  # when the thread is taken to hang
+        self._log = LogThrottle(__name__)
         self._begin()
         renew_after_fork(self)
 
@@ -220,7 +223,7 @@ class ConsulCopy:
                 pause = uniform(0.5, 1) * _growing(failures, _LONGEST_PAUSE_AFTER_ERROR)
             else:
                 if failures:
-                    logger.info("Consul answers again")
+                    self._log.end("away", "Consul answers again")
                 failures = 0
                 in_doubt = not in_doubt and self._loses_all(rows)
                 if in_doubt:  # it is asked once more, and believed then
@@ -313,12 +316,13 @@ class ConsulCopy:
             if self._is_over(answered):
                 return
             self._fail(f"{type(error).__name__}: {error}")
-        logger.log(
-            logging.WARNING if failures == 1 else logging.DEBUG,
-            "Consul cannot be asked (%s: %s); flags stay as last known until it can",
-            type(error).__name__,
-            error,
+        message = (
+            "Consul cannot be asked (%s: %s); flags stay as last known until it can"
         )
+        if failures == 1:
+            self._log.warning("away", message, type(error).__name__, error)
+        else:
+            logger.debug(message, type(error).__name__, error)
 
     def _fail(self, error: str) -> None:
         self._error = error

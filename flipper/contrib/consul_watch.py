@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import threading
-from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from ..exceptions import StoreTimeoutError
+from .util.clock import monotonic
 from .watch import WatchQueue
 
 if TYPE_CHECKING:

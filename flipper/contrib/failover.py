@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
-from .last_known import ANSWERS, LastKnownFlags, Rest, remembering
+from .circuit_breaker import has_opened_circuit, open_circuit, reader_of
+from .last_known import ANSWERS, remembering
+from .util.log_throttle import OutageLog
+from .util.patching import add_looker
 from .wrapper import FeatureFlagStoreWrapper
 
 if TYPE_CHECKING:
@@ -14,16 +16,15 @@ if TYPE_CHECKING:
 
     from .storage import FeatureFlagStoreItem
 
-logger = logging.getLogger(__name__)
-
 
 class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
     """Reads the primary, and the secondary whenever the primary fails.
 
-    A primary whose server is away is asked again twice a second, by one call. Writes go
-    to the primary only, and raise what it raises. Nothing is copied: what keeps the
-    secondary level is, for instance, a `ReplicatedFeatureFlagStore` as the primary with
-    the secondary as its replica. Safe for threads.
+    A primary whose server is away is not asked, but by a background thread that tries
+    about once a second whether it is back. Writes go to the primary only, and raise
+    what it raises. Nothing is copied: what keeps the secondary level is, for instance,
+    a `ReplicatedFeatureFlagStore` as the primary with the secondary as its replica.
+    Safe for threads.
 
     Args:
         primary: the store that counts.
@@ -34,20 +35,29 @@ class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
         super().__init__(primary)
         self._secondary = secondary
         self._spare = remembering(secondary)
-        self._source: LastKnownFlags | Rest = self._reader
+        self._outage = OutageLog(
+            __name__, primary, f"flags are read from {type(secondary).__name__}"
+        )
         self._failed = False
+        add_looker(self)  # the primary may be away, or be back, at any time
+        self.look_again()
+
+    def look_again(self) -> None:
+        """See whether the server of the primary is away."""
+        self._source = reader_of(self._reader)
 
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag, or `None` if there is none."""
         try:
-            item = self._source.get(feature_name)
+            item: FeatureFlagStoreItem | None = self._source.get(feature_name)
         except ANSWERS:
             raise
         except Exception as error:  # noqa: BLE001  (any failure is what this is for)
-            self._note_failure(error)
+            self._note_failure(feature_name, error)
             return self._spare.get(feature_name)
         if self._failed:
-            self._note_answer()
+            self._failed = False
+            self._outage.ended()
         return item
 
     def get_uncached(self, feature_name: str) -> FeatureFlagStoreItem | None:
@@ -66,13 +76,15 @@ class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
 
     def _begin(self, limit: int | None, offset: int) -> Iterator[FeatureFlagStoreItem]:
         """Return an iterator whose first flag has been read."""
+        if self._source is not self._reader:  # known to be away
+            return iter(self._secondary.list(limit=limit, offset=offset))
         try:
             items = iter(self._store.list(limit=limit, offset=offset))
             first = next(items, None)
         except ANSWERS:
             raise
         except Exception as error:  # noqa: BLE001
-            self._note_failure(error)
+            self._note_failure(None, error)
             return iter(self._secondary.list(limit=limit, offset=offset))
         return _chained(first, items)
 
@@ -86,25 +98,15 @@ class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
         known = self._reader.last_known(feature_name)
         return self._spare.last_known(feature_name) if known is None else known
 
-    def _note_failure(self, error: Exception) -> None:
-        if self._source is self._reader and isinstance(error, self._reader.away_errors):
-            self._source = Rest(self._reader, error, self._end_rest)
-        if not self._failed:
-            self._failed = True
-            logger.warning(
-                "%s fails (%s: %s); flags are read from %s",
-                type(self._store).__name__,
-                type(error).__name__,
-                error,
-                type(self._secondary).__name__,
-            )
-
-    def _end_rest(self) -> None:
-        self._source = self._reader
-
-    def _note_answer(self) -> None:
-        self._failed = False
-        logger.info("%s answers again", type(self._store).__name__)
+    def _note_failure(self, feature_name: str | None, error: Exception) -> None:
+        if has_opened_circuit(error):
+            return  # which tells of its end, too
+        if feature_name is not None and open_circuit(
+            self._reader, feature_name, error, self._outage
+        ):
+            return
+        self._failed = True
+        self._outage.failed(error)
 
 
 def _chained(first: Any, rest: Iterator[Any]) -> Iterator[Any]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..exceptions import InvalidFlagDataError
 from .deadline import within
 from .local_copy import LocalCopy
 from .store_thread import SLICE, StoreThread
+from .util.clock import monotonic
 from .util.jitter import uniform
+from .util.log_throttle import LogThrottle
 from .watch import WatchRefusedError
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class Follower(StoreThread):
         self._state = "initialising"
         self._last_error: BaseException | None = None
         self._listeners: list[Callable[[Any], object]] = []
+        self._log = LogThrottle(__name__)
         super().__init__(store, "flipper-synced")
 
     def after_fork(self) -> None:
@@ -249,24 +251,27 @@ class Follower(StoreThread):
         try:
             return self._store.get(feature_name)
         except InvalidFlagDataError as error:  # which `list` leaves out, too
-            logger.warning("A flag is left out: %s", error)
+            self._log.warning(("flag", feature_name), "A flag is left out: %s", error)
             return None
 
     def _become(self, state: str) -> None:
         with self._lock:
             if self._state in {state, "closed"}:
                 return
-            self._state = state
+            before, self._state = self._state, state
             listeners = self._listeners
         status = self.status()
         store = type(self._store).__name__
         if state == "stale":
-            logger.warning(
+            self._log.warning(
+                "stale",
                 "%s cannot be followed (%s: %s); its flags stay as last known",
                 store,
                 type(status.last_error).__name__,
                 status.last_error,
             )
+        elif before == "stale":
+            self._log.end("stale", "The copy of %s is %s", store, state)
         else:
             logger.info("The copy of %s is %s", store, state)
         self.copy.announce(listeners, status)
@@ -283,7 +288,7 @@ class Follower(StoreThread):
         try:
             snapshot.save(list(self.copy.flags.values()))
         except Exception as error:  # noqa: BLE001  (following goes on)
-            logger.warning("The snapshot was not written: %s", error)
+            self._log.warning("snapshot", "The snapshot was not written: %s", error)
         else:
             self._saved_revision = revision
         # Writing takes at most a twentieth of the time.

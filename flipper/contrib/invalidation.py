@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .store_thread import SLICE, StoreThread
 from .util.jitter import uniform
+from .util.log_throttle import LogThrottle
 from .watch import WatchRefusedError
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Invalidation(StoreThread):
         self._drop = drop
         self._trust = trust
         self._is_told: bool | None = None
+        self._log = LogThrottle(__name__)
 
     def _listen(self, closed: threading.Event) -> None:
         try:
@@ -68,18 +70,23 @@ class Invalidation(StoreThread):
     def _note(self, problem: Exception | None) -> None:
         if self._is_told is (problem is None):
             return
+        is_first = self._is_told is None
         self._is_told = problem is None
         store = type(self._store).__name__
-        if problem is None:
-            logger.info("%s tells its cache what changes", store)
-        else:
-            logger.warning(
+        told = "%s tells its cache what changes"
+        if problem is not None:
+            self._log.warning(
+                "untold",
                 "%s does not tell its cache what changes (%s: %s); no flag is kept "
                 "longer than its ttl, and none without one",
                 store,
                 type(problem).__name__,
                 problem,
             )
+        elif is_first:
+            logger.info(told, store)
+        else:
+            self._log.end("untold", told, store)
 
 
 def _call(method: WeakMethod[Callable[[Any], None]], argument: object) -> None:

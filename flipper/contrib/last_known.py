@@ -4,16 +4,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from time import monotonic
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from ..exceptions import InvalidArgumentError, InvalidFlagDataError
 from .storage import FeatureFlagStoreItem
-from .util.fork import renew_after_fork
 from .util.patching import Patchable, look_again
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 REMEMBERED: Final = 10_000
 """How many flags are remembered at most."""
@@ -21,7 +16,6 @@ REMEMBERED: Final = 10_000
 _CALLS: Final = frozenset({"get", "set", "set_meta"})
 ANSWERS: Final = (InvalidArgumentError, InvalidFlagDataError)
 """What is wrong with a flag or with a question is no outage of the store."""
-_REST: Final = 0.5  # seconds
 
 
 class SupportsLastKnown:
@@ -142,74 +136,6 @@ def remembering(store: Any) -> LastKnownFlags:
     if issubclass(type(store), SupportsLastKnown):
         return store  # type: ignore[no-any-return]  # has the same two methods
     return LastKnownFlags(store)
-
-
-class Rest:
-    """Stands in for a store whose server is away, and asks it only now and then.
-
-    `get` raises the store's last error at once, but for one call in half a second,
-    which asks; in longer, if it took longer to fail. Safe for threads.
-
-    Args:
-        source: the store.
-        error: why it is thought to be away.
-        end: called when the store has answered again.
-    """
-
-    def __init__(self, source: Any, error: Exception, end: Callable[[], None]) -> None:
-        self._source = source
-        self._error = error
-        self._end = end
-        self.after_fork()
-        renew_after_fork(self)
-
-    def after_fork(self) -> None:
-        """Ask again some time: the thread that was asking is not in this process."""
-        self._until = monotonic() + _REST
-
-    def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
-        """Raise without asking, or ask."""
-        if monotonic() < self._until:
-            # One error object for all: without the frames of those it came out of.
-            raise self._error.with_traceback(None)
-        # Race: the others go on resting while one thread asks, which may take long.
-        self._until = float("inf")
-        began = monotonic()
-        try:
-            item: FeatureFlagStoreItem | None = self._source.get(feature_name)
-        except self._source.away_errors as error:
-            self._error = error
-            raise
-        except Exception:
-            self._end()  # an answer after all
-            raise
-        else:
-            self._end()
-        finally:
-            now = monotonic()
-            self._until = now + max(_REST, now - began)
-        return item
-
-    def fastest_reader(self) -> Any:
-        """Return this."""
-        return self
-
-    @property
-    def away_errors(self) -> tuple[type[Exception], ...]:
-        """None: this is the rest already."""
-        return ()
-
-    def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
-        """Return what the store knows."""
-        return self._source.last_known(feature_name)  # type: ignore[no-any-return]
-
-    def learn(self, feature_name: str, item: Any) -> None:
-        """Pass it on."""
-        self._source.learn(feature_name, item)
-
-    def learn_state(self, feature_name: str, is_enabled: bool) -> None:
-        """Pass it on."""
-        self._source.learn_state(feature_name, is_enabled)
 
 
 def remember(items: dict[str, Any], feature_name: str, value: Any) -> None:

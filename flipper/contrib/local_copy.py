@@ -7,20 +7,18 @@ was read: such a flag keeps what it is, and is read again (`doubtful`).
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..exceptions import StoreTimeoutError
+from .util.log_throttle import LogThrottle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     Listener = Callable[[Any], object]
-
-logger = logging.getLogger(__name__)
 
 
 class FlagChange(NamedTuple):
@@ -68,6 +66,7 @@ class LocalCopy:
         self.revision = 0
         self._listeners: list[Listener] = []
         self._untold: deque[tuple[Listener, Any]] = deque()
+        self._log = LogThrottle(__name__)
         self.after_fork()
 
     def after_fork(self) -> None:
@@ -197,12 +196,17 @@ class LocalCopy:
             finally:
                 self._telling.release()
 
-    @staticmethod
-    def _call(listener: Listener, news: Any) -> None:
+    def _call(self, listener: Listener, news: Any) -> None:
         try:
             listener(news)
-        except Exception:
-            logger.exception("A listener failed at %r", news)
+        except Exception as error:  # noqa: BLE001  (the others have to be told)
+            self._log.warning(
+                (id(listener), type(error)),
+                "A listener failed at %r",
+                news,
+                cause=error,
+                is_error=True,
+            )
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import select
 import threading
 from contextlib import contextmanager, suppress
 from math import ceil
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 from weakref import finalize
 
@@ -18,6 +17,7 @@ from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from ..exceptions import InvalidArgumentError
 from .postgresql_start import FirstTask, is_refusal
+from .util.clock import monotonic
 from .util.fork import detect_fork, renew_after_fork
 from .watch import WatchRefusedError
 

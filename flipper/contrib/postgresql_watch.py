@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import os
 from hashlib import sha256
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
@@ -20,6 +19,7 @@ from psycopg.pq import ExecStatus
 from psycopg.rows import tuple_row
 
 from .postgresql_connections import is_readable
+from .util.clock import monotonic
 from .watch import Watch, WatchRefusedError
 
 if TYPE_CHECKING:

@@ -8,11 +8,13 @@ background threads do not run.
 from __future__ import annotations
 
 from functools import partial
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
+from .circuit_breaker import has_opened_circuit, open_circuit, reader_of
 from .deadline import within
-from .last_known import ANSWERS, Rest, remembering
+from .last_known import ANSWERS, remembering
+from .util.clock import monotonic
+from .util.log_throttle import OutageLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,12 +49,11 @@ class ReadThrough:
         use_copy: Callable[[], object],
     ) -> None:
         self._follower = follower
-        self._store = store
+        self._reader = remembering(store)
         self._copied = copied
         self._use_copy = use_copy
         self._patience = _PATIENCE
-        self._reader = remembering(store)
-        self._source: Any = self._reader
+        self._outage = OutageLog(__name__, store, "its flags stay as last known")
 
     def get(self, feature_name: str) -> Any:
         """Return the flag, or `None` if there is none.
@@ -64,14 +65,14 @@ class ReadThrough:
         if not self._follower.start():
             return self._read_directly(feature_name)
         if self._patience > 0 and not self._follower.loaded.is_set():
-            began = perf_counter()
+            began = monotonic()
             read = partial(self._follower.read_one, feature_name)
             try:
                 item = within(self._patience, read)
             except Exception:  # noqa: BLE001  (the follower logs it)
                 self._patience = 0.0
             else:
-                self._patience -= perf_counter() - began
+                self._patience -= monotonic() - began
                 return item
         self._use_copy()
         return self._copied.get(feature_name)
@@ -86,17 +87,16 @@ class ReadThrough:
 
     def _read_directly(self, feature_name: str) -> Any:
         try:
-            item = self._source.get(feature_name)
+            item = reader_of(self._reader).get(feature_name)
         except ANSWERS:
             raise
         except Exception as error:  # noqa: BLE001  (the copy answers)
-            if isinstance(error, self._source.away_errors):
-                self._source = Rest(self._reader, error, self._end_rest)
+            if not has_opened_circuit(error) and not open_circuit(
+                self._reader, feature_name, error, self._outage
+            ):
+                self._outage.failed(error)
             return self._copied.get(feature_name)
         copy = self._follower.copy
         copy.begin_reading()
         copy.take({feature_name: item}, complete=False)
         return item
-
-    def _end_rest(self) -> None:
-        self._source = self._reader

@@ -10,10 +10,10 @@ from __future__ import annotations
 import selectors
 from contextlib import suppress
 from inspect import signature
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from ..exceptions import StoreTimeoutError, StoreUnavailableError
+from .util.clock import monotonic
 from .watch import Watch, WatchRefusedError
 
 if TYPE_CHECKING:

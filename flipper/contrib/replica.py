@@ -6,14 +6,15 @@ from __future__ import annotations
 import atexit
 import logging
 import threading
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakSet
 
 from ..exceptions import InvalidFlagDataError
 from .storage import FeatureFlagStoreItem
 from .util.background import start_thread
+from .util.clock import monotonic
 from .util.fork import detect_fork, renew_after_fork
+from .util.log_throttle import LogThrottle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, MutableSet
@@ -85,6 +86,7 @@ class Replica:
     def __init__(self, store: Any, primary: Any) -> None:
         self.store = store
         self._primary = primary
+        self._log = LogThrottle(__name__)
         self.after_fork()
         renew_after_fork(self)
         _replicas.add(self)
@@ -249,7 +251,9 @@ class Replica:
 
     def _succeeded(self, task: _Task) -> None:
         if self._streak:
-            logger.info("Replica %s answers again", type(self.store).__name__)
+            self._log.end(
+                "fails", "Replica %s answers again", type(self.store).__name__
+            )
         with self._changed:
             self._current = None
             self._streak = 0
@@ -259,12 +263,13 @@ class Replica:
 
     def _failed(self, task: _Task, error: BaseException) -> None:
         if self._streak == 1:
-            logger.warning(
+            self._log.warning(
+                "fails",
                 "Replica %s fails (%s); its writes are kept and tried again",
                 type(self.store).__name__,
                 type(error).__name__,
-                exc_info=error,
-                extra={"feature_name": task.feature_name},
+                cause=error,
+                feature_name=task.feature_name,
             )
         with self._changed:
             self._current = None

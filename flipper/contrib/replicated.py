@@ -6,7 +6,6 @@ from __future__ import annotations
 import logging
 import threading
 from functools import partial
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 from weakref import finalize
 
@@ -16,6 +15,7 @@ from .interface import AbstractFeatureFlagStore
 from .replica import Replica
 from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem  # noqa: TC001
 from .storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta  # noqa: TC001
+from .util.clock import monotonic
 from .util.containers import copy_containers
 from .util.fork import renew_after_fork
 from .wrapper import FeatureFlagStoreWrapper

@@ -8,12 +8,14 @@ import logging
 import os
 import tempfile
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any, Final
 
 from ..exceptions import FlipperError, InvalidFlagDataError
 from .storage import FeatureFlagStoreItem
+from .util.log_throttle import LogThrottle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _FORMAT: Final = 1
+_CLOCKS_DIFFER: Final = 60.0  # seconds, at most
 
 
 class Snapshot:
@@ -32,6 +35,7 @@ class Snapshot:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        self._log = LogThrottle(__name__)
 
     def save(self, items: Iterable[Any]) -> None:
         """Write the flags; a flag that JSON cannot express is left out, and logged.
@@ -39,7 +43,7 @@ class Snapshot:
         Raises:
             OSError: the file cannot be written; then it is what it was.
         """
-        flags = [text for item in items if (text := _text(item)) is not None]
+        flags = [text for item in items if (text := self._text(item)) is not None]
         folder = self.path.parent
         handle, temporary = tempfile.mkstemp(prefix=self.path.name, dir=folder)
         try:
@@ -53,6 +57,17 @@ class Snapshot:
                 Path(temporary).unlink()
             raise
 
+    def _text(self, item: Any) -> str | None:
+        try:
+            return FeatureFlagStoreItem.of(item).serialize().decode()
+        except Exception as error:  # noqa: BLE001  (the others have to be saved)
+            self._log.warning(
+                getattr(item, "feature_name", None),
+                "A flag is not in the snapshot: %s",
+                error,
+            )
+            return None
+
     def touch(self) -> None:
         """Let the file be as young as if it were written now.
 
@@ -64,11 +79,16 @@ class Snapshot:
     def load(self) -> tuple[float, dict[str, FeatureFlagStoreItem]]:
         """Return the age of the file in seconds, and its flags.
 
+        A file of the future was written, or is read, while the clock was wrong or
+        frozen by a test: its age is not known, and taken to be infinite.
+
         Raises:
             OSError: it cannot be read.
             FlipperError: it is no snapshot.
         """
-        age = max(0.0, time() - self.path.stat().st_mtime)
+        age = time() - self.path.stat().st_mtime
+        # The clocks of a file server and of this machine are never quite the same.
+        age = max(0.0, age) if age > -_CLOCKS_DIFFER else inf
         text = self.path.read_text(encoding="utf-8")
         try:
             found = json.loads(text)
@@ -78,14 +98,6 @@ class Snapshot:
             message = f"The file {self.path} is no snapshot of flags: {error}"
             raise FlipperError(message) from error
         return age, {item.feature_name: item for item in items}
-
-
-def _text(item: Any) -> str | None:
-    try:
-        return FeatureFlagStoreItem.of(item).serialize().decode()
-    except Exception as error:  # noqa: BLE001  (the others have to be saved)
-        logger.warning("A flag is not in the snapshot: %s", error)
-        return None
 
 
 def _item(text: str) -> FeatureFlagStoreItem | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import threading
 from abc import ABCMeta, abstractmethod
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from .deadline import within
 from .util.background import start_thread
+from .util.clock import monotonic
 from .util.fork import detect_fork
 from .util.jitter import uniform
 from .watch import watch

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import islice
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakMethod, finalize
 
@@ -23,6 +22,7 @@ from .last_known import ReadsTable
 from .read_through import ReadThrough
 from .snapshot import Snapshot
 from .storage import FeatureFlagStoreItem
+from .util.clock import monotonic
 from .util.closing import ClosesAtExit
 from .util.fork import renew_after_fork
 from .watch import WatchQueue

@@ -8,7 +8,6 @@ Both convert between records and Thrift's structs with the functions further dow
 from __future__ import annotations
 
 import json
-import logging
 import threading
 from contextlib import suppress
 from copy import copy
@@ -29,6 +28,7 @@ from .last_known import SupportsLastKnown, remember
 from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from .storage.item import readable_state
 from .util.fork import at_fork, detect_fork, renew_after_fork
+from .util.log_throttle import LogThrottle
 
 try:
     # Not `import thrift`: in a checkout that finds the folder of the IDL.
@@ -44,8 +44,6 @@ else:
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-logger = logging.getLogger(__name__)
 
 EVERYTHING: Final = 2**31 - 1
 """The limit that stands for none: more flags than there are, in 32 bits, so that a
@@ -96,6 +94,7 @@ class ThriftRPCFeatureFlagStore(SupportsLastKnown, AbstractFeatureFlagStore):
         self._ttypes = ttypes
         self._connection = _Connection.of(client)
         self._known: dict[str, FeatureFlagStoreItem] = {}
+        self._log = LogThrottle(__name__)
 
     def create(
         self,
@@ -187,7 +186,7 @@ class ThriftRPCFeatureFlagStore(SupportsLastKnown, AbstractFeatureFlagStore):
                 self.absent_limit = EVERYTHING
         if answers is None:
             raise StoreUnavailableError("The server has answered without a list")
-        return _flags_among(answers)
+        return self._flags_among(answers)
 
     def set_meta(self, feature_name: str, meta: FeatureFlagStoreMeta) -> None:
         """Replace the metadata and keep the state.
@@ -238,6 +237,20 @@ class ThriftRPCFeatureFlagStore(SupportsLastKnown, AbstractFeatureFlagStore):
         # What the server itself says came whole, and leaves the connection as it was.
         said = (self._ttypes.FlipperException, TApplicationException)
         return self._connection.call(getattr(self._client, method), arguments, said)
+
+    def _flags_among(self, structs: Any) -> Iterator[FeatureFlagStoreItem]:
+        for struct in structs:
+            try:
+                item = item_of(struct)
+            except InvalidFlagDataError as error:
+                self._log.warning(
+                    error.feature_name,
+                    "The server lists %r, which is no flag; it is left out",
+                    error.feature_name,
+                    feature_name=error.feature_name,
+                )
+                continue
+            yield item
 
     def _is_not_found(self, error: Any) -> bool:
         return bool(error.code == self._ttypes.ErrorCode.NOT_FOUND)
@@ -489,17 +502,3 @@ def _text(feature_name: Any, value: Any) -> str:
 def _refuse_unreadable(feature_name: Any, meta: FeatureFlagStoreMeta) -> None:
     """Refuse metadata that nobody could read again, in the words of all stores."""
     FeatureFlagStoreItem(feature_name, False, meta).serialize()
-
-
-def _flags_among(structs: Any) -> Iterator[FeatureFlagStoreItem]:
-    for struct in structs:
-        try:
-            item = item_of(struct)
-        except InvalidFlagDataError as error:
-            logger.warning(
-                "The server lists %r, which is no flag; it is left out",
-                error.feature_name,
-                extra={"feature_name": error.feature_name},
-            )
-            continue
-        yield item

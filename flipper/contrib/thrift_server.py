@@ -23,6 +23,7 @@ from ..exceptions import FlagDoesNotExistError, FlipperError, MissingDependencyE
 from .atomic import update, write_lock
 from .storage import FeatureFlagStoreItem
 from .thrift import EVERYTHING, item_struct, meta_of
+from .util.log_throttle import LogThrottle
 
 try:
     from thrift.protocol.TBinaryProtocol import TBinaryProtocolFactory
@@ -55,6 +56,7 @@ class FeatureFlagStoreHandler:
 
     def __init__(self, store: AbstractFeatureFlagStore) -> None:
         self._store = store
+        self._log = LogThrottle(__name__)
 
     def Create(  # noqa: N802  (the service's name, as those below)
         self, feature_name: str, is_enabled: bool, client_data: str | None
@@ -98,7 +100,7 @@ class FeatureFlagStoreHandler:
             if limit is not None:
                 limit = min(limit, EVERYTHING)  # stores add it to the offset
             items = list(self._store.list(limit=limit, offset=offset))
-        return list(_structs(items))
+        return list(self._structs(items))
 
     def SetMeta(self, feature_name: str, meta: Any) -> None:  # noqa: N802
         """Replace the metadata and keep the state, or tell NOT_FOUND.
@@ -120,6 +122,22 @@ class FeatureFlagStoreHandler:
 
         with _told(feature_name):
             update(self._store, _name(feature_name), change)
+
+    def _structs(self, items: list[Any]) -> Iterator[Any]:
+        for item in items:
+            if item is None:  # a store of one's own, and a flag deleted meanwhile
+                continue
+            try:
+                struct = _struct(item)
+            except Exception as error:  # noqa: BLE001  (the others have to be sent)
+                self._log.warning(
+                    (repr(getattr(item, "feature_name", None)), type(error)),
+                    "A flag cannot be sent (%s) and is left out",
+                    type(error).__name__,
+                    cause=error,
+                )
+                continue
+            yield struct
 
 
 def _name(feature_name: str | None) -> str:
@@ -157,22 +175,6 @@ def _told(feature_name: str | None) -> Iterator[None]:
 
 def _struct(item: Any) -> Any:
     return item_struct(FeatureFlagStoreItem.of(item), ttypes)
-
-
-def _structs(items: list[Any]) -> Iterator[Any]:
-    for item in items:
-        if item is None:  # a store of one's own, and a flag deleted meanwhile
-            continue
-        try:
-            struct = _struct(item)
-        except Exception as error:
-            logger.warning(
-                "A flag cannot be sent (%s) and is left out",
-                type(error).__name__,
-                exc_info=error,
-            )
-            continue
-        yield struct
 
 
 def serve(

@@ -13,7 +13,7 @@ import sys
 import threading
 from contextlib import nullcontext, suppress
 from functools import partial
-from time import monotonic, sleep, time
+from time import sleep, time
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import pytest
@@ -25,6 +25,7 @@ from ..conditions import Condition
 from ..contrib import document
 from ..contrib.atomic import AtomicFeatureFlagStore, update, updates_atomically
 from ..contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
+from ..contrib.util.clock import monotonic
 from ..contrib.util.containers import copy_containers
 from ..contrib.watch import Watch, WatchRefusedError, watch
 from ..contrib.wrapper import FeatureFlagStoreWrapper

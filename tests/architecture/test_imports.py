@@ -9,6 +9,7 @@ is an arrow. What is loaded at run time is asked of a bare interpreter at the en
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import sysconfig
@@ -39,6 +40,7 @@ FLOORS = {
     "flipper.contrib.watch": CONTRACTS,
     "flipper.contrib.document": CONTRACTS,
     "flipper.contrib.last_known": CONTRACTS,
+    "flipper.contrib.circuit_breaker": CONTRACTS,
     "flipper.contrib.replica": CONTRACTS,
     "flipper.contrib.deadline": CONTRACTS,
     "flipper.contrib.local_copy": CONTRACTS,
@@ -345,6 +347,17 @@ def test_a_bare_interpreter_loads_no_sdk(statement: str) -> None:
     loaded = loaded_by(statement)
     assert "flipper" in loaded
     assert not loaded & HEAVY
+
+
+def test_only_what_an_application_may_put_forward_reads_the_clock_of_python() -> None:
+    """Tests of applications freeze it: all else reads the clock of `util.clock`."""
+    reads = re.compile(r"(from time import .*|\btime\.)(monotonic|perf_counter)")
+    found = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "flipper").rglob("*.py")
+        if reads.search(path.read_text(encoding="utf-8"))
+    }
+    assert found == {"flipper/contrib/cached.py", "flipper/contrib/util/clock.py"}
 
 
 def test_an_sdk_that_is_loaded_is_noticed() -> None:

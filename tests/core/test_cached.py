@@ -29,8 +29,9 @@ from flipper import (
     ReplicatedFeatureFlagStore,
 )
 from flipper.contrib import cached, lru
+from flipper.contrib.circuit_breaker import reader_of
 from flipper.contrib.interface import AbstractFeatureFlagStore
-from flipper.contrib.last_known import LastKnownFlags, Rest, SupportsLastKnown
+from flipper.contrib.last_known import LastKnownFlags, SupportsLastKnown
 from flipper.contrib.lru import PlainLRU, make_lru
 from flipper.contrib.storage import FeatureFlagStoreMeta
 from flipper.contrib.watch import SupportsWatch, WatchQueue, WatchRefusedError
@@ -249,8 +250,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def all_clocks(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Give the clock of the cache and of what it rests by."""
-    monkeypatch.setattr("flipper.contrib.last_known.monotonic", clock)
+    """Give the clock of the cache and of its circuit breaker, which has no thread."""
+    monkeypatch.setattr("flipper.contrib.circuit_breaker.monotonic", clock)
+    monkeypatch.setattr(
+        "flipper.contrib.circuit_breaker.background_threads_run", lambda: False
+    )
     return clock
 
 
@@ -1205,89 +1209,21 @@ def test_a_store_of_ones_own_names_no_errors(inner: OwnStore, wrap: str) -> None
 
 
 @pytest.mark.parametrize("wrap", WRAPPED)
-def test_a_server_that_is_away_is_asked_now_and_then(
-    monkeypatch: pytest.MonkeyPatch, wrap: str
-) -> None:
-    """The client rests through every wrapper, until the first answer."""
-    clock = Clock()
-    monkeypatch.setattr("flipper.contrib.last_known.monotonic", clock)
+def test_a_server_that_is_away_is_spared(wrap: str) -> None:
+    """The client spares it through every wrapper, until the first answer."""
     remote = Remote()
-    client = FeatureFlagClient(WRAPPED[wrap](remote))
+    store = WRAPPED[wrap](remote)
+    client = FeatureFlagClient(store)
     client.create("x", is_enabled=True)
     assert client.is_enabled("x") is True
     remote.fail_reads = AwayError()
-    remote.reads.clear()
     known = [client.is_enabled("x", default="unknown") for _ in range(20)]
     assert known == [True] * 20
-    assert remote.reads == ["x"]
-    clock.now += 0.5
-    assert client.is_enabled("x") is True
-    assert client.is_enabled("x") is True
-    assert remote.reads == ["x"] * 2
+    assert reader_of(store) is not store
     remote.fail_reads = None
     remote.flags.set("x", is_enabled=False)
-    assert client.is_enabled("x") is True
-    clock.now += 0.5
-    assert client.is_enabled("x") is False
-    assert not isinstance(client._source, Rest)
-
-
-def test_an_answer_that_is_an_error_ends_the_rest(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A server that complains is not away: it is asked each time again."""
-    clock = Clock()
-    monkeypatch.setattr("flipper.contrib.last_known.monotonic", clock)
-    remote = Remote()
-    client = FeatureFlagClient(FeatureFlagStoreWrapper(remote))
-    remote.fail_reads = AwayError()
-    client.is_enabled("x")
-    assert isinstance(client._source, Rest)
-    remote.fail_reads = ValueError("on purpose")
-    clock.now += 0.5
-    client.is_enabled("x")
-    assert client._source is client._store
-
-
-def test_an_interrupt_does_not_make_the_rest_last(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A thread stopped while it asks leaves the asking to the next, in its time."""
-    clock = Clock()
-    monkeypatch.setattr("flipper.contrib.last_known.monotonic", clock)
-    remote = Remote()
-    client = FeatureFlagClient(remote)
-    remote.fail_reads = AwayError()
-    client.is_enabled("x")
-    remote.fail_reads = Interrupted()
-    clock.now += 0.5
-    with pytest.raises(Interrupted):
-        client.is_enabled("x")
-    remote.fail_reads = None
-    remote.create("x", is_enabled=True)
-    clock.now += 0.5
-    assert client.is_enabled("x") is True
-
-
-def test_while_one_asks_the_others_rest(
-    monkeypatch: pytest.MonkeyPatch, pool: ThreadPoolExecutor
-) -> None:
-    """A server that takes long to fail holds up one thread at a time."""
-    clock = Clock()
-    monkeypatch.setattr("flipper.contrib.last_known.monotonic", clock)
-    remote = Remote()
-    client = FeatureFlagClient(remote)
-    remote.fail_reads = AwayError()
-    client.is_enabled("x")
-    remote.fail_reads = None
-    remote.after_read = pause = Pause()
-    clock.now += 0.5
-    slow = pool.submit(client.is_enabled, "x", "slow")
-    pause.wait_until_reached()
-    clock.now += 5
-    assert client.is_enabled("x", "resting") == "resting"
-    pause.end()
-    assert slow.result(AT_MOST) == "slow"
+    eventually(lambda: client.is_enabled("x") is False)
+    assert reader_of(store) is store
 
 
 # Expired entries while the store fails, by choice
@@ -1513,9 +1449,14 @@ def test_who_waits_for_a_failing_read_gets_the_expired_entry(
 
 
 def test_an_outage_is_logged_once(
-    inner: OwnStore, clock: Clock, caplog: pytest.LogCaptureFixture
+    inner: OwnStore,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """And the next one again, when there has been none for a minute."""
+    """Once a minute, and at its end."""
+    monkeypatch.setattr("flipper.contrib.util.log_throttle.monotonic", clock)
+    caplog.set_level(logging.INFO, "flipper")
     store = CachedFeatureFlagStore(inner, ttl=1, stale_if_error=1000)
     for name in ("x", "y"):
         store.create(name)
@@ -1524,16 +1465,15 @@ def test_an_outage_is_logged_once(
         clock.now += 1
         store.get("x")
         store.get("y")
-    assert len(caplog.records) == 1
-    assert "OwnStore fails (OSError: on purpose)" in caplog.text
+    begin, again = (record.getMessage() for record in caplog.records)
+    assert begin.startswith("OwnStore fails (OSError: on purpose)")
+    assert again.endswith("more questions failed since the last warning)")
     inner.fail_reads = None
     for _ in range(60):
         clock.now += 1
         store.get("x")
-    inner.fail_reads = OSError("once more")
-    clock.now += 1
-    store.get("x")
-    assert len(caplog.records) == 2
+    assert "OwnStore answers again" in caplog.records[2].getMessage()
+    assert len(caplog.records) == 3
 
 
 def test_a_child_asks_though_its_parent_was_asking(
@@ -1552,7 +1492,8 @@ def test_a_child_asks_though_its_parent_was_asking(
     slow = pool.submit(store.get, "x")
     pause.wait_until_reached()
     remote.flags.set("x", is_enabled=True)
-    store.after_fork()  # as in the child
+    for each in (reader_of(remote), store):
+        each.after_fork()  # as in the child
     assert state(store.get("x")) is True
     pause.end()
     slow.result(AT_MOST)
@@ -1600,7 +1541,7 @@ def test_entries_made_at_once_do_not_expire_at_once(
     names = [f"flag-{number}" for number in range(100)]
     for name in names:
         store.get(name)
-    left = [store._cache[name][1] - clock.now for name in names]
+    left = [store._cache[name][2] - clock.now for name in names]
     assert 50 <= min(left) < 60
     assert 90 < max(left) <= 100
     assert len(set(left)) > 90

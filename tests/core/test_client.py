@@ -29,15 +29,17 @@ from flipper import (
 )
 from flipper.bucketing import ConsistentHashPercentageBucketer, PercentageBucketer
 from flipper.client import flag_must_exist
+from flipper.contrib import circuit_breaker
 from flipper.contrib.atomic import AtomicFeatureFlagStore
 from flipper.contrib.last_known import SupportsLastKnown
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
+from flipper.contrib.util import log_throttle
 from flipper.contrib.wrapper import FeatureFlagStoreWrapper
 from flipper.evaluation import Reason
 from flipper.events import EventType, FlipperEventEmitter
 from flipper.exceptions import InvalidArgumentError, InvalidFlagDataError
 from flipper.flag import FeatureFlag
-from flipper.testing.contract import CHANGES
+from flipper.testing.contract import CHANGES, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -145,6 +147,13 @@ class DistantStore(MemoryFeatureFlagStore):
         return super().get(feature_name)
 
 
+class Hostile:
+    """Cannot be compared, by an error of its own."""
+
+    def __gt__(self, other: object) -> bool:
+        raise ZeroDivisionError
+
+
 class Clock:
     """Stands in for `monotonic`; somebody has to put it forward."""
 
@@ -158,10 +167,9 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Stop the clocks of warnings and of rests."""
+    """Stop the clock of warnings."""
     clock = Clock()
-    monkeypatch.setattr(flipper.client, "monotonic", clock)
-    monkeypatch.setattr(flipper.contrib.last_known, "monotonic", clock)
+    monkeypatch.setattr(log_throttle, "monotonic", clock)
     return clock
 
 
@@ -310,8 +318,9 @@ def test_a_failing_store_answers_as_last_known(kind: Any) -> None:
     assert answers(client, "never-seen") is OTHER
     told = client.explain("on")
     assert told.reason is Reason.ON
-    assert told.error is store.failure
-    assert client.explain("never-seen").error is store.failure
+    for error in (told.error, client.explain("never-seen").error):
+        assert type(error) is ConnectionError
+        assert str(error) == "away"
 
 
 @pytest.mark.parametrize("kind", [OwnStore, FailingMemoryStore])
@@ -483,132 +492,34 @@ def test_an_error_of_a_broken_document_names_the_flag(method: str) -> None:
     assert e.value.feature_name == "x"
 
 
-# A rest for a store that is away
+# A store that is away
 
 
-@pytest.fixture
-def away(clock: Clock) -> tuple[FeatureFlagClient, DistantStore]:
-    """Give a client whose store has just been found away; it knows `x`, which is on."""
-    store = DistantStore()
+def test_a_write_is_told_to_a_store_that_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever remembers must not come back with what was before the write."""
+
+    class Learning(DistantStore):
+        learn = MagicMock()
+        learn_state = MagicMock()
+
+    monkeypatch.setattr(circuit_breaker, "_FIRST_PAUSE", 5.0)  # it is not tried
+    store = Learning()
     client = FeatureFlagClient(store)
     client.create("x", is_enabled=True)
     assert client.is_enabled("x") is True
     store.failure = ConnectionError("away")
     assert client.is_enabled("x") is True
-    store.reads = 0
-    return client, store
-
-
-def test_a_store_that_is_away_is_asked_twice_a_second(
-    away: tuple[FeatureFlagClient, DistantStore], clock: Clock
-) -> None:
-    """Every question would wait for the driver's timeout otherwise."""
-    client, store = away
-    for _ in range(100):
-        assert client.is_enabled("x") is True
-        assert client.explain("x").error is store.failure
-        assert client.is_enabled("never-seen", OTHER) is OTHER
-    assert store.reads == 0
-    clock.seconds += 0.49
-    assert client.is_enabled("x") is True
-    assert store.reads == 0
-    clock.seconds += 0.02
-    for _ in range(100):
-        assert client.is_enabled("x") is True
-    assert store.reads == 1
-    clock.seconds += 0.51
-    assert client.is_enabled("never-seen", OTHER) is OTHER
-    assert client.is_enabled("x") is True
-    assert store.reads == 2
-
-
-def test_a_rest_gives_the_newest_error(
-    away: tuple[FeatureFlagClient, DistantStore], clock: Clock
-) -> None:
-    """The reason may have changed since the store went away."""
-    client, store = away
-    store.failure = ConnectionRefusedError("refused")
-    assert str(client.explain("x").error) == "away"
-    clock.seconds += 0.51
-    assert str(client.explain("x").error) == "refused"
-    assert str(client.explain("x").error) == "refused"
-    assert store.reads == 1
-
-
-@pytest.mark.parametrize("failure", [None, ValueError("nonsense")], ids=repr)
-def test_any_answer_ends_the_rest(
-    away: tuple[FeatureFlagClient, DistantStore],
-    clock: Clock,
-    failure: Exception | None,
-) -> None:
-    """An error of another kind comes from a server that is there."""
-    client, store = away
-    store.set("x", False)
-    store.failure = failure
-    assert client.is_enabled("x") is False
-    clock.seconds += 0.51
-    store.reads = 0
-    for _ in range(5):
-        assert client.is_enabled("x") is False
-    assert store.reads == 5
-
-
-def test_a_write_is_told_to_a_store_at_rest(
-    away: tuple[FeatureFlagClient, DistantStore],
-) -> None:
-    """Whatever remembers must not come back with what was before the write."""
-    client, store = away
-    store.learn_state = MagicMock()  # type: ignore[method-assign]
     store.failure = None
     client.disable("x")
     store.learn_state.assert_called_once_with("x", False)
-    store.learn = MagicMock()  # type: ignore[method-assign]
     client.set_client_data("x", {"a": 1})
     ((name, item), _) = store.learn.call_args
     assert (name, item.meta["client_data"]) == ("x", {"a": 1})
-    assert client.is_enabled("x") is False  # at rest, from what the store knows
-    store.get = MagicMock()  # type: ignore[method-assign]
-    assert client.is_enabled("x") is False
-    store.get.assert_not_called()
-
-
-def test_one_thread_asks_while_the_others_rest(
-    away: tuple[FeatureFlagClient, DistantStore], clock: Clock
-) -> None:
-    """A server that hangs costs one thread its time, not all of them."""
-    client, store = away
-    asking, go_on = threading.Event(), threading.Event()
-
-    def get(feature_name: str) -> None:
-        asking.set()
-        assert go_on.wait(30)
-        raise ConnectionError("still away")
-
-    store.get = get  # type: ignore[assignment, method-assign]
-    clock.seconds += 0.51
-    with ThreadPoolExecutor(1) as pool:
-        one = pool.submit(client.is_enabled, "x")
-        assert asking.wait(30)
-        clock.seconds += 100
-        assert client.is_enabled("x") is True  # and does not wait for the other
-        assert not one.done()
-        go_on.set()
-        assert one.result(30) is True
-
-
-def test_a_rest_does_not_grow(
-    away: tuple[FeatureFlagClient, DistantStore],
-) -> None:
-    """An error that is raised again grows by each frame, with all that is in it."""
-    client, _ = away
-    for _ in range(100):
-        client.is_enabled("x")
-    error = client.explain("x").error
-    assert error is not None
-    length, traceback = 0, error.__traceback__
-    while traceback is not None:
-        length, traceback = length + 1, traceback.tb_next
-    assert length < 10
+    reads = store.reads
+    assert client.is_enabled("x") is False  # from what the store knows
+    assert store.reads == reads
 
 
 def test_threads_meet_a_store_that_comes_and_goes() -> None:
@@ -629,7 +540,6 @@ def test_threads_meet_a_store_that_comes_and_goes() -> None:
         asked = [pool.submit(ask) for _ in range(4)]
         for count in range(200):
             store.failure = ConnectionError("away") if count % 2 else None
-            client._source = store  # the rest is over
         ended.set()
         assert {answer for each in asked for answer in each.result()} <= {True}
 
@@ -653,47 +563,127 @@ def warned(
 
 
 def test_one_warning_per_flag_and_kind_of_error_in_a_minute(
-    clock: Clock, warned: Callable[[], list[logging.LogRecord]]
+    client: FeatureFlagClient,
+    clock: Clock,
+    warned: Callable[[], list[logging.LogRecord]],
 ) -> None:
-    """Asked a thousand times a second, one is a warning and the rest is noise."""
-    store = OwnStore()
-    client = FeatureFlagClient(store)
-    store.failure = ConnectionError("away")
+    """Asked a thousand times a second, one is a warning and the others are noise."""
+    for name in ("x", "y"):
+        client.create(name, is_enabled=True)
+        client.add_condition(name, Condition(n__gt=1))
     for _ in range(50):
-        client.is_enabled("x")
-        client.explain("x")
+        client.is_enabled("x", n=None)
+        client.explain("x", n=None)
     assert len(warned()) == 1
-    client.is_enabled("y")
+    client.is_enabled("y", n=None)
     assert len(warned()) == 1
-    store.failure = TimeoutError("slow")
-    client.is_enabled("x")
+    client.is_enabled("x", n=Hostile())
     assert len(warned()) == 1
     clock.seconds += 59.9
-    client.is_enabled("x")
+    client.is_enabled("x", n=Hostile())
     assert not warned()
     clock.seconds += 0.2
-    client.is_enabled("x")
-    client.is_enabled("x")
-    assert len(warned()) == 1
+    client.is_enabled("x", n=Hostile())
+    client.is_enabled("x", n=Hostile())
+    (record,) = warned()
+    assert record.getMessage().endswith("(1 more times since the last warning)")
 
 
 def test_a_warning_says_which_flag_and_what_happened(
-    warned: Callable[[], list[logging.LogRecord]],
+    client: FeatureFlagClient, warned: Callable[[], list[logging.LogRecord]]
 ) -> None:
     """The text is constant, so that logs can be grouped; the facts are attributes."""
-    store = OwnStore()
-    store.failure = ConnectionError("away")
-    FeatureFlagClient(store).is_enabled("x", email="ann@example.org")
+    client.create("x", is_enabled=True)
+    client.add_condition("x", Condition(email__gt=1))
+    client.is_enabled("x", email="ann@example.org")
     (record,) = warned()
     assert record.name == "flipper.client"
     assert record.levelno == logging.WARNING
     assert record.getMessage() == (
-        "Feature 'x' could not be read or evaluated (ConnectionError); the last known "
+        "Feature 'x' could not be read or evaluated (TypeError); the last known "
         "state or the default answers"
     )
     assert record.feature_name == "x"
     assert record.exc_info is not None
-    assert record.exc_info[1] is store.failure
+    assert isinstance(record.exc_info[1], TypeError)
+
+
+@pytest.mark.parametrize("kind", [OwnStore, FailingMemoryStore, DistantStore])
+def test_an_outage_is_told_at_its_begin_its_end_and_once_a_minute(
+    kind: Any, clock: Clock, warned: Callable[[], list[logging.LogRecord]]
+) -> None:
+    """Whatever the number of flags and of threads: 1,500 flags are asked four times."""
+    store = kind()
+    client = FeatureFlagClient(store)
+    client.create("x", is_enabled=True)
+    store.failure = ConnectionError("away")
+
+    def ask() -> None:
+        for number in range(1500):
+            assert client.is_enabled(f"x{number}", OTHER) is OTHER
+
+    with ThreadPoolExecutor(4) as pool:
+        for each in [pool.submit(ask) for _ in range(4)]:
+            each.result()
+    (begin,) = warned()
+    name = kind.__name__
+    assert begin.getMessage() == (
+        f"{name} fails (ConnectionError: away); flags are answered by their last known "
+        f"state, else by the default"
+    )
+    assert begin.exc_info is not None
+    assert begin.feature_name.startswith("x")
+    clock.seconds += 61
+    client.is_enabled("x")
+    client.is_enabled("x")
+    (again,) = warned()
+    assert again.levelno == logging.WARNING
+    assert again.getMessage() == (
+        f"{begin.getMessage()} (5999 more questions failed since the last warning)"
+    )
+    assert again.exc_info is None
+    store.failure = None
+    eventually(lambda: client.explain("x").error is None)
+    eventually(lambda: client._reader is client._source.fastest_reader())
+    client.is_enabled("x")
+    (end,) = warned()
+    assert end.levelno == logging.INFO
+    assert end.getMessage().startswith(f"{name} answers again (")
+
+
+def test_a_store_that_comes_and_goes_is_told_of_once_a_minute(
+    clock: Clock, warned: Callable[[], list[logging.LogRecord]]
+) -> None:
+    """Hundreds of short outages would fill the log as well as one long one."""
+    store = OwnStore()
+    client = FeatureFlagClient(store)
+    for _ in range(100):
+        store.failure = ConnectionError("away")
+        client.is_enabled("x")
+        store.failure = None
+        client.is_enabled("x")
+    assert [record.levelname for record in warned()] == ["WARNING", "INFO"]
+    clock.seconds += 61
+    store.failure = ConnectionError("away")
+    client.is_enabled("x")
+    (record,) = warned()
+    assert "99 more questions" in record.getMessage()
+
+
+def test_who_wants_errors_gets_no_log(
+    warned: Callable[[], list[logging.LogRecord]],
+) -> None:
+    """They are the caller's to log."""
+    store = DistantStore()
+    client = FeatureFlagClient(store, on_error="raise")
+    client.create("x", is_enabled=True)
+    client.add_condition("x", Condition(n__gt=1))
+    with pytest.raises(TypeError):
+        client.is_enabled("x", n=None)
+    store.failure = ConnectionError("away")
+    with pytest.raises(ConnectionError):
+        client.is_enabled("x")
+    assert not warned()
 
 
 def test_a_good_answer_warns_of_nothing(
@@ -712,11 +702,14 @@ def test_what_was_warned_of_is_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Names that come from outside must not fill the memory."""
-    monkeypatch.setattr(flipper.client, "_WARNINGS_REMEMBERED", 10)
+    monkeypatch.setattr(log_throttle, "KINDS", 10)
     for number in range(25):
         client.is_enabled([number])  # type: ignore[arg-type]
     assert len(warned()) == 25
-    assert len(client._warned) <= 10
+    assert len(client._log._kinds) == 10
+    for number in range(15, 25):  # only the oldest are forgotten
+        client.is_enabled([number])  # type: ignore[arg-type]
+    assert not warned()
 
 
 # on_error
@@ -742,8 +735,8 @@ def test_on_request_errors_come_out() -> None:
         store.failure = None
 
 
-def test_who_wants_errors_gets_each(clock: Clock) -> None:
-    """No rest: each call asks, and each call tells."""
+def test_who_wants_errors_gets_each() -> None:
+    """Each call asks, and each call tells, though the server is away."""
     store = DistantStore()
     client = FeatureFlagClient(store, on_error="raise")
     store.failure = ConnectionError("away")

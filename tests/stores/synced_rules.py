@@ -423,6 +423,20 @@ class SyncedRules:
         eventually(lambda: not flags.is_enabled("x"))
         assert all(not flags.is_enabled("x") for _ in range(5000))
 
+    def test_frozen_time_does_not_stop_the_thread(
+        self, store: SyncedFeatureFlagStore, others: FeatureFlagClient, proxy: Proxy
+    ) -> None:
+        """Tests of applications freeze it: changes and silences are noticed as ever."""
+        freezegun = pytest.importorskip("freezegun")
+        flags = FeatureFlagClient(store)
+        with freezegun.freeze_time("2040-01-01"):
+            others.disable("x")
+            eventually(lambda: not flags.is_enabled("x"))
+            proxy.blackhole()
+            eventually(lambda: store.status().state == "stale")
+        proxy.restore()
+        eventually(lambda: is_live(store))
+
     @pytest.mark.parametrize("end", ["stop", "kill"])
     def test_a_server_that_comes_back_is_followed_again(
         self,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 from hostile import hostile_documents
+from outage_rules import check_that_it_is_spared
 from psycopg import errors, sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
@@ -821,6 +822,14 @@ def test_a_server_that_was_restarted_is_used_again(own_server: PostgresServer) -
         assert names(store) == ["x"]
 
 
+def test_one_question_notices_that_the_server_is_away(
+    own_server: PostgresServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All others are answered at once, and a background thread tries to connect."""
+    with PostgreSQLFeatureFlagStore(own_server.conninfo(), "spared") as store:
+        check_that_it_is_spared(store, own_server, caplog)
+
+
 def test_while_the_server_is_away_flags_are_as_last_known(
     own_server: PostgresServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -855,7 +864,7 @@ def test_while_the_server_is_away_flags_are_as_last_known(
         assert client.exists("new") is False
         client.disable("on")
         eventually(lambda: client.is_enabled("on") is False)
-    assert "could not be read" in caplog.text
+    assert "PostgreSQLFeatureFlagStore fails" in caplog.text
 
 
 # Forks

@@ -23,7 +23,8 @@ import fakeredis
 import pytest
 import redis
 from hostile import hostile_documents
-from redis.backoff import NoBackoff
+from outage_rules import check_that_it_is_spared
+from redis.backoff import ConstantBackoff, NoBackoff
 from redis.cluster import RedisCluster
 from redis.retry import Retry
 from redis.sentinel import Sentinel
@@ -992,6 +993,15 @@ def test_a_killed_server_leaves_the_last_known_state_and_comes_back(
             time.sleep(0.02)
         assert flags.is_enabled("on") is False
         assert names(store) == ["half", "off", "on"]
+
+
+def test_one_question_notices_that_the_server_is_away(
+    connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    """redis-py tries again by itself, for long: no other question waits for that."""
+    with start_redis() as server:
+        client = connect(server, retry=Retry(ConstantBackoff(0.05), 5))
+        check_that_it_is_spared(RedisFeatureFlagStore(client), server, caplog)
 
 
 def test_a_restarted_server_is_used_at_once(connect: Connect) -> None:

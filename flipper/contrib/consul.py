@@ -23,6 +23,7 @@ from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem  # noqa: TC001
 from .storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
 from .util.closing import ClosesAtExit
 from .util.date import now
+from .util.fork import detect_fork
 from .watch import SupportsWatch
 
 if TYPE_CHECKING:
@@ -106,7 +107,8 @@ class ConsulFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFlagSto
         self._copy.close()
 
     def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
-        self._copy.be_followed()
+        if not self._copy.be_followed() and not _fault(feature_name):
+            self._look(feature_name, None, is_done=False)
         return self._copy.rows.get(feature_name)
 
     def _replace(self, feature_name: str, document: bytes, expected: Any) -> bool:
@@ -120,13 +122,13 @@ class ConsulFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFlagSto
             )
         key = self._prefix + feature_name
         if expected is ANY:
-            self._consul.kv.put(key, document)
+            self._kv.put(key, document)
             self._look(feature_name, document, is_done=True)
             return True
         # A number of its own for each write, which Consul keeps beside the value.
         mark = randbits(63)
         revision = 0 if expected is ABSENT else expected
-        written = self._consul.kv.put(key, document, cas=revision, flags=mark)
+        written = self._kv.put(key, document, cas=revision, flags=mark)
         # What comes too late begins again with what is there now.
         row = self._look(feature_name, document, is_done=written)
         if written or row is None:
@@ -147,11 +149,12 @@ class ConsulFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFlagSto
 
     def _remove(self, feature_name: str) -> None:
         if not _fault(feature_name):
-            self._consul.kv.delete(self._prefix + feature_name)
+            self._kv.delete(self._prefix + feature_name)
             self._look(feature_name, None, is_done=True)
 
     def _documents(self, offset: int, limit: int | None) -> Iterator[tuple[str, bytes]]:
-        self._copy.be_followed()
+        if not self._copy.be_followed():
+            self._copy.read_all()
         end = None if limit is None else offset + limit
         for feature_name in sorted(self._copy.rows)[offset:end]:
             row = self._copy.rows.get(feature_name)
@@ -161,12 +164,18 @@ class ConsulFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFlagSto
     def _now(self) -> int:
         return now()
 
+    @property
+    def _kv(self) -> Any:
+        """What asks Consul, over connections of this process."""
+        detect_fork()
+        return self._consul.kv
+
     def _look(self, feature_name: str, document: bytes | None, *, is_done: bool) -> Any:
         """Put into the copy what is there after a write, and return Consul's row."""
         # Race: what the thread is being told right now may be older than the write. The
         # index tells, and only reading gives the index of the write.
         try:
-            index, found = read_keys(self._consul.kv, self._prefix + feature_name)
+            index, found = read_keys(self._kv, self._prefix + feature_name)
             row = Row.of(found) if found and found["Value"] else None
         except Exception:
             if not is_done:

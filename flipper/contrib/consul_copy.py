@@ -14,8 +14,10 @@ from ..exceptions import StoreUnavailableError
 from .consul_connections import ConsulConnections, renew_connections
 from .consul_replies import read_keys, rows_under
 from .consul_watch import ConsulWatch
+from .deadline import within
+from .util.background import start_thread
 from .util.clock import monotonic
-from .util.fork import renew_after_fork
+from .util.fork import detect_fork, renew_after_fork
 from .util.jitter import uniform
 from .util.log_throttle import LogThrottle
 from .watch import WatchRefusedError
@@ -32,6 +34,7 @@ _FIRST_PAUSE: Final = 0.1  # between two requests, doubled each time
 _LONGEST_PAUSE_AFTER_ERROR: Final = 2.0
 _LONGEST_PAUSE_WITHOUT_NEWS: Final = 10.0
 _PATIENCE: Final = 5.0  # with the first answer, before going on without it
+_PATIENCE_OF_CHILD: Final = 0.25  # the same, in a forked child
 _SLACK: Final = 10.0  # for an answer on its way, until it is taken to be lost
 _SLICE: Final = 0.2  # after which the thread looks whether it is still wanted
 _MOMENT: Final = 0.25  # before all flags are believed to be gone
@@ -80,6 +83,7 @@ class ConsulCopy:
         self._abandoned = False
         self._connections = ConsulConnections()
         self._due = -inf  # when the thread is taken to hang
+        self._patience = _PATIENCE
         self._log = LogThrottle(__name__)
         self._begin()
         renew_after_fork(self)
@@ -92,25 +96,50 @@ class ConsulCopy:
         self._asked = 0
         self._facts: dict[str, Fact] = {}
         self._error: str | None = "it has not answered yet"
+        self._first_answer: threading.Event | None = None
+        self._wait_until = -inf
+        self._has_waited = False
         # What nobody waits on any more is free to go, closed or not.
         self._watches: MutableSet[ConsulWatch] = WeakSet()
 
     def after_fork(self) -> None:
         """Be followed by a thread of this process, over connections of its own."""
         self._begin()
+        self._patience = _PATIENCE_OF_CHILD
         if not self._closed.is_set():
             self._closed = threading.Event()
             self._due = -inf
         self._connections.after_fork()
         renew_connections(self._consul)
 
-    def be_followed(self) -> None:
+    def be_followed(self) -> bool:
         """Start a thread if there is none, or if the one there is seems to hang.
 
-        The first one is waited for until it has its first answer, or an error.
+        Everybody waits until the first one has an answer, or an error; in a forked
+        child, where the rows of the parent can answer, not for long.
+
+        Returns:
+            Whether `rows` are what Consul has; `False` where background threads do not
+            run.
         """
+        detect_fork()
         if monotonic() > self._due:
             self._start()
+        if not self._has_waited:
+            self._wait_for_first_answer()
+        return self._current is not None or self._closed.is_set()
+
+    def read_all(self) -> None:
+        """Replace the copy by what Consul has now, where no thread does that.
+
+        Raises:
+            StoreTimeoutError: Consul does not answer.
+            Exception: of the client.
+        """
+        index, rows = within(_PATIENCE, lambda: self._ask(0))
+        with self._lock:
+            self.rows, self.index = rows, index
+            self._facts.clear()
 
     def watch(self) -> ConsulWatch:
         """Begin to report changes.
@@ -171,19 +200,24 @@ class ConsulCopy:
             if len(self._threads) >= _MOST_THREADS:
                 return
             answered = self._current = threading.Event()
-            thread = threading.Thread(
-                target=self._follow,
-                args=(answered,),
-                name="flipper-consul",
-                daemon=True,
-            )
-            try:
-                thread.start()
-            except RuntimeError:  # no more threads at the very end of a program
+            thread = start_thread("flipper-consul", self._follow, answered)
+            if thread is None:
+                self._current, self._due = None, -inf
                 return
             self._threads.append(thread)
-        if is_first and not answered.wait(_PATIENCE):
-            logger.warning("Consul has not answered yet; its flags are missing so far")
+            if is_first:
+                self._first_answer = answered
+                self._wait_until = monotonic() + self._patience
+
+    def _wait_for_first_answer(self) -> None:
+        answered = self._first_answer
+        if answered is None or self._has_waited:
+            return
+        if not answered.wait(max(0.0, self._wait_until - monotonic())):
+            self._log.warning(
+                "silent", "Consul has not answered yet; its flags stay as last known"
+            )
+        self._has_waited = True
 
     def _deadline(self) -> float:
         # Consul adds up to a sixteenth by itself.

@@ -18,7 +18,7 @@ from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 from ..exceptions import InvalidArgumentError
 from .postgresql_start import FirstTask, is_refusal
 from .util.clock import monotonic
-from .util.fork import detect_fork, renew_after_fork
+from .util.fork import detect_fork, renew_after_fork, uwsgi_is_to_fork
 from .watch import WatchRefusedError
 
 if TYPE_CHECKING:
@@ -148,8 +148,11 @@ class Connections:
                 wait longer.
         """
         detect_fork()
-        pool = self._pool or self._open()
-        connection = self._take(pool, patience)
+        pool = connection = None
+        # A pool has threads, and none may be at work while uWSGI forks.
+        if not (self._makes_pool and uwsgi_is_to_fork()):
+            pool = self._pool or self._open()
+            connection = self._take(pool, patience)
         if connection is None:
             with PatientConnection.connect(
                 self._source, **self._settings

@@ -9,6 +9,7 @@ path fails here, on any machine, however busy.
 from __future__ import annotations
 
 import gc
+import itertools
 import json
 import os
 import subprocess
@@ -51,7 +52,7 @@ COSTS = {
     "on/off, cached store without lru-dict": Cost(5, 144),
     "one == and one > check": Cost(3, 0),
     "in a list of 20": Cost(3, 0),
-    "sticky rollout, a new user": Cost(10, 0),
+    "sticky rollout, a new user": Cost(10, 315),
     "sticky rollout, a user seen before": Cost(3, 0),
     "rule": Cost(3, 0),
     "rule, else rollout": Cost(3, 0),
@@ -82,6 +83,9 @@ class Workload(NamedTuple):
 class Sample:
     """A client with a flag for each workload, and others beside them."""
 
+    # Of all samples: what was found out about a user is remembered by the process.
+    _users = itertools.count()
+
     def __init__(self, flags: int = FLAGS) -> None:
         self.features = FeatureFlagClient(MemoryFeatureFlagStore())
         self.cached = FeatureFlagClient(CachedFeatureFlagStore(self.features._store))
@@ -89,7 +93,6 @@ class Sample:
         plain._cache = PlainLRU(FLAGS)
         self.plain = FeatureFlagClient(plain)
         self.user = ""
-        self._users = iter(range(1000))
         self._ten = [Condition(plan="pro") for _ in range(10)]
         self._other = Condition(seats__gt=10)
         sticky = ConsistentHashPercentageBucketer(
@@ -108,7 +111,7 @@ class Sample:
 
     def come_new(self) -> None:
         """Have a user nobody has seen."""
-        self.user = f"user-{next(self._users)}"
+        self.user = f"user-{next(self._users):06}"
 
     def keep_ten(self) -> None:
         """Have a flag with ten conditions."""

@@ -118,20 +118,22 @@ if hasattr(os, "register_at_fork"):  # not where processes do not fork
 def background_threads_run() -> bool:
     """Tell whether a thread that is started now goes on running in the background.
 
-    Not under uWSGI without --enable-threads (the default before version 2.0.24): there,
-    threads stand still between requests. And not while a process of uWSGI is still to
-    fork its workers, which get no threads of it.
+    Not under uWSGI without threads: there, they stand still between requests. And not
+    in a process of uWSGI that is still to fork: its workers get no threads of it.
     """
-    if not uwsgi_enables_threads():
-        return False
-    uwsgi: Any = sys.modules.get("uwsgi")
-    # A mule or a spooler is no worker, but has been forked, too.
-    return uwsgi is None or uwsgi.worker_id() > 0 or os.getpid() != _imported_by
+    return uwsgi_enables_threads() and not uwsgi_is_to_fork()
 
 
 def uwsgi_enables_threads() -> bool:
-    """Tell whether this process has threads: it is not of a uWSGI that denies them."""
+    """Tell whether threads run here: not under uWSGI up to 2.0.23 by default."""
     return bool(getattr(sys.modules.get("uwsgi"), "has_threads", True))
+
+
+def uwsgi_is_to_fork() -> bool:
+    """Tell whether this process of uWSGI loads a program and forks workers then."""
+    uwsgi: Any = sys.modules.get("uwsgi")
+    # A mule or a spooler is no worker, but has been forked, too.
+    return uwsgi is not None and uwsgi.worker_id() == 0 and os.getpid() == _imported_by
 
 
 def _chain_uwsgi_hook() -> None:

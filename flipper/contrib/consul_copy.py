@@ -210,8 +210,9 @@ class ConsulCopy:
                 self._wait_until = monotonic() + self._patience
 
     def _wait_for_first_answer(self) -> None:
-        answered = self._first_answer
-        if answered is None or self._has_waited:
+        with self._lock:  # Race: another caller may be about to start the thread
+            answered = self._first_answer
+        if answered is None:
             return
         if not answered.wait(max(0.0, self._wait_until - monotonic())):
             self._log.warning(

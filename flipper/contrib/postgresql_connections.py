@@ -148,7 +148,8 @@ class Connections:
                 wait longer.
         """
         detect_fork()
-        pool = connection = None
+        pool: Any = None
+        connection: Connection[Any] | None = None
         # A pool has threads, and none may be at work while uWSGI forks.
         if not (self._makes_pool and uwsgi_is_to_fork()):
             pool = self._pool or self._open()

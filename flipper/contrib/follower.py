@@ -95,13 +95,19 @@ class Follower(StoreThread):
             self.loaded = threading.Event()
             self._state = "initialising"
 
+    def start(self) -> bool:
+        """Follow in a thread of this process; tell whether there is one."""
+        follows = super().start()
+        if not follows:
+            self._become("direct")
+        return follows
+
     def load_once(self, timeout: float | None) -> bool:
         """Read all flags without following them; tell whether they have been read."""
         try:
             within(timeout, self._load)
         except Exception as error:  # noqa: BLE001  (told by the status)
             self._last_error = error
-        self._become("direct")
         return self.loaded.is_set()
 
     def begin_with(self, snapshot: Snapshot) -> None:

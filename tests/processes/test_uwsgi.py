@@ -166,4 +166,6 @@ def test_a_synced_store_tells_what_it_does(
     expected = "live" if runs else "direct"
     in_every_worker(uwsgi, "/synced-redis/state", lambda state: state == expected)
     workers = 3 if "lazy" in setting else 1
-    assert uwsgi.log().count("--enable-threads") == (0 if runs else workers)
+    assert uwsgi.log().count("start uWSGI with --enable-threads") == (
+        0 if runs else workers
+    )

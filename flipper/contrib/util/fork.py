@@ -9,6 +9,7 @@ connection, a lock or a thread; beside those, comparing the process id costs not
 from __future__ import annotations
 
 import _imp
+import importlib
 import os
 import sys
 import threading
@@ -65,18 +66,16 @@ def _renew() -> None:
     _process = os.getpid()
 
 
-# -- imports of background threads -----------------------------------------------------
+# -- imports under way -----------------------------------------------------------------
 
-THREAD_PREFIX: Final = "flipper-"
-"""How the names of all threads of this library begin."""
 _LONGEST_IMPORT: Final = 1000  # milliseconds that a fork waits for
 
 
 def _wait_for_imports() -> None:
-    """Wait until no background thread imports a module, and let none begin.
+    """Wait until no other thread imports a module, and let none begin.
 
-    Drivers import modules when they first connect. The child would inherit a module
-    that is imported by half, and a lock of it that no thread ever releases.
+    Drivers import modules when they connect for the first time, in a thread. The child
+    would inherit a half-made module, and a lock of it that nobody ever releases.
     """
     _imp.acquire_lock()
     for _ in range(_LONGEST_IMPORT):
@@ -88,15 +87,14 @@ def _wait_for_imports() -> None:
 
 
 def _is_importing() -> bool:
-    threads = [t for t in threading.enumerate() if t.name.startswith(THREAD_PREFIX)]
-    frames = sys._current_frames() if threads else {}  # noqa: SLF001  (documented)
-    for thread in threads:
-        frame = frames.get(thread.ident or 0)
-        while frame is not None:
-            if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
-                return True
-            frame = frame.f_back
-    return False
+    """Tell whether another thread holds the lock of a module.
+
+    Not by `sys._current_frames`, which crashes Python 3.11 now and then.
+    """
+    own = threading.get_ident()
+    locks: Any = getattr(importlib._bootstrap, "_module_locks", {})  # noqa: SLF001  (Python's)
+    held = (getattr(reference(), "owner", None) for reference in list(locks.values()))
+    return any(owner is not None and owner != own for owner in held)
 
 
 def _begin_child() -> None:

@@ -14,7 +14,7 @@ from time import time
 from typing import Any
 
 from flipper import Condition, FeatureFlagClient
-from flipper.contrib.atomic import ABSENT, ANY, AtomicFeatureFlagStore
+from flipper.contracts.atomic import ABSENT, ANY, AtomicFeatureFlagStore
 from flipper.contrib.storage import FeatureFlagStoreItem
 from flipper.exceptions import InvalidFlagDataError
 

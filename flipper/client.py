@@ -19,7 +19,7 @@ from .arguments import (
     check_state,
 )
 from .conditions.condition import Condition
-from .contrib.atomic import (
+from .contracts.atomic import (
     SupportsUpdate,
     delete_existing,
     get_uncached,
@@ -27,17 +27,14 @@ from .contrib.atomic import (
     updates_atomically,
     write_lock,
 )
-from .contrib.circuit_breaker import (
+from .contracts.circuit_breaker import (
     AskedEachTime,
     has_opened_circuit,
     open_circuit,
     reader_of,
 )
-from .contrib.last_known import ANSWERS, ReadsTable, SupportsLastKnown, remembering
+from .contracts.last_known import ANSWERS, ReadsTable, SupportsLastKnown, remembering
 from .contrib.storage.item import FeatureFlagStoreItem, switched_off, switched_on
-from .contrib.util.containers import copy_containers
-from .contrib.util.log_throttle import LogThrottle, OutageLog
-from .contrib.util.patching import add_looker
 from .evaluation import Evaluation, Reason
 from .events.emitter import FlipperEventEmitter
 from .events.types import EventType
@@ -47,11 +44,14 @@ from .exceptions import (
     InvalidFlagDataError,
 )
 from .flag import FeatureFlag
+from .runtime.containers import copy_containers
+from .runtime.log_throttle import LogThrottle, OutageLog
+from .runtime.patching import add_looker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from .contrib.atomic import Change
+    from .contracts.atomic import Change
     from .contrib.interface import AbstractFeatureFlagStore
     from .events.emitter import IEventEmitter
 

@@ -15,7 +15,7 @@ from .bucketing.percentage_bucketer import PercentageBucketer
 from .conditions.check import Check
 from .conditions.compiled import Program
 from .conditions.condition import Condition
-from .contrib.util.patching import NAMES, guard
+from .runtime.patching import NAMES, guard
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -285,7 +285,7 @@ class ThriftServer(Server):
 
     def command(self) -> list[str]:
         """Keep the flags in memory."""
-        module = (sys.executable, "-m", "flipper.contrib.thrift_server")
+        module = (sys.executable, "-m", "flipper.contrib.thrift.server")
         return [
             *(*module, "--host", self.host, "--port", str(self.port)),
             *("--store", "memory"),

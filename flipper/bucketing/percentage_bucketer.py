@@ -7,7 +7,7 @@ from numbers import Number
 from random import random
 from typing import TYPE_CHECKING, Any
 
-from ..contrib.util.patching import Patchable
+from ..runtime.patching import Patchable
 from .base import AbstractBucketer
 from .percentage.base import AbstractPercentage
 from .percentage.factory import PercentageFactory

@@ -6,7 +6,7 @@ from __future__ import annotations
 from sys import intern
 from typing import TYPE_CHECKING, Any
 
-from ..contrib.util.containers import copy_containers
+from ..runtime.containers import copy_containers
 from .operators.operator import Operator, shared, sign_of
 
 if TYPE_CHECKING:

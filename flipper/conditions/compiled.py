@@ -33,7 +33,7 @@ from copyreg import _slotnames  # type: ignore[attr-defined]  # unknown to its s
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Final
 
-from ..contrib.util.patching import NAMES
+from ..runtime.patching import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

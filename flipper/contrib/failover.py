@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .circuit_breaker import has_opened_circuit, open_circuit, reader_of
-from .last_known import ANSWERS, remembering
-from .util.log_throttle import OutageLog
-from .util.patching import add_looker
-from .wrapper import FeatureFlagStoreWrapper
+from ..contracts.circuit_breaker import has_opened_circuit, open_circuit, reader_of
+from ..contracts.last_known import ANSWERS, remembering
+from ..contracts.wrapper import FeatureFlagStoreWrapper
+from ..runtime.log_throttle import OutageLog
+from ..runtime.patching import add_looker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

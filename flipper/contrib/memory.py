@@ -6,19 +6,19 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from .atomic import ABSENT, ANY, AtomicFeatureFlagStore
+from ..contracts.atomic import ABSENT, ANY, AtomicFeatureFlagStore
+from ..contracts.last_known import ReadsTable
+from ..runtime.fork import at_fork
 from .interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
 from .interface import FlagDoesNotExistError as FlagDoesNotExistError
-from .last_known import ReadsTable
 from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem  # noqa: TC001
 from .storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
 from .util.date import now
-from .util.fork import at_fork
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .atomic import Change
+    from ..contracts.atomic import Change
 
 # One for all memory stores: it is held for a comparison and an assignment, and stores
 # stay free of what cannot be copied or pickled.

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ..contracts.wrapper import FeatureFlagStoreWrapper
 from ..exceptions import ReadOnlyStoreError
-from .wrapper import FeatureFlagStoreWrapper
 
 if TYPE_CHECKING:
-    from .atomic import Change
+    from ..contracts.atomic import Change
     from .storage import FeatureFlagStoreMeta
 
 

@@ -22,19 +22,19 @@ from ..arguments import LONGEST_NAME
 from ..bucketing import NoOpBucketer, Percentage, PercentageBucketer
 from ..client import FeatureFlagClient
 from ..conditions import Condition
-from ..contrib import document
-from ..contrib.atomic import AtomicFeatureFlagStore, update, updates_atomically
+from ..contracts import document
+from ..contracts.atomic import AtomicFeatureFlagStore, update, updates_atomically
+from ..contracts.watch import Watch, WatchRefusedError, watch
+from ..contracts.wrapper import FeatureFlagStoreWrapper
 from ..contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
-from ..contrib.util.clock import monotonic
-from ..contrib.util.containers import copy_containers
-from ..contrib.watch import Watch, WatchRefusedError, watch
-from ..contrib.wrapper import FeatureFlagStoreWrapper
 from ..events import EventType
 from ..exceptions import (
     ConcurrentUpdateError,
     FlagDoesNotExistError,
     InvalidFlagDataError,
 )
+from ..runtime.clock import monotonic
+from ..runtime.containers import copy_containers
 from .samples import (
     BROKEN_DOCUMENTS,
     BUCKETERS,

@@ -33,7 +33,7 @@ from ..bucketing import (
 )
 from ..client import FeatureFlagClient
 from ..conditions import Condition
-from ..contrib.atomic import update
+from ..contracts.atomic import update
 from ..contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from ..exceptions import FlagDoesNotExistError
 from .contract import adding, names, plain

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flipper.contrib.atomic import ANY
+from flipper.contracts.atomic import ANY
+from flipper.contracts.watch import WatchQueue
+from flipper.contracts.wrapper import FeatureFlagStoreWrapper
 from flipper.contrib.memory import MemoryFeatureFlagStore
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.contrib.util.date import now
-from flipper.contrib.watch import WatchQueue
-from flipper.contrib.wrapper import FeatureFlagStoreWrapper
 from flipper.exceptions import FlagDoesNotExistError, InvalidFlagDataError
 from flipper.testing import StoreContract, contract
 from stores import Documents, OldStyle, Rows, Subclass, Table

@@ -12,7 +12,7 @@ import consul
 import pytest
 
 from flipper import MemoryFeatureFlagStore
-from flipper.contrib.wrapper import FeatureFlagStoreWrapper
+from flipper.contracts.wrapper import FeatureFlagStoreWrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ class ThriftService(NamedTuple):
 @pytest.fixture(scope="session")
 def thrift_service() -> Iterator[ThriftService]:
     """Give a Thrift server that all tests share."""
-    thrift_server = pytest.importorskip("flipper.contrib.thrift_server")
+    thrift_server = pytest.importorskip("flipper.contrib.thrift.server")
     served = FeatureFlagStoreWrapper(MemoryFeatureFlagStore())
     addresses: queue.Queue[tuple[str, int]] = queue.Queue()
 

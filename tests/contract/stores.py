@@ -34,13 +34,13 @@ from flipper import (
     SyncedFeatureFlagStore,
     ThriftRPCFeatureFlagStore,
 )
-from flipper.contrib.atomic import ABSENT, ANY
-from flipper.contrib.document import DocumentFeatureFlagStore
+from flipper.contracts.atomic import ABSENT, ANY
+from flipper.contracts.document import DocumentFeatureFlagStore
+from flipper.contracts.watch import SupportsWatch, WatchQueue, WatchRefusedError
+from flipper.contracts.wrapper import FeatureFlagStoreWrapper
 from flipper.contrib.interface import AbstractFeatureFlagStore
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.contrib.util.date import now
-from flipper.contrib.watch import SupportsWatch, WatchQueue, WatchRefusedError
-from flipper.contrib.wrapper import FeatureFlagStoreWrapper
 from flipper.exceptions import InvalidFlagDataError
 from flipper.testing.contract import eventually, innermost
 from flipper_thrift.python.feature_flag_store import FeatureFlagStore

@@ -27,17 +27,17 @@ from flipper import (
     ReplicatedFeatureFlagStore,
 )
 from flipper.bucketing import ConsistentHashPercentageBucketer, Percentage
-from flipper.contrib import atomic
-from flipper.contrib.atomic import (
+from flipper.contracts import atomic
+from flipper.contracts.atomic import (
     AtomicFeatureFlagStore,
     SupportsUpdate,
     update,
     updates_atomically,
     write_lock,
 )
+from flipper.contracts.wrapper import FeatureFlagStoreWrapper
 from flipper.contrib.interface import AbstractFeatureFlagStore
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
-from flipper.contrib.wrapper import FeatureFlagStoreWrapper
 from flipper.exceptions import ConcurrentUpdateError, InvalidFlagDataError
 
 if TYPE_CHECKING:
@@ -808,7 +808,7 @@ import os, signal, threading
 from flipper import FeatureFlagClient, MemoryFeatureFlagStore
 from flipper.bucketing import ConsistentHashPercentageBucketer, Percentage
 from flipper.contrib import atomic
-from flipper.contrib.atomic import updates_atomically, write_lock
+from flipper.contracts.atomic import updates_atomically, write_lock
 
 class Own(MemoryFeatureFlagStore):
     def get(self, feature_name):

@@ -28,14 +28,15 @@ from flipper import (
     MemoryFeatureFlagStore,
     ReplicatedFeatureFlagStore,
 )
-from flipper.contrib import cached, lru
-from flipper.contrib.circuit_breaker import reader_of
+from flipper.contracts.circuit_breaker import reader_of
+from flipper.contracts.last_known import LastKnownFlags, SupportsLastKnown
+from flipper.contracts.watch import SupportsWatch, WatchQueue, WatchRefusedError
+from flipper.contracts.wrapper import FeatureFlagStoreWrapper
+from flipper.contrib import cached
+from flipper.contrib.cached import lru
+from flipper.contrib.cached.lru import PlainLRU, make_lru
 from flipper.contrib.interface import AbstractFeatureFlagStore
-from flipper.contrib.last_known import LastKnownFlags, SupportsLastKnown
-from flipper.contrib.lru import PlainLRU, make_lru
 from flipper.contrib.storage import FeatureFlagStoreMeta
-from flipper.contrib.watch import SupportsWatch, WatchQueue, WatchRefusedError
-from flipper.contrib.wrapper import FeatureFlagStoreWrapper
 from flipper.exceptions import InvalidArgumentError, InvalidFlagDataError
 from flipper.testing.contract import eventually
 
@@ -251,9 +252,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture
 def all_clocks(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Give the clock of the cache and of its circuit breaker, which has no thread."""
-    monkeypatch.setattr("flipper.contrib.circuit_breaker.monotonic", clock)
+    monkeypatch.setattr("flipper.contracts.circuit_breaker.monotonic", clock)
     monkeypatch.setattr(
-        "flipper.contrib.circuit_breaker.background_threads_run", lambda: False
+        "flipper.contracts.circuit_breaker.background_threads_run", lambda: False
     )
     return clock
 
@@ -1027,7 +1028,7 @@ FORK = """
 import os, signal, threading
 from flipper import CachedFeatureFlagStore, MemoryFeatureFlagStore
 from flipper.contrib import lru
-from flipper.contrib.lru import PlainLRU
+from flipper.contrib.cached.lru import PlainLRU
 
 class Slow(MemoryFeatureFlagStore):
     def get(self, feature_name):
@@ -1455,7 +1456,7 @@ def test_an_outage_is_logged_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Once a minute, and at its end."""
-    monkeypatch.setattr("flipper.contrib.util.log_throttle.monotonic", clock)
+    monkeypatch.setattr("flipper.runtime.log_throttle.monotonic", clock)
     caplog.set_level(logging.INFO, "flipper")
     store = CachedFeatureFlagStore(inner, ttl=1, stale_if_error=1000)
     for name in ("x", "y"):
@@ -1806,7 +1807,7 @@ def test_a_signal_that_is_refused_is_said_once_and_asked_for_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Somebody may allow it meanwhile; until then it is a cache by ttl."""
-    monkeypatch.setattr("flipper.contrib.invalidation._ASK_AGAIN", 0.01)
+    monkeypatch.setattr("flipper.contrib.cached.invalidation._ASK_AGAIN", 0.01)
     caplog.set_level(logging.INFO, "flipper")
     announcing.fail_watch = WatchRefusedError("no rights")
     with CachedFeatureFlagStore(announcing, ttl=60, invalidate=True) as store:
@@ -1860,7 +1861,7 @@ def test_a_signal_that_is_away_is_asked_for_less_and_less(
         pauses.append(longest)
         return 0.001
 
-    monkeypatch.setattr("flipper.contrib.store_thread.uniform", shorten)
+    monkeypatch.setattr("flipper.contracts.listener.uniform", shorten)
     announcing.fail_watch = AwayError("not yet")
     with CachedFeatureFlagStore(announcing, invalidate=True) as store:
         eventually(lambda: len(pauses) > 5)
@@ -2009,7 +2010,7 @@ def test_caches_that_are_told_come_level(
 HEARING_CHILD = """
 import os, threading, time
 from flipper import CachedFeatureFlagStore, MemoryFeatureFlagStore
-from flipper.contrib.watch import SupportsWatch, WatchQueue
+from flipper.contracts.watch import SupportsWatch, WatchQueue
 
 class Announcing(SupportsWatch, MemoryFeatureFlagStore):
     watches = ()
@@ -2071,13 +2072,13 @@ assert store.get("x").raw_is_enabled is False
 @forks
 def test_a_forked_child_hears_of_changes_by_itself() -> None:
     """From its first question on, which finds nothing that the parent has cached."""
-    run_script("from flipper.contrib.atomic import ANY\n" + HEARING_CHILD)
+    run_script("from flipper.contracts.atomic import ANY\n" + HEARING_CHILD)
 
 
 HANGING = """
 import time
 from flipper import CachedFeatureFlagStore, MemoryFeatureFlagStore
-from flipper.contrib.watch import SupportsWatch
+from flipper.contracts.watch import SupportsWatch
 
 class Hanging(SupportsWatch, MemoryFeatureFlagStore):
     def watch(self):

@@ -25,9 +25,9 @@ from flipper import (
     FeatureFlagClient,
     MemoryFeatureFlagStore,
 )
-from flipper.contrib import circuit_breaker
-from flipper.contrib.circuit_breaker import CircuitBreaker, reader_of
-from flipper.contrib.wrapper import FeatureFlagStoreWrapper
+from flipper.contracts import circuit_breaker
+from flipper.contracts.circuit_breaker import CircuitBreaker, reader_of
+from flipper.contracts.wrapper import FeatureFlagStoreWrapper
 from flipper.exceptions import InvalidFlagDataError
 from flipper.testing.contract import eventually
 

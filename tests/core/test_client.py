@@ -18,7 +18,7 @@ from unittest.mock import MagicMock
 import pytest
 
 import flipper.client
-import flipper.contrib.last_known
+import flipper.contracts.last_known
 from flipper import (
     CachedFeatureFlagStore,
     Condition,
@@ -29,16 +29,16 @@ from flipper import (
 )
 from flipper.bucketing import ConsistentHashPercentageBucketer, PercentageBucketer
 from flipper.client import flag_must_exist
-from flipper.contrib import circuit_breaker
-from flipper.contrib.atomic import AtomicFeatureFlagStore
-from flipper.contrib.last_known import SupportsLastKnown
+from flipper.contracts import circuit_breaker
+from flipper.contracts.atomic import AtomicFeatureFlagStore
+from flipper.contracts.last_known import SupportsLastKnown
+from flipper.contracts.wrapper import FeatureFlagStoreWrapper
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
-from flipper.contrib.util import log_throttle
-from flipper.contrib.wrapper import FeatureFlagStoreWrapper
 from flipper.evaluation import Reason
 from flipper.events import EventType, FlipperEventEmitter
 from flipper.exceptions import InvalidArgumentError, InvalidFlagDataError
 from flipper.flag import FeatureFlag
+from flipper.runtime import log_throttle
 from flipper.testing.contract import CHANGES, eventually
 
 if TYPE_CHECKING:
@@ -440,7 +440,7 @@ def test_a_last_known_state_that_cannot_be_told_is_none() -> None:
 
 def test_last_known_states_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A program that asks about ever new names does not grow for ever."""
-    monkeypatch.setattr(flipper.contrib.last_known, "REMEMBERED", 10)
+    monkeypatch.setattr(flipper.contracts.last_known, "REMEMBERED", 10)
     store = OwnStore()
     client = FeatureFlagClient(store)
     for number in range(15):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flipper import Condition, FeatureFlagClient
-from flipper.contrib.atomic import ABSENT, ANY
-from flipper.contrib.document import DocumentFeatureFlagStore
+from flipper.contracts.atomic import ABSENT, ANY
+from flipper.contracts.document import DocumentFeatureFlagStore
 from flipper.contrib.storage import FeatureFlagStoreItem
 from flipper.exceptions import InvalidArgumentError, InvalidFlagDataError
 

@@ -21,10 +21,10 @@ from flipper import (
     ReplicatedFeatureFlagStore,
     SyncedFeatureFlagStore,
 )
-from flipper.contrib import circuit_breaker
-from flipper.contrib.circuit_breaker import reader_of
-from flipper.contrib.snapshot import Snapshot
-from flipper.contrib.util import log_throttle
+from flipper.contracts import circuit_breaker
+from flipper.contracts.circuit_breaker import reader_of
+from flipper.contrib.synced.snapshot import Snapshot
+from flipper.runtime import log_throttle
 from flipper.testing.contract import eventually
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ import pytest
 
 from flipper import CachedFeatureFlagStore, FeatureFlagClient, MemoryFeatureFlagStore
 from flipper.bucketing import PercentageBucketer
+from flipper.contracts.watch import SupportsWatch
 from flipper.contrib.synced import SyncedFeatureFlagStore
-from flipper.contrib.util.jitter import uniform
-from flipper.contrib.watch import SupportsWatch
+from flipper.runtime.jitter import uniform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flipper import MemoryFeatureFlagStore, ReplicatedFeatureFlagStore
-from flipper.contrib import follower, store_thread
+from flipper.contracts import store_thread
+from flipper.contracts.watch import SupportsWatch, Watch
 from flipper.contrib.cached import CachedFeatureFlagStore
-from flipper.contrib.local_copy import LocalCopy
-from flipper.contrib.snapshot import Snapshot
-from flipper.contrib.synced import SyncedFeatureFlagStore
-from flipper.contrib.util import log_throttle
-from flipper.contrib.util.log_throttle import LogThrottle, OutageLog
-from flipper.contrib.watch import SupportsWatch, Watch
+from flipper.contrib.synced import SyncedFeatureFlagStore, follower
+from flipper.contrib.synced.copy import LocalCopy
+from flipper.contrib.synced.snapshot import Snapshot
+from flipper.runtime import log_throttle
+from flipper.runtime.log_throttle import LogThrottle, OutageLog
 from flipper.testing.contract import eventually
 
 if TYPE_CHECKING:

@@ -29,10 +29,10 @@ from flipper import (
     ReplicatedFeatureFlagStore,
 )
 from flipper.bucketing import Percentage, PercentageBucketer
-from flipper.contrib import replica as replica_module
+from flipper.contracts.wrapper import FeatureFlagStoreWrapper
 from flipper.contrib import replicated as replicated_module
+from flipper.contrib.replicated import replica as replica_module
 from flipper.contrib.storage import FeatureFlagStoreMeta
-from flipper.contrib.wrapper import FeatureFlagStoreWrapper
 from flipper.exceptions import InvalidFlagDataError
 
 if TYPE_CHECKING:
@@ -647,7 +647,7 @@ def test_a_failing_replica_is_told_and_comes_level_by_itself(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Whatever it raises; it is logged once, counted, and nothing comes out."""
-    caplog.set_level(logging.INFO, "flipper.contrib.replica")
+    caplog.set_level(logging.INFO, "flipper.contrib.replicated.replica")
     backup.error = error
     store.create("x", True)
     store.create("y")

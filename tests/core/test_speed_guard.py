@@ -29,8 +29,8 @@ from flipper import (
     MemoryFeatureFlagStore,
 )
 from flipper.bucketing import ConsistentHashPercentageBucketer
-from flipper.contrib import lru
-from flipper.contrib.lru import PlainLRU
+from flipper.contrib.cached import lru
+from flipper.contrib.cached.lru import PlainLRU
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -28,7 +28,7 @@ from flipper import (
     MemoryFeatureFlagStore,
     SyncedFeatureFlagStore,
 )
-from flipper.contrib.watch import SupportsWatch, WatchQueue, WatchRefusedError
+from flipper.contracts.watch import SupportsWatch, WatchQueue, WatchRefusedError
 from flipper.events import EventType
 from flipper.exceptions import (
     InvalidArgumentError,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from flipper.contrib.local_copy import FlagChange
+    from flipper.contrib.synced.copy import FlagChange
 
 SELDOM = 1000.0
 
@@ -551,7 +551,7 @@ def test_a_server_that_stops_answering_is_noticed(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No call of the thread may hang for ever."""
-    monkeypatch.setattr("flipper.contrib.follower._ANSWER", 0.1)
+    monkeypatch.setattr("flipper.contrib.synced.follower._ANSWER", 0.1)
     with synced(server, poll_interval=0.05) as store:
         server.hang.clear()
         becomes(store, "stale")
@@ -631,7 +631,7 @@ def test_transitions_are_logged_once_and_reported(
         server.is_away = False
         becomes(store, "live")
     eventually(lambda: states == ["stale", "live", "closed"])
-    told = [r for r in caplog.records if r.name == "flipper.contrib.follower"]
+    told = [r for r in caplog.records if r.name == "flipper.contrib.synced.follower"]
     assert [record.levelname for record in told] == ["INFO", "WARNING", "INFO", "INFO"]
 
 

@@ -112,7 +112,7 @@ def address(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
 
 def thrift_address() -> Iterator[tuple[str, str]]:
     """Serve a store in memory by the server that comes along."""
-    command = [sys.executable, "-m", "flipper.contrib.thrift_server", "--port", "0"]
+    command = [sys.executable, "-m", "flipper.contrib.thrift.server", "--port", "0"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as server:

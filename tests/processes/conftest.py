@@ -12,7 +12,7 @@ import pytest
 from flags import KINDS, Places, disconnect
 
 from flipper import MemoryFeatureFlagStore
-from flipper.contrib import thrift_server
+from flipper.contrib.thrift import server as thrift_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from flipper import FeatureFlagClient
-from flipper.contrib.circuit_breaker import reader_of
+from flipper.contracts.circuit_breaker import reader_of
 from flipper.testing.contract import eventually
 
 if TYPE_CHECKING:

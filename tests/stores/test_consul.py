@@ -25,9 +25,9 @@ import requests
 from hostile import hostile_documents
 
 from flipper import Condition, FeatureFlagClient, FlagDoesNotExistError
-from flipper.contrib import consul_copy as module
 from flipper.contrib.consul import ConsulFeatureFlagStore
-from flipper.contrib.consul_connections import ConsulConnections, renew_connections
+from flipper.contrib.consul import mirror as module
+from flipper.contrib.consul.connections import ConsulConnections, renew_connections
 from flipper.events import EventType
 from flipper.exceptions import InvalidArgumentError, StoreUnavailableError
 from flipper.testing.contract import eventually

@@ -14,9 +14,9 @@ from weakref import ref
 import consul
 import pytest
 
-from flipper.contrib import consul_watch as module
+from flipper.contracts.watch import WatchRefusedError
 from flipper.contrib.consul import ConsulFeatureFlagStore
-from flipper.contrib.watch import WatchRefusedError
+from flipper.contrib.consul import watch as module
 from flipper.exceptions import StoreTimeoutError, StoreUnavailableError
 from flipper.testing.contract import eventually
 from servers import ConsulServer, Proxy, start_consul
@@ -24,7 +24,7 @@ from servers import ConsulServer, Proxy, start_consul
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from flipper.contrib.consul_watch import ConsulWatch
+    from flipper.contrib.consul.watch import ConsulWatch
 
 pytestmark = pytest.mark.consul
 

@@ -35,7 +35,7 @@ from flipper import (
     S3FeatureFlagStore,
     SyncedFeatureFlagStore,
 )
-from flipper.contrib.thrift_server import FeatureFlagStoreHandler
+from flipper.contrib.thrift.server import FeatureFlagStoreHandler
 from flipper.exceptions import StoreUnavailableError
 from flipper.testing.contract import eventually
 from servers import Proxy

@@ -11,8 +11,8 @@ from psycopg import errors
 from psycopg.conninfo import make_conninfo
 
 from flipper import FeatureFlagClient
-from flipper.contrib import postgresql_connections
 from flipper.contrib.postgresql import PostgreSQLFeatureFlagStore
+from flipper.contrib.postgresql import connections as postgresql_connections
 from servers import PostgresServer, Proxy
 
 if TYPE_CHECKING:

@@ -20,10 +20,10 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
+from flipper.contracts.watch import WatchRefusedError, watch
 from flipper.contrib import postgresql
 from flipper.contrib.postgresql import PostgreSQLFeatureFlagStore
-from flipper.contrib.postgresql_watch import PostgreSQLWatch
-from flipper.contrib.watch import WatchRefusedError, watch
+from flipper.contrib.postgresql.watch import PostgreSQLWatch
 from flipper.testing.contract import eventually
 from servers import PostgresServer, Proxy
 

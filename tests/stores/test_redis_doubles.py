@@ -18,9 +18,9 @@ import pytest
 
 from flipper import Condition, FeatureFlagClient, RedisFeatureFlagStore
 from flipper.bucketing import PercentageBucketer
+from flipper.contracts.watch import WatchRefusedError
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.contrib.synced import SyncedFeatureFlagStore
-from flipper.contrib.watch import WatchRefusedError
 from flipper.exceptions import InvalidFlagDataError
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from redis.cluster import RedisCluster
 from redis.sentinel import Sentinel
 from test_redis import Replica, SentinelServer, address, cluster  # noqa: F401
 
-from flipper.contrib import redis_watch as module
+from flipper.contracts.watch import WatchRefusedError
 from flipper.contrib.redis import RedisFeatureFlagStore
-from flipper.contrib.watch import WatchRefusedError
+from flipper.contrib.redis import watch as module
 from flipper.exceptions import StoreTimeoutError, StoreUnavailableError
 from flipper.testing.contract import eventually
 from servers import Proxy, RedisServer, start, start_redis
@@ -29,8 +29,8 @@ from servers import Proxy, RedisServer, start, start_redis
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from flipper.contrib.redis_watch import RedisWatch
-    from flipper.contrib.watch import Watch
+    from flipper.contracts.watch import Watch
+    from flipper.contrib.redis.watch import RedisWatch
 
 pytestmark = pytest.mark.redis
 

@@ -38,7 +38,7 @@ from flipper import (
     SyncedFeatureFlagStore,
     ThriftRPCFeatureFlagStore,
 )
-from flipper.contrib.postgresql_start import is_refusal
+from flipper.contrib.postgresql.start import is_refusal
 from flipper.testing.contract import at_once, eventually
 from flipper_thrift.python.feature_flag_store import FeatureFlagStore
 from servers import PostgresServer, Proxy, start_postgres, unmeasured
@@ -456,7 +456,7 @@ def test_a_thrift_server_starts_without_its_database(
     server: PostgresServer, conninfo: str
 ) -> None:
     """It serves the table as soon as the database answers."""
-    program = [sys.executable, "-m", "flipper.contrib.thrift_server", "--port", "0"]
+    program = [sys.executable, "-m", "flipper.contrib.thrift.server", "--port", "0"]
     with away(server):
         process = subprocess.Popen(
             [*program, "--store", conninfo],

@@ -53,7 +53,7 @@ from flipper.bucketing import (
 from flipper.bucketing.base import AbstractBucketer
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.contrib.thrift import EVERYTHING, item_struct
-from flipper.contrib.thrift_server import FeatureFlagStoreHandler
+from flipper.contrib.thrift.server import FeatureFlagStoreHandler
 from flipper.exceptions import (
     InvalidArgumentError,
     InvalidFlagDataError,
@@ -191,7 +191,7 @@ def test_without_apache_thrift_only_making_a_store_fails() -> None:
         " == ['client', 'ttypes']\n"
         "for use in (lambda: ThriftRPCFeatureFlagStore(object()),\n"
         "            lambda: module.ttypes,\n"
-        "            lambda: __import__('flipper.contrib.thrift_server')):\n"
+        "            lambda: __import__('flipper.contrib.thrift.server')):\n"
         "    try: use()\n"
         "    except MissingDependencyError as error: print(error)\n"
         "    else: sys.exit('no error')\n"

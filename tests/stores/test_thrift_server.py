@@ -40,7 +40,7 @@ from flipper import (
 )
 from flipper.bucketing import Percentage, PercentageBucketer
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
-from flipper.contrib.thrift_server import FeatureFlagStoreHandler, main
+from flipper.contrib.thrift.server import FeatureFlagStoreHandler, main
 from flipper_thrift.python.feature_flag_store import FeatureFlagStore, ttypes
 from servers import Proxy, RedisServer
 from servers.process import Server
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.thrift
 
 ROOT = Path(__file__).parents[2]
-MODULE = "flipper.contrib.thrift_server"
+MODULE = "flipper.contrib.thrift.server"
 
 
 class Loop:

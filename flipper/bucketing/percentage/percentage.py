@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...contrib.util.patching import Patchable
+from ...runtime.patching import Patchable
 from .base import AbstractPercentage
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...contrib.util.patching import Patchable, guard
+from ...runtime.patching import Patchable, guard
 from .interface import AbstractOperator
 
 

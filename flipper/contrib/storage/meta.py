@@ -10,7 +10,7 @@ from ...bucketing.factory import BucketerFactory
 from ...bucketing.noop_bucketer import NoOpBucketer
 from ...conditions.condition import Condition
 from ...evaluation import compiled, settled
-from ..util.containers import copy_containers
+from ...runtime.containers import copy_containers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

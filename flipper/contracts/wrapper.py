@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A store around a store: derive from it, and override what differs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..contrib.interface import AbstractFeatureFlagStore
+from ..exceptions import FlagDoesNotExistError
+from .atomic import SupportsUpdate, delete_existing, get_uncached, update, write_lock
+from .last_known import SupportsLastKnown, remembering
+from .watch import SupportsWatch, watch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
+    from .atomic import Change
+    from .watch import Watch
+
+
+class FeatureFlagStoreWrapper(
+    SupportsUpdate, SupportsLastKnown, SupportsWatch, AbstractFeatureFlagStore
+):
+    """Forwards every call to another store, once and with the same arguments.
+
+    It is able to do what the inner store is: an `update` is atomic if the inner one is.
+
+    Args:
+        store: the inner store, of any kind.
+    """
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self._reader = remembering(store)
+
+    def create(
+        self,
+        feature_name: str,
+        is_enabled: bool = False,
+        client_data: dict[str, Any] | None = None,
+    ) -> FeatureFlagStoreItem:
+        """Write a new flag over whatever was there, and return it."""
+        with write_lock(self._store, feature_name):
+            item: FeatureFlagStoreItem = self._store.create(
+                feature_name, is_enabled=is_enabled, client_data=client_data
+            )
+        self._reader.learn(feature_name, item)
+        return item
+
+    def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Return the flag, or `None` if there is none."""
+        return self._reader.get(feature_name)
+
+    def set(self, feature_name: str, is_enabled: bool) -> None:
+        """Change the state and keep the metadata; create the flag if it is missing."""
+        with write_lock(self._store, feature_name):
+            self._store.set(feature_name, is_enabled)
+        self._reader.learn_state(feature_name, is_enabled)
+
+    def delete(self, feature_name: str) -> None:
+        """Remove the flag, if it is there."""
+        with write_lock(self._store, feature_name):
+            self._store.delete(feature_name)
+        self._reader.learn(feature_name, None)
+
+    def list(
+        self, limit: int | None = None, offset: int = 0
+    ) -> Iterator[FeatureFlagStoreItem]:
+        """Return an iterator of the flags: `offset` are skipped, `limit` given."""
+        return self._store.list(limit=limit, offset=offset)  # type: ignore[no-any-return]
+
+    def set_meta(self, feature_name: str, meta: FeatureFlagStoreMeta) -> None:
+        """Replace the metadata and keep the state.
+
+        Raises:
+            FlagDoesNotExistError: there is no such flag.
+        """
+        with write_lock(self._store, feature_name):
+            self._store.set_meta(feature_name, meta)
+        self._reader.learn(feature_name, None)
+
+    def update(self, feature_name: str, change: Change) -> FeatureFlagStoreItem:
+        """Replace a flag by what `change` makes of it, and return that."""
+        try:
+            after = update(self._store, feature_name, change)
+        except FlagDoesNotExistError:
+            self._reader.learn(feature_name, None)
+            raise
+        self._reader.learn(feature_name, after)
+        return after
+
+    def get_uncached(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Return the flag as it is where the inner store's writes go."""
+        item: FeatureFlagStoreItem | None = get_uncached(self._store, feature_name)
+        if item is None:
+            self._reader.learn(feature_name, None)
+        return item
+
+    def delete_existing(self, feature_name: str) -> None:
+        """Remove the flag, or raise if the inner store tells that there is none."""
+        try:
+            delete_existing(self._store, feature_name)
+        finally:
+            # Whatever has happened: a flag that may be gone must not come back.
+            self._reader.learn(feature_name, None)
+
+    @property
+    def away_errors(self) -> tuple[type[Exception], ...]:
+        """The errors by which the inner store tells that its server is away."""
+        return self._reader.away_errors
+
+    def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Return the flag as the inner store gave it last, or `None`."""
+        return self._reader.last_known(feature_name)
+
+    def watch(self) -> Watch:
+        """Begin to listen to the inner store.
+
+        Raises:
+            WatchRefusedError: it has no change signal.
+            Exception: its server is away.
+        """
+        return watch(self._store)

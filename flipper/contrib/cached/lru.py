@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of the cached store: least recently used entries go first."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import Any
+
+from ...runtime.fork import renew_after_fork
+
+LRU: Any
+try:
+    from lru import LRU
+except ImportError:
+    LRU = None
+
+
+class PlainLRU:
+    """A table of bounded size in plain Python, where lru-dict has no wheel.
+
+    Safe for threads.
+
+    Args:
+        size: how many entries it keeps; with 0 or less it keeps none.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        # Not a dict: it would look for its oldest entry past all that were removed.
+        self._entries: OrderedDict[Any, Any] = OrderedDict()
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Make the lock anew: the thread that held it may not be in this process."""
+        self._lock = threading.Lock()
+
+    def __getitem__(self, key: Any) -> Any:
+        with self._lock:
+            entry = self._entries[key]
+            self._entries.move_to_end(key)
+            return entry
+
+    def __setitem__(self, key: Any, entry: Any) -> None:
+        with self._lock:
+            entries = self._entries
+            entries.pop(key, None)
+            # Race: `len` takes no lock, so there is never one entry too many.
+            while entries and len(entries) >= self._size:
+                entries.popitem(last=False)
+            if self._size > 0:
+                entries[key] = entry
+
+    def __contains__(self, key: Any) -> bool:
+        return key in self._entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def keys(self) -> list[Any]:
+        """Return the keys, the most recently used first."""
+        with self._lock:
+            return list(self._entries)[::-1]
+
+    def pop(self, key: Any, default: Any = None) -> Any:
+        """Remove an entry and return it, or return `default`."""
+        with self._lock:
+            return self._entries.pop(key, default)
+
+
+def make_lru(size: int) -> Any:
+    """Make a table for `size` entries; lru-dict's where it is there."""
+    if LRU is None or size < 1:  # lru-dict cannot be empty for good
+        return PlainLRU(size)
+    return LRU(size)

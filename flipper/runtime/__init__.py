@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Threads, forks and time: what stores need of Python, and which knows nothing of flags.
+"""Threads, forks and time: what stores need of Python. It knows nothing of flags.
 
 `fork` and `background` are about processes and threads, `deadline` and `closing` about
 their ends, `clock` and `jitter` about time and chance, `log_throttle` about the log.

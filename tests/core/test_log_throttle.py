@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flipper import MemoryFeatureFlagStore, ReplicatedFeatureFlagStore
-from flipper.contracts import store_thread
+from flipper.contracts import listener
 from flipper.contracts.watch import SupportsWatch, Watch
 from flipper.contrib.cached import CachedFeatureFlagStore
 from flipper.contrib.synced import SyncedFeatureFlagStore, follower
@@ -195,7 +195,7 @@ class Flapping(SupportsWatch, MemoryFeatureFlagStore):
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let threads try again at once."""
-    monkeypatch.setattr(store_thread, "_LONGEST_PAUSE", 0.001)
+    monkeypatch.setattr(listener, "_LONGEST_PAUSE", 0.001)
 
 
 @pytest.mark.usefixtures("no_pauses")

@@ -252,9 +252,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def all_clocks(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Give the clock of the cache and of its circuit breaker, which has no thread."""
     monkeypatch.setattr("flipper.contrib.circuit_breaker.monotonic", clock)
-    monkeypatch.setattr(
-        "flipper.contrib.circuit_breaker.background_threads_run", lambda: False
-    )
+    no_thread = "flipper.contrib.circuit_breaker.start_thread"
+    monkeypatch.setattr(no_thread, lambda *_: None)
     return clock
 
 

@@ -252,10 +252,16 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture
 def all_clocks(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Give the clock of the cache and of its circuit breaker, which has no thread."""
+<<<<<<< ours
     monkeypatch.setattr("flipper.contracts.circuit_breaker.monotonic", clock)
     monkeypatch.setattr(
         "flipper.contracts.circuit_breaker.background_threads_run", lambda: False
     )
+=======
+    monkeypatch.setattr("flipper.contrib.circuit_breaker.monotonic", clock)
+    no_thread = "flipper.contrib.circuit_breaker.start_thread"
+    monkeypatch.setattr(no_thread, lambda *_: None)
+>>>>>>> theirs
     return clock
 
 

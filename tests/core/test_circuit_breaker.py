@@ -114,7 +114,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no background thread run, as in uWSGI without threads."""
-    monkeypatch.setattr(circuit_breaker, "background_threads_run", lambda: False)
+    monkeypatch.setattr(circuit_breaker, "start_thread", lambda *_: None)
 
 
 def no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A WSGI application over all stores, for application servers.
 
-The environment variable FLIPPER_TEST_STORES names those that are wanted, if not all.
+The environment variable FLIPPER_TEST_STORES names those that are wanted, if not all;
+FLIPPER_TEST_PATIENCE tells how many seconds a child waits for the inner store.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from flags import NAMES, Places
 
 from flipper import FeatureFlagClient
+from flipper.contrib import consul_copy, read_through
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -50,6 +52,9 @@ def make_application(clients: dict[str, FeatureFlagClient]) -> Callable[..., Any
 
 
 places = Places.of_environment()
+if "FLIPPER_TEST_PATIENCE" in os.environ:
+    patience = float(os.environ["FLIPPER_TEST_PATIENCE"])
+    read_through._PATIENCE = consul_copy._PATIENCE_OF_CHILD = patience
 names = os.environ.get("FLIPPER_TEST_STORES", " ".join(NAMES)).split()
 application = make_application(
     {name: FeatureFlagClient(places.store(name)) for name in names}

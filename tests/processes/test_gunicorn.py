@@ -34,7 +34,7 @@ pytestmark = [
 
 @contextmanager
 def gunicorn(
-    places: Places, *stores: str, workers: int = 3
+    places: Places, *stores: str, workers: int = 3, **environment: str
 ) -> Iterator[ApplicationServer]:
     """Run workers of gunicorn that are forked once the stores have been made."""
     program = python_program("gunicorn")
@@ -45,7 +45,8 @@ def gunicorn(
         *(program, "application:application", "--preload", "--bind"),
         *(f"{LOOPBACK}:{port}", "--workers", str(workers)),
     ]
-    with run(command, port, places, FLIPPER_TEST_STORES=" ".join(stores)) as server:
+    environment["FLIPPER_TEST_STORES"] = " ".join(stores)
+    with run(command, port, places, **environment) as server:
         yield server
 
 
@@ -74,7 +75,8 @@ def test_the_first_answer_of_a_worker_is_true(
     inner = outside_stores[kind]
     inner.create("kill-switch", True)
     inner.create("new", False)
-    with gunicorn(places, f"synced-{kind}") as server:
+    # A machine that is overloaded may take longer for an answer than children wait.
+    with gunicorn(places, f"synced-{kind}", FLIPPER_TEST_PATIENCE="20") as server:
         inner.set("kill-switch", False)
         inner.set("new", True)
         path = f"/synced-{kind}/is_enabled"

@@ -529,19 +529,20 @@ def test_a_uri_is_a_connection_string(postgres_server: PostgresServer) -> None:
         assert names(store) == []
 
 
-def pool_threads() -> list[str]:
-    """Name the threads of the pools that stores make."""
-    return [t.name for t in threading.enumerate() if t.name.startswith("flipper-")]
+def pool_threads() -> set[threading.Thread]:
+    """Give the threads of the pools that stores make, and of other tests' stores."""
+    return {t for t in threading.enumerate() if t.name.startswith("flipper-")}
 
 
 def test_a_closed_store_has_no_connection_and_no_thread(
     postgres_conninfo: str, raw: Connection
 ) -> None:
     """Applications that are reloaded must not fill the server with sessions."""
+    before = pool_threads()
     stores = [PostgreSQLFeatureFlagStore(postgres_conninfo) for _ in range(3)]
     for store in stores:
         assert store.get("x") is None
-    assert pool_threads()
+    assert pool_threads() - before
     stores.pop().close()
     with stores.pop() as closed:
         pool = closed._connections._pool
@@ -551,7 +552,7 @@ def test_a_closed_store_has_no_connection_and_no_thread(
         closed.get("x")
     del store, closed, pool
     stores.clear()  # the last one is dropped
-    eventually(lambda: not pool_threads())
+    eventually(lambda: not pool_threads() - before)
     others = (
         "SELECT count(*) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"

@@ -807,7 +807,7 @@ def test_a_child_does_not_wait_for_a_write_of_its_parent() -> None:
 import os, signal, threading
 from flipper import FeatureFlagClient, MemoryFeatureFlagStore
 from flipper.bucketing import ConsistentHashPercentageBucketer, Percentage
-from flipper.contrib import atomic
+from flipper.contracts import atomic
 from flipper.contracts.atomic import updates_atomically, write_lock
 
 class Own(MemoryFeatureFlagStore):

@@ -252,16 +252,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture
 def all_clocks(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Give the clock of the cache and of its circuit breaker, which has no thread."""
-<<<<<<< ours
     monkeypatch.setattr("flipper.contracts.circuit_breaker.monotonic", clock)
-    monkeypatch.setattr(
-        "flipper.contracts.circuit_breaker.background_threads_run", lambda: False
-    )
-=======
-    monkeypatch.setattr("flipper.contrib.circuit_breaker.monotonic", clock)
-    no_thread = "flipper.contrib.circuit_breaker.start_thread"
+    no_thread = "flipper.contracts.circuit_breaker.start_thread"
     monkeypatch.setattr(no_thread, lambda *_: None)
->>>>>>> theirs
     return clock
 
 
@@ -1033,7 +1026,7 @@ def test_conditions_added_through_a_cache_are_all_there(
 FORK = """
 import os, signal, threading
 from flipper import CachedFeatureFlagStore, MemoryFeatureFlagStore
-from flipper.contrib import lru
+from flipper.contrib.cached import lru
 from flipper.contrib.cached.lru import PlainLRU
 
 class Slow(MemoryFeatureFlagStore):

@@ -23,13 +23,14 @@ from flags import Places
 
 from flipper import FeatureFlagClient, ReplicatedFeatureFlagStore
 from flipper import SyncedFeatureFlagStore as Synced
-from flipper.contrib import consul_copy, read_through
+from flipper.contrib.consul import mirror
+from flipper.contrib.synced import read_through
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 # A machine that is overloaded may take longer for an answer than children wait.
-read_through._PATIENCE = consul_copy._PATIENCE_OF_CHILD = LIMIT = 20.0  # seconds
+read_through._PATIENCE = mirror._PATIENCE_OF_CHILD = LIMIT = 20.0  # seconds
 FLAGS = [f"P{number}" for number in range(8)]
 places = Places.of_environment()
 

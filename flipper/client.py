@@ -33,7 +33,7 @@ from .contracts.circuit_breaker import (
     open_circuit,
     reader_of,
 )
-from .contracts.last_known import ANSWERS, ReadsTable, SupportsLastKnown, remembering
+from .contracts.last_known import ANSWERS, SupportsLastKnown, TableFastPath, remembering
 from .contrib.storage.item import FeatureFlagStoreItem, switched_off, switched_on
 from .evaluation import Evaluation, Reason
 from .events.emitter import FlipperEventEmitter
@@ -46,7 +46,7 @@ from .exceptions import (
 from .flag import FeatureFlag
 from .runtime.containers import copy_containers
 from .runtime.log_throttle import LogThrottle, OutageLog
-from .runtime.patching import add_looker
+from .runtime.patching import register_reader_owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -126,11 +126,13 @@ class FeatureFlagClient:
         self._strict = None if strict == "silent" else strict
         self._source = source = remembering(store)
         # Most stores have nothing to learn of what they wrote themselves.
-        self._learns = type(source).learn is not SupportsLastKnown.learn
+        self._records_writes = (
+            type(source).record_write is not SupportsLastKnown.record_write
+        )
         self._log = LogThrottle(__name__)
         self._outage = OutageLog(__name__, store, _OUTAGE)
-        add_looker(self)  # `store.get` may be replaced at any time
-        self.look_again()
+        register_reader_owner(self)  # `store.get` may be replaced at any time
+        self.refresh_reader()
         self._events: IEventEmitter = FlipperEventEmitter()
 
     @property
@@ -174,7 +176,7 @@ class FeatureFlagClient:
             item = self._after_failed_read(feature_name, error)
         if item is None:
             if self._strict is not None:
-                self._complain_of(feature_name)
+                self._report_missing(feature_name)
             return default
         try:
             if type(item) is FeatureFlagStoreItem:
@@ -308,7 +310,7 @@ class FeatureFlagClient:
             item = self._store.create(
                 feature_name, is_enabled=is_enabled, client_data=client_data
             )
-        self._source.learn(feature_name, item)
+        self._source.record_write(feature_name, item)
         self._events.emit(EventType.POST_CREATE, feature_name, **announced)
         return self.get(feature_name)
 
@@ -318,7 +320,7 @@ class FeatureFlagClient:
         Raises:
             FlagDoesNotExistError: there is no such flag.
         """
-        if not self._wrote(feature_name, switched_on):
+        if not self._write_at_once(feature_name, switched_on):
             self._switch(feature_name, True, _PRE_ENABLE, _POST_ENABLE)
 
     def disable(self, feature_name: str) -> None:
@@ -327,7 +329,7 @@ class FeatureFlagClient:
         Raises:
             FlagDoesNotExistError: there is no such flag.
         """
-        if not self._wrote(feature_name, switched_off):
+        if not self._write_at_once(feature_name, switched_off):
             self._switch(feature_name, False, _PRE_DISABLE, _POST_DISABLE)
 
     def destroy(self, feature_name: str) -> None:
@@ -342,7 +344,7 @@ class FeatureFlagClient:
             delete_existing(self._store, feature_name)
         finally:
             # Whatever has happened: a flag that may be gone must not come back.
-            self._source.learn(feature_name, None)
+            self._source.record_write(feature_name, None)
         self._events.emit(EventType.POST_DESTROY, feature_name)
 
     def set_client_data(
@@ -375,7 +377,7 @@ class FeatureFlagClient:
             InvalidArgumentError: it is no condition, or cannot be stored.
         """
         change = methodcaller("with_condition", condition)
-        if type(condition) is Condition and self._wrote(feature_name, change):
+        if type(condition) is Condition and self._write_at_once(feature_name, change):
             return
         self._prepare(feature_name, check_condition, condition)
         self._events.emit(_PRE_ADD_CONDITION, feature_name, condition)
@@ -418,18 +420,18 @@ class FeatureFlagClient:
 
     # -- inside ------------------------------------------------------------------------
 
-    def look_again(self) -> None:
+    def refresh_reader(self) -> None:
         """See whether the store's methods have been replaced, or its server is away."""
         source = self._source
         reader = reader_of(source)
         # Who wants the errors of the store gets each, so it is asked each time.
         is_asked = reader is source or self._raises
-        self._reader = source.fastest_reader() if is_asked else reader
+        self._reader = source.fast_path() if is_asked else reader
         self._is_atomic = None
         store = self._store
         if not issubclass(type(store), SupportsUpdate):
             self._is_atomic = False
-        elif isinstance(store, ReadsTable):  # others do not tell of replacements
+        elif isinstance(store, TableFastPath):  # others do not tell of replacements
             self._is_atomic = updates_atomically(store)
 
     def _read(self, feature_name: str) -> Any:
@@ -453,7 +455,7 @@ class FeatureFlagClient:
             error.feature_name = feature_name
             raise
         if item is None:
-            self._source.learn(feature_name, None)
+            self._source.record_write(feature_name, None)
             raise FlagDoesNotExistError.for_flag(feature_name)
         return item
 
@@ -477,7 +479,7 @@ class FeatureFlagClient:
     def _is_unheard(self) -> bool:
         """Tell whether nobody listens to events, nor stands in for the emitter."""
         events = self._events
-        return type(events) is FlipperEventEmitter and events.is_unheard()
+        return type(events) is FlipperEventEmitter and events.has_no_listeners()
 
     def _update_meta(self, feature_name: str, **changes: Any) -> FeatureFlagStoreItem:
         def changed(item: FeatureFlagStoreItem) -> FeatureFlagStoreItem:
@@ -491,13 +493,13 @@ class FeatureFlagClient:
         try:
             after = update(self._store, feature_name, change)
         except FlagDoesNotExistError:
-            self._source.learn(feature_name, None)
+            self._source.record_write(feature_name, None)
             raise
-        if self._learns:
-            self._source.learn(feature_name, after)
+        if self._records_writes:
+            self._source.record_write(feature_name, after)
         return after
 
-    def _wrote(self, feature_name: str, change: Change) -> bool:
+    def _write_at_once(self, feature_name: str, change: Change) -> bool:
         """Change a flag unless somebody has to be told before, or asked; tell whether.
 
         The write itself finds out whether the flag exists: over a server, that is a
@@ -509,16 +511,16 @@ class FeatureFlagClient:
         events = self._events
         if not is_atomic or type(events) is not FlipperEventEmitter:
             return False
-        if not events.is_unheard():
+        if not events.has_no_listeners():
             return False
         store: Any = self._store
         try:
             item = store.update(feature_name, change)
         except FlagDoesNotExistError:
-            self._source.learn(feature_name, None)
+            self._source.record_write(feature_name, None)
             raise
-        if self._learns:
-            self._source.learn(feature_name, item)
+        if self._records_writes:
+            self._source.record_write(feature_name, item)
         return True
 
     def _switch(
@@ -532,8 +534,8 @@ class FeatureFlagClient:
         else:
             with write_lock(self._store, feature_name):
                 self._store.set(feature_name, is_enabled)  # Drop-in: by position
-            if self._learns:
-                self._source.learn_state(feature_name, is_enabled)
+            if self._records_writes:
+                self._source.record_state(feature_name, is_enabled)
         self._events.emit(after, feature_name)
 
     def _after_failed_read(self, feature_name: Any, error: Exception) -> Any:
@@ -563,9 +565,9 @@ class FeatureFlagClient:
 
     def _end_outage(self) -> None:
         self._outage.ended()
-        self.look_again()
+        self.refresh_reader()
 
-    def _complain_of(self, feature_name: Any) -> None:
+    def _report_missing(self, feature_name: Any) -> None:
         """Tell that a flag does not exist, as strictly as it is wanted."""
         error = FlagDoesNotExistError.for_flag(feature_name)
         if self._strict == "raise":

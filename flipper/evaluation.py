@@ -13,7 +13,7 @@ from .bucketing.noop_bucketer import NoOpBucketer
 from .bucketing.percentage.percentage import Percentage
 from .bucketing.percentage_bucketer import PercentageBucketer
 from .conditions.check import Check
-from .conditions.compiled import Program
+from .conditions.compiled import RuleCompiler
 from .conditions.condition import Condition
 from .runtime.patching import NAMES, guard
 
@@ -151,7 +151,7 @@ _SENTENCES = {
 }
 
 
-def settled(conditions: Collection[Condition] | None, bucketer: Any) -> bool:
+def is_constant(conditions: Collection[Condition] | None, bucketer: Any) -> bool:
     """Tell whether an enabled flag is on whatever the arguments."""
     return not conditions and _lets_all_in(bucketer)
 
@@ -169,7 +169,7 @@ def compiled(rules: Rules, *, told: bool = False) -> Decider:
         rules: the conditions and the bucketer.
         told: whether the function gives a `Decision` instead of the answer alone.
     """
-    program = Program(rules, told=told)
+    program = RuleCompiler(rules, told=told)
     matched, on = ("MATCHED", "ON") if told else ("True", "True")
     is_open = _lets_all_in(rules.bucketer)
     holds = None
@@ -190,7 +190,9 @@ def compiled(rules: Rules, *, told: bool = False) -> Decider:
     return program.function()
 
 
-def _add_own_condition(program: Program, condition: Any, holds: str | None) -> None:
+def _add_own_condition(
+    program: RuleCompiler, condition: Any, holds: str | None
+) -> None:
     own = program.bind(condition)
     program.add(
         f"verdict = own_verdict({own}, context)",
@@ -209,7 +211,7 @@ def _own_verdict(condition: Any, context: Mapping[str, Any]) -> bool | None:
     return True if any(name in variables for name in context) else None
 
 
-def _add_bucketer(program: Program, bucketer: Any) -> None:
+def _add_bucketer(program: RuleCompiler, bucketer: Any) -> None:
     own = program.bind(bucketer)
     call = f"return {own}.check(**context)"
     if program.told:
@@ -226,7 +228,7 @@ def _add_bucketer(program: Program, bucketer: Any) -> None:
     program.add(f"return {own}.assign(context)[0]")
 
 
-def _add_known_buckets(program: Program, bucketer: Any) -> None:
+def _add_known_buckets(program: RuleCompiler, bucketer: Any) -> None:
     """Answer without a call for an argument that was bucketed before."""
     known = getattr(bucketer, "known", None)
     percentage = bucketer.own_percentage

@@ -49,7 +49,7 @@ _MANY: Final = 5  # from which on a set is found to be faster than a list
 _functions: dict[str, Any] = {}
 
 
-class Program:
+class RuleCompiler:
     """A function that is being written, and what it is to be handed.
 
     Args:

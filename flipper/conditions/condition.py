@@ -7,7 +7,7 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from .check import Check
-from .compiled import Program, state_without
+from .compiled import RuleCompiler, state_without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -67,8 +67,8 @@ class Condition:
         return self._checks
 
     def compiled(self) -> Decider:
-        """Return a function that does what `check` does; see `Program`."""
-        program = Program(self)
+        """Return a function that does what `check` does; see `RuleCompiler`."""
+        program = RuleCompiler(self)
         program.add_checks(self._checks, holds=None)
         program.add("return True")
         return program.function()

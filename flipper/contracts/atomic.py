@@ -353,7 +353,7 @@ def write_lock(store: Any, feature_name: str) -> AbstractContextManager[Any]:
 
 
 @contextmanager
-def turn(store: Any, feature_name: str) -> Iterator[None]:
+def per_flag_lock(store: Any, feature_name: str) -> Iterator[None]:
     """Let the threads of this process write a flag one after the other, if it may be.
 
     It is a courtesy, not a promise: a store that compares and swaps does without, but

@@ -19,7 +19,7 @@ from ..runtime.background import start_thread
 from ..runtime.clock import monotonic
 from ..runtime.fork import detect_fork, renew_after_fork
 from ..runtime.jitter import uniform
-from ..runtime.patching import look_again
+from ..runtime.patching import refresh_readers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ def open_circuit(
     """Open the circuit breaker of a store if an error means that its server is away.
 
     There is one for each store, for all clients and wrappers that ask it. They are told
-    by `patching.look_again`.
+    by `patching.refresh_readers`.
 
     Args:
         store: one that has `away_errors`.
@@ -124,7 +124,7 @@ class CircuitBreaker:
                     self._start()
             finally:
                 self._starting.release()
-        look_again()
+        refresh_readers()
         # Race: last, since whoever sees the mark takes it that all others are told; and
         # logging takes long.
         vars(error)[_MARK] = self._key
@@ -140,7 +140,7 @@ class CircuitBreaker:
         detect_fork()
         if not self._is_open or (self._thread is None and self._try_in_question()):
             # Race: somebody has taken this for the reader when it was closed already.
-            look_again()
+            refresh_readers()
             return self._store().get(feature_name)  # type: ignore[no-any-return, union-attr]  # the caller holds the store
         error = self._error
         self._outage.failed(error)
@@ -180,7 +180,7 @@ class CircuitBreaker:
         self._is_open = False
         _forget(self._key)
         self._outage.ended()
-        look_again()
+        refresh_readers()
         return True
 
     def _start(self) -> bool:

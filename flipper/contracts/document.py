@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..contrib.storage import FeatureFlagStoreItem
 from ..exceptions import InvalidFlagDataError
-from .atomic import ABSENT, ANY, AtomicFeatureFlagStore, lock_of, turn
+from .atomic import ABSENT, ANY, AtomicFeatureFlagStore, lock_of, per_flag_lock
 from .last_known import SupportsLastKnown, remember
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
     def _write(
         self, feature_name: str, change: Change, make: Make | None = None
     ) -> FeatureFlagStoreItem:
-        with turn(self, feature_name):
+        with per_flag_lock(self, feature_name):
             # A flag has mostly been read just before it is written: a reading less.
             known = self._decoded.get(feature_name)
             if known is not None and self._documents_are_tokens:

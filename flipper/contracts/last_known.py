@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 
 from ..contrib.storage import FeatureFlagStoreItem
 from ..exceptions import InvalidArgumentError, InvalidFlagDataError
-from ..runtime.patching import Patchable, look_again
+from ..runtime.patching import Patchable, refresh_readers
 
 REMEMBERED: Final = 10_000
 """How many flags are remembered at most."""
@@ -24,10 +24,10 @@ class SupportsLastKnown:
     To be derived from, not to be imitated: a test double seems to have any method.
     """
 
-    def fastest_reader(self) -> Any:
+    def fast_path(self) -> Any:
         """Return what answers `get` as this does by now, or faster.
 
-        What may change that calls `patching.look_again`.
+        What may change that calls `patching.refresh_readers`.
         """
         return self
 
@@ -40,14 +40,14 @@ class SupportsLastKnown:
         """Return the flag as last read or written, or `None`, without I/O."""
         raise NotImplementedError
 
-    def learn(self, feature_name: str, item: Any) -> None:
+    def record_write(self, feature_name: str, item: Any) -> None:
         """Hear what was written; nothing to do for a store, which wrote it itself."""
 
-    def learn_state(self, feature_name: str, is_enabled: bool) -> None:
+    def record_state(self, feature_name: str, is_enabled: bool) -> None:
         """Hear which state was written; nothing to do for a store either."""
 
 
-class ReadsTable(SupportsLastKnown, metaclass=Patchable):
+class TableFastPath(SupportsLastKnown, metaclass=Patchable):
     """A store whose `get` looks the name up in a table, by its `get`, and no more.
 
     A client then does that itself, as long as nobody has replaced the store's `get` or
@@ -69,15 +69,15 @@ class ReadsTable(SupportsLastKnown, metaclass=Patchable):
         is_replaced = name in _CALLS or (name == self._table and name in vars(self))
         super().__setattr__(name, value)
         if is_replaced:
-            look_again()
+            refresh_readers()
 
     def __delattr__(self, name: str) -> None:
         """Delete an attribute of the store."""
         super().__delattr__(name)
         if name in _CALLS:
-            look_again()
+            refresh_readers()
 
-    def fastest_reader(self) -> Any:
+    def fast_path(self) -> Any:
         """Return the table, as long as nothing takes the place of `get`."""
         kind: Any = type(self)
         is_replaced = kind.get is not kind._own_get or "get" in vars(self)  # noqa: SLF001  (its own)
@@ -113,7 +113,7 @@ class LastKnownFlags(SupportsLastKnown):
         """Return what the store gave last for this name."""
         return self._items.get(feature_name)
 
-    def learn(self, feature_name: str, item: Any) -> None:
+    def record_write(self, feature_name: str, item: Any) -> None:
         """Take in what was written: what was known must not come back by a failure."""
         self._last_write = object()
         if isinstance(item, FeatureFlagStoreItem):
@@ -121,14 +121,14 @@ class LastKnownFlags(SupportsLastKnown):
         else:
             self._items.pop(feature_name, None)
 
-    def learn_state(self, feature_name: str, is_enabled: bool) -> None:
+    def record_state(self, feature_name: str, is_enabled: bool) -> None:
         """Take in which state was written, where the rest of the flag is known."""
         known = self._items.get(feature_name)
         if type(known) is FeatureFlagStoreItem:
             known = known.replace(is_enabled=is_enabled)
         else:
             known = None
-        self.learn(feature_name, known)
+        self.record_write(feature_name, known)
 
 
 def remembering(store: Any) -> LastKnownFlags:

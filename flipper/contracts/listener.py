@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..runtime.background import start_thread
 from ..runtime.clock import monotonic
-from ..runtime.deadline import within
+from ..runtime.deadline import call_with_timeout
 from ..runtime.fork import detect_fork
 from ..runtime.jitter import uniform
 from .watch import watch
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # All in seconds.
 SLICE: Final = 0.2
 """After which a thread looks whether it is still wanted."""
-_BEGIN: Final = 8.0  # for a watch to begin, which may take several answers
+_OPEN_WITHIN: Final = 8.0  # for a watch to begin, which may take several answers
 _END: Final = 1.0  # for the thread to end
 _FIRST_PAUSE: Final = 0.1  # between two tries to reach the store, doubled each time
 _LONGEST_PAUSE: Final = 3.0
@@ -134,7 +134,7 @@ class BackgroundListener(metaclass=ABCMeta):
             WatchRefusedError: the store has no change signal.
             Exception: it is away.
         """
-        self._watch = within(_BEGIN, lambda: watch(self._store))
+        self._watch = call_with_timeout(_OPEN_WITHIN, lambda: watch(self._store))
         return self._watch
 
     def _close_watch(self) -> None:

@@ -45,7 +45,7 @@ class FeatureFlagStoreWrapper(
             item: FeatureFlagStoreItem = self._store.create(
                 feature_name, is_enabled=is_enabled, client_data=client_data
             )
-        self._reader.learn(feature_name, item)
+        self._reader.record_write(feature_name, item)
         return item
 
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
@@ -56,13 +56,13 @@ class FeatureFlagStoreWrapper(
         """Change the state and keep the metadata; create the flag if it is missing."""
         with write_lock(self._store, feature_name):
             self._store.set(feature_name, is_enabled)
-        self._reader.learn_state(feature_name, is_enabled)
+        self._reader.record_state(feature_name, is_enabled)
 
     def delete(self, feature_name: str) -> None:
         """Remove the flag, if it is there."""
         with write_lock(self._store, feature_name):
             self._store.delete(feature_name)
-        self._reader.learn(feature_name, None)
+        self._reader.record_write(feature_name, None)
 
     def list(
         self, limit: int | None = None, offset: int = 0
@@ -78,23 +78,23 @@ class FeatureFlagStoreWrapper(
         """
         with write_lock(self._store, feature_name):
             self._store.set_meta(feature_name, meta)
-        self._reader.learn(feature_name, None)
+        self._reader.record_write(feature_name, None)
 
     def update(self, feature_name: str, change: Change) -> FeatureFlagStoreItem:
         """Replace a flag by what `change` makes of it, and return that."""
         try:
             after = update(self._store, feature_name, change)
         except FlagDoesNotExistError:
-            self._reader.learn(feature_name, None)
+            self._reader.record_write(feature_name, None)
             raise
-        self._reader.learn(feature_name, after)
+        self._reader.record_write(feature_name, after)
         return after
 
     def get_uncached(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag as it is where the inner store's writes go."""
         item: FeatureFlagStoreItem | None = get_uncached(self._store, feature_name)
         if item is None:
-            self._reader.learn(feature_name, None)
+            self._reader.record_write(feature_name, None)
         return item
 
     def delete_existing(self, feature_name: str) -> None:
@@ -103,7 +103,7 @@ class FeatureFlagStoreWrapper(
             delete_existing(self._store, feature_name)
         finally:
             # Whatever has happened: a flag that may be gone must not come back.
-            self._reader.learn(feature_name, None)
+            self._reader.record_write(feature_name, None)
 
     @property
     def away_errors(self) -> tuple[type[Exception], ...]:

@@ -9,7 +9,7 @@ from ..contracts.circuit_breaker import has_opened_circuit, open_circuit, reader
 from ..contracts.last_known import ANSWERS, remembering
 from ..contracts.wrapper import FeatureFlagStoreWrapper
 from ..runtime.log_throttle import OutageLog
-from ..runtime.patching import add_looker
+from ..runtime.patching import register_reader_owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,10 +39,10 @@ class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
             __name__, primary, f"flags are read from {type(secondary).__name__}"
         )
         self._failed = False
-        add_looker(self)  # the primary may be away, or be back, at any time
-        self.look_again()
+        register_reader_owner(self)  # the primary may be away, or be back, at any time
+        self.refresh_reader()
 
-    def look_again(self) -> None:
+    def refresh_reader(self) -> None:
         """See whether the server of the primary is away."""
         self._source = reader_of(self._reader)
 

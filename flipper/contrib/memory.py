@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from ..contracts.atomic import ABSENT, ANY, AtomicFeatureFlagStore
-from ..contracts.last_known import ReadsTable
+from ..contracts.last_known import TableFastPath
 from ..runtime.fork import at_fork
 from .interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
 from .interface import FlagDoesNotExistError as FlagDoesNotExistError
@@ -34,7 +34,7 @@ def _renew_lock() -> None:
 at_fork(after_in_child=_renew_lock)
 
 
-class MemoryFeatureFlagStore(ReadsTable, AtomicFeatureFlagStore):
+class MemoryFeatureFlagStore(TableFastPath, AtomicFeatureFlagStore):
     """Keeps flags in a dict: for tests, development, and as part of other stores.
 
     Nothing is serialised, so client data may hold any object. Safe for threads; reading

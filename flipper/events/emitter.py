@@ -84,7 +84,7 @@ class FlipperEventEmitter(BaseEventEmitter, IEventEmitter):
             return bool(super().emit(event, *args, **kwargs))
         return False
 
-    def is_unheard(self) -> bool:
+    def has_no_listeners(self) -> bool:
         """Whether nobody listens to any event, nor stands in for `emit`."""
         return (
             not self._events

@@ -20,7 +20,7 @@ _MOST_HANGING: Final = 32
 _hanging: set[object] = set()
 
 
-def within(
+def call_with_timeout(
     seconds: float | None,
     call: Callable[[], T],
     progress: Callable[[], object] | None = None,

@@ -21,7 +21,7 @@ NAMES: Final[dict[str, Any]] = {"patched": False}
 
 _originals: dict[tuple[type, str], Any] = {}
 # By identity: a client may be of a class whose objects cannot be hashed.
-_lookers: MutableMapping[int, Any] = WeakValueDictionary()
+_owners: MutableMapping[int, Any] = WeakValueDictionary()
 
 
 class Patchable(ABCMeta):
@@ -43,18 +43,18 @@ def guard(kind: type, name: str) -> None:
     _originals[kind, name] = vars(kind)[name]
 
 
-def add_looker(looker: Any) -> None:
-    """Call `looker.look_again()` whenever something may have been replaced.
+def register_reader_owner(owner: Any) -> None:
+    """Call `owner.refresh_reader()` whenever something may have been replaced.
 
-    As long as the looker is in use.
+    As long as the owner is in use.
     """
-    _lookers[id(looker)] = looker
+    _owners[id(owner)] = owner
 
 
-def look_again() -> None:
-    """Tell all lookers that something may have been replaced."""
-    for looker in list(_lookers.values()):
-        looker.look_again()
+def refresh_readers() -> None:
+    """Tell all owners that something may have been replaced."""
+    for owner in list(_owners.values()):
+        owner.refresh_reader()
 
 
 def _look_at(changed: type, name: str) -> None:
@@ -63,4 +63,4 @@ def _look_at(changed: type, name: str) -> None:
             vars(kind).get(each) is not original
             for (kind, each), original in _originals.items()
         )
-    look_again()
+    refresh_readers()

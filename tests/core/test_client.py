@@ -502,7 +502,7 @@ def test_a_write_is_told_to_a_store_that_is_away(
 
     class Learning(DistantStore):
         learn = MagicMock()
-        learn_state = MagicMock()
+        record_state = MagicMock()
 
     monkeypatch.setattr(circuit_breaker, "_FIRST_PAUSE", 5.0)  # it is not tried
     store = Learning()
@@ -513,9 +513,9 @@ def test_a_write_is_told_to_a_store_that_is_away(
     assert client.is_enabled("x") is True
     store.failure = None
     client.disable("x")
-    store.learn_state.assert_called_once_with("x", False)
+    store.record_state.assert_called_once_with("x", False)
     client.set_client_data("x", {"a": 1})
-    ((name, item), _) = store.learn.call_args
+    ((name, item), _) = store.record_write.call_args
     assert (name, item.meta["client_data"]) == ("x", {"a": 1})
     reads = store.reads
     assert client.is_enabled("x") is False  # from what the store knows
@@ -644,7 +644,7 @@ def test_an_outage_is_told_at_its_begin_its_end_and_once_a_minute(
     assert again.exc_info is None
     store.failure = None
     eventually(lambda: client.explain("x").error is None)
-    eventually(lambda: client._reader is client._source.fastest_reader())
+    eventually(lambda: client._reader is client._source.fast_path())
     client.is_enabled("x")
     (end,) = warned()
     assert end.levelno == logging.INFO

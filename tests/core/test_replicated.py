@@ -152,7 +152,7 @@ def until(condition: Callable[[], object]) -> None:
         sleep(0.002)
 
 
-def within(seconds: float, work: Callable[[], Any]) -> Any:
+def call_with_timeout(seconds: float, work: Callable[[], Any]) -> Any:
     """Return what `work` does, which must not hang."""
     results: list[Any] = []
     thread = threading.Thread(target=lambda: results.append(work()), daemon=True)
@@ -402,7 +402,7 @@ def test_the_timeout_ends_the_waiting(
     other = MemoryFeatureFlagStore()
     store = ReplicatedFeatureFlagStore(primary, backup, other, replication_timeout=0.05)
     backup.hang()
-    within(PATIENCE, lambda: store.create("x", True, asynch=asynch))
+    call_with_timeout(PATIENCE, lambda: store.create("x", True, asynch=asynch))
     assert store.status()[0].pending == 1
     assert backup.get("x") is None
     until(lambda: flags(other) == flags(primary))
@@ -472,7 +472,7 @@ def test_who_waits_for_ever_does_not_wait_for_a_replica_that_fails(
     backup.error = ConnectionError("away")
     store = ReplicatedFeatureFlagStore(primary, backup, replication_timeout=None)
     for name in ("a", "b"):
-        within(PATIENCE, lambda name=name: store.create(name, asynch=False))
+        call_with_timeout(PATIENCE, lambda name=name: store.create(name, asynch=False))
         assert f"Feature {name!r} was written, but" in caplog.text
     backup.recover()
     until(lambda: flags(backup) == flags(primary))
@@ -503,7 +503,7 @@ def test_the_timeout_is_for_all_replicas_together(
         backup.hang()
     store = ReplicatedFeatureFlagStore(primary, *backups, replication_timeout=0.5)
     try:
-        within(10, lambda: store.create("x", asynch=False))
+        call_with_timeout(10, lambda: store.create("x", asynch=False))
     finally:
         for backup in backups:
             backup.recover()
@@ -521,7 +521,7 @@ def test_a_hanging_replica_does_not_hold_up_a_write(
             store.create(f"x{number}", True)
             store.set(f"x{number}", False)
 
-    within(PATIENCE, write)
+    call_with_timeout(PATIENCE, write)
     assert len(flags(primary)) == 100
     assert flags(backup) == {}
     assert store.status()[0].pending == 100
@@ -680,7 +680,7 @@ def test_a_failing_replica_does_not_hold_up_a_write(
     """That it is tried again is not mistaken for a busy processor."""
     monkeypatch.setattr(replicated_module, "_OVERLOAD", 10 * PATIENCE)
     backup.error = OSError()
-    within(PATIENCE, lambda: store.create("x"))
+    call_with_timeout(PATIENCE, lambda: store.create("x"))
     assert store.status()[0].pending == 1
 
 
@@ -886,7 +886,7 @@ def test_resync_tells_that_a_replica_is_not_level(
         backup.hang()
     else:
         backup.error = OSError()
-    assert within(PATIENCE, lambda: store.resync(0.1)) is False
+    assert call_with_timeout(PATIENCE, lambda: store.resync(0.1)) is False
     until(lambda: flags(other) == flags(primary))
     assert store.status()[0].pending >= 2
     backup.recover()
@@ -928,7 +928,7 @@ def test_close_does_not_wait_for_ever(
     """A replica that hangs is not level."""
     backup.hang()
     store.create("x")
-    assert within(PATIENCE, lambda: store.close(0.05)) is False
+    assert call_with_timeout(PATIENCE, lambda: store.close(0.05)) is False
 
 
 def test_close_gives_up_a_failing_replica(

@@ -453,7 +453,7 @@ def test_a_statement_that_the_server_has_forgotten_is_repeated(
         for _ in range(40):
             assert client.is_enabled("x") is True
         connections = proxy.connections
-        with store._connections.lend() as connection:
+        with store._connections.connection() as connection:
             connection.pgconn.exec_(b"DEALLOCATE ALL")  # behind psycopg's back, too
         assert store.get("x") is not None
         for _ in range(20):
@@ -492,7 +492,7 @@ def test_connections_notice_when_the_server_is_switched_off(
         with PostgreSQLFeatureFlagStore(conninfo) as store:
             store.get("x")
             with (
-                store._connections.lend() as connection,
+                store._connections.connection() as connection,
                 closing(socket.socket(fileno=os.dup(connection.fileno()))) as own,
             ):
                 return (
@@ -886,7 +886,7 @@ def test_a_forked_child_leaves_the_connections_to_its_parent(
         warnings.simplefilter("ignore", DeprecationWarning)  # forking with threads
 
         def pid(store):
-            with store._connections.lend() as connection:
+            with store._connections.connection() as connection:
                 return connection.info.backend_pid
 
         def play(store):

@@ -182,9 +182,11 @@ class ConsulFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFlagSto
                 raise
             logger.debug("A write could not be read again", exc_info=True)
             row = None if document is None else Row(document, UNKNOWN)
-            self._copy.learn(feature_name, row, self._copy.index + 1)
+            self._copy.record_write(feature_name, row, self._copy.index + 1)
             return None
-        self._copy.learn(feature_name, row, index if row is None else row.revision)
+        self._copy.record_write(
+            feature_name, row, index if row is None else row.revision
+        )
         return found
 
 

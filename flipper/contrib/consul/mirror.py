@@ -14,7 +14,7 @@ from ...contracts.watch import WatchRefusedError
 from ...exceptions import StoreUnavailableError
 from ...runtime.background import start_thread
 from ...runtime.clock import monotonic
-from ...runtime.deadline import within
+from ...runtime.deadline import call_with_timeout
 from ...runtime.fork import detect_fork, renew_after_fork
 from ...runtime.jitter import uniform
 from ...runtime.log_throttle import LogThrottle
@@ -136,7 +136,7 @@ class ConsulCopy:
             StoreTimeoutError: Consul does not answer.
             Exception: of the client.
         """
-        index, rows = within(_PATIENCE, lambda: self._ask(0))
+        index, rows = call_with_timeout(_PATIENCE, lambda: self._ask(0))
         with self._lock:
             self.rows, self.index = rows, index
             self._facts.clear()
@@ -177,7 +177,7 @@ class ConsulCopy:
         self._abandoned = True
         self._connections.close()
 
-    def learn(self, feature_name: str, row: Row | None, since: int) -> None:
+    def record_write(self, feature_name: str, row: Row | None, since: int) -> None:
         """Take in what is known of one flag, unless something newer is known."""
         with self._lock:
             known = self._facts.get(feature_name)

@@ -172,7 +172,7 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
         Raises:
             psycopg.Error: the server is away, or the table may not be made.
         """
-        with self._connections.lend() as connection:
+        with self._connections.connection() as connection:
             self._migrate(connection)
 
     def watch(self) -> PostgreSQLWatch:
@@ -255,7 +255,7 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
         self, template: str, parameters: Any, *, prepare: bool | None
     ) -> list[Any]:
         """Read rows; a second time if the connection breaks meanwhile."""
-        with self._connections.lend() as connection:
+        with self._connections.connection() as connection:
             statement = self._statement(template, connection)
             try:
                 return _rows(connection, statement, parameters, prepare=prepare)
@@ -264,12 +264,12 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
             except errors.OperationalError as error:
                 if not _is_lost(connection, error):
                     raise
-        with self._connections.lend() as connection:
+        with self._connections.connection() as connection:
             return _rows(connection, statement, parameters, prepare=prepare)
 
     def _execute(self, template: str, parameters: tuple[Any, ...]) -> bool:
         """Write, and tell whether there was a row to be written."""
-        with self._connections.lend() as connection:
+        with self._connections.connection() as connection:
             return self._run(connection, template, parameters) > 0
 
     def _run(
@@ -334,7 +334,7 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
             )
 
     def _refuse_if_too_long(self, feature_name: str) -> None:
-        with self._connections.lend() as connection:
+        with self._connections.connection() as connection:
             limits = self._limits(connection)
         if any(limit is not None and len(feature_name) > limit for limit in limits):
             raise InvalidArgumentError(

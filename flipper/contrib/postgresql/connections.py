@@ -121,7 +121,7 @@ class Connections:
         """
         self._first = FirstTask(task)
         try:
-            with self.lend(patience=_CONNECT_TIMEOUT):
+            with self.connection(patience=_CONNECT_TIMEOUT):
                 return None
         except PoolClosed:
             raise
@@ -136,11 +136,11 @@ class Connections:
     def catch_up(self) -> None:
         """Do what has to be done first, unless it is done."""
         if self._first is not None and not self._first.is_done:
-            with self.lend():
+            with self.connection():
                 pass
 
     @contextmanager
-    def lend(self, *, patience: float | None = None) -> Iterator[Connection[Any]]:
+    def connection(self, *, patience: float | None = None) -> Iterator[Connection[Any]]:
         """Lend a connection for one statement, or for a few that belong together.
 
         Args:

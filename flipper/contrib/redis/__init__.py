@@ -135,7 +135,9 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
         from redis import exceptions
 
         try:
-            with _lent_by(self._client_of(key).connection_pool) as connection:
+            with _connection_of_pool(
+                self._client_of(key).connection_pool
+            ) as connection:
                 if (_watched(connection, key) or ABSENT) != expected:
                     _asked(connection, ("UNWATCH",))
                     return False
@@ -264,7 +266,7 @@ def _values_of(double: Any, keys: Sequence[str]) -> Sequence[Any]:
 
 
 @contextmanager
-def _lent_by(pool: Any) -> Iterator[Any]:
+def _connection_of_pool(pool: Any) -> Iterator[Any]:
     """Lend a connection of a client's pool."""
     try:
         connection = pool.get_connection()

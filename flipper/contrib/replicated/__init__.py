@@ -210,7 +210,7 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
         with self._lock_of(feature_name):
             with write_lock(self._store, feature_name):
                 result = call(self._store)
-            self._reader.learn(feature_name, result)
+            self._reader.record_write(feature_name, result)
             waits = self._hand_on(feature_name, call)
         self._await(feature_name, waits, asynch=bool(asynch), lent=lent)
         return result

@@ -69,8 +69,8 @@ class FeatureFlagStoreItem:
         self._meta = meta
         self.decider = self.document = None
         # Known at once for most flags: nothing has to be evaluated for them.
-        is_settled = type(meta) is FeatureFlagStoreMeta and meta.is_settled
-        self._on = True if is_settled else None
+        is_constant = type(meta) is FeatureFlagStoreMeta and meta.is_constant
+        self._on = True if is_constant else None
         self.answer = self._on if is_enabled else False
 
     def __getstate__(self) -> tuple[Any, dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...bucketing.factory import BucketerFactory
 from ...bucketing.noop_bucketer import NoOpBucketer
 from ...conditions.condition import Condition
-from ...evaluation import compiled, settled
+from ...evaluation import compiled, is_constant
 from ...runtime.containers import copy_containers
 
 if TYPE_CHECKING:
@@ -73,9 +73,9 @@ class FeatureFlagStoreMeta:
         self._conditions = conditions
 
     @property
-    def is_settled(self) -> bool:
+    def is_constant(self) -> bool:
         """Whether an enabled flag with these rules is on whatever the arguments."""
-        return settled(self._conditions, self.bucketer)
+        return is_constant(self._conditions, self.bucketer)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the metadata as plain data, in copies."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakMethod, finalize
 
 from ...arguments import check_seconds
-from ...contracts.last_known import ReadsTable
+from ...contracts.last_known import TableFastPath
 from ...contracts.watch import WatchQueue
 from ...contracts.wrapper import FeatureFlagStoreWrapper
 from ...exceptions import (
@@ -21,7 +21,7 @@ from ...exceptions import (
 )
 from ...runtime.clock import monotonic
 from ...runtime.closing import ClosesAtExit
-from ...runtime.deadline import within
+from ...runtime.deadline import call_with_timeout
 from ...runtime.fork import renew_after_fork
 from ..storage import FeatureFlagStoreItem
 from .follower import Follower
@@ -49,7 +49,7 @@ def _itself(item: T) -> T:
     return item
 
 
-class SyncedFeatureFlagStore(ClosesAtExit, ReadsTable, FeatureFlagStoreWrapper):
+class SyncedFeatureFlagStore(ClosesAtExit, TableFastPath, FeatureFlagStoreWrapper):
     """Answers from a complete copy of the flags, without I/O.
 
     A daemon thread follows the inner store: by the change signal of a store that has
@@ -238,7 +238,7 @@ class SyncedFeatureFlagStore(ClosesAtExit, ReadsTable, FeatureFlagStoreWrapper):
         self._follower.start()
         with self._copy.writing(feature_name, self._write_timeout) as learn:
             try:
-                result, item = within(self._write_timeout, write_and_find)
+                result, item = call_with_timeout(self._write_timeout, write_and_find)
             except FlagDoesNotExistError:
                 learn(None)  # whatever the copy has
                 raise

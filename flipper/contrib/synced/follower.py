@@ -11,7 +11,7 @@ from ...contracts.listener import SLICE, BackgroundListener
 from ...contracts.watch import WatchRefusedError
 from ...exceptions import InvalidFlagDataError
 from ...runtime.clock import monotonic
-from ...runtime.deadline import within
+from ...runtime.deadline import call_with_timeout
 from ...runtime.jitter import uniform
 from ...runtime.log_throttle import LogThrottle
 from .copy import LocalCopy
@@ -105,7 +105,7 @@ class Follower(BackgroundListener):
     def load_once(self, timeout: float | None) -> bool:
         """Read all flags without following them; tell whether they have been read."""
         try:
-            within(timeout, self._load)
+            call_with_timeout(timeout, self._load)
         except Exception as error:  # noqa: BLE001  (told by the status)
             self._last_error = error
         return self.loaded.is_set()
@@ -232,7 +232,7 @@ class Follower(BackgroundListener):
 
         began = monotonic()
         self.copy.begin_reading()
-        within(_ANSWER, read, found.__len__)
+        call_with_timeout(_ANSWER, read, found.__len__)
         return began, found
 
     def _read(self, feature_names: Collection[str]) -> None:
@@ -249,7 +249,7 @@ class Follower(BackgroundListener):
                 found[feature_name] = self.read_one(feature_name)
 
         self.copy.begin_reading()
-        within(_ANSWER, read, found.__len__)
+        call_with_timeout(_ANSWER, read, found.__len__)
         self.copy.take(found, complete=False)
 
     def read_one(self, feature_name: str) -> Any:

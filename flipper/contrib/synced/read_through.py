@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ...contracts.circuit_breaker import has_opened_circuit, open_circuit, reader_of
 from ...contracts.last_known import ANSWERS, remembering
 from ...runtime.clock import monotonic
-from ...runtime.deadline import within
+from ...runtime.deadline import call_with_timeout
 from ...runtime.log_throttle import OutageLog
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class ReadThrough:
             began = monotonic()
             read = partial(self._follower.read_one, feature_name)
             try:
-                item = within(self._patience, read)
+                item = call_with_timeout(self._patience, read)
             except Exception:  # noqa: BLE001  (the follower logs it)
                 self._patience = 0.0
             else:

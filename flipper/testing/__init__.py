@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""For tests: the contract of a store, to be run on one of one's own.
+"""Tests that a store of your own has to pass.
 
     from flipper.testing import StoreContract
 
@@ -7,7 +7,8 @@
         def make_store(self):
             return MyStore()
 
-It is loaded when it is asked for, since it needs pytest.
+`contract` holds the rules by topic, `stateful` the random operations, `samples` the
+values that both use. They need pytest, so they are loaded when they are asked for.
 """
 
 import sys
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["StoreContract"]
 
-# So that a broken rule shows what the store gave, and what it should have given.
+# So that a failed rule shows what the store returned and what was expected.
 if sys.modules.get("pytest"):
     sys.modules["pytest"].register_assert_rewrite(
-        f"{__name__}.contract", f"{__name__}.stateful"
+        *(f"{__name__}.{name}" for name in ("contract", "stateful", "waiting"))
     )
 
 

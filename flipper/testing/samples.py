@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every store has to keep as it is: names, values, and the documents of flags."""
+"""Names, values and documents that every store has to keep as they are."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..bucketing import (
     ConsistentHashPercentageBucketer,
@@ -14,6 +14,11 @@ from ..bucketing import (
     PercentageBucketer,
 )
 from ..conditions import Condition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+T = TypeVar("T")
 
 NAMES = {
     "slashes": "a/b/c",
@@ -123,7 +128,7 @@ DOCUMENT = (
     b'"\\u00e9"}, "created_date": 1500000000, "conditions": [{"a": [{"variable": "a", '
     b'"value": 1, "operator": "gt"}]}], "bucketer": {"type": "NoOpBucketer"}}}'
 )
-"""What is stored of a flag, byte for byte: older releases read it too."""
+"""The stored document of a flag, byte for byte; flipper-client 1.x reads it too."""
 
 FOREIGN_DOCUMENTS = {
     "no-spaces": json.dumps(json.loads(DOCUMENT), separators=(",", ":")).encode(),
@@ -147,3 +152,16 @@ BROKEN_DOCUMENTS = {
         for state in ('"false"', '"no"', '"off"', '"0"', "[false]", "NaN", "2", "{}")
     },
 }
+
+
+def for_each(cases: Mapping[str, T], check: Callable[[str, T], None]) -> None:
+    """Check every case, and raise one error that names all cases that failed."""
+    failures: dict[str, Exception] = {}
+    for name, case in cases.items():
+        try:
+            check(name, case)
+        except Exception as error:  # noqa: BLE001  (raised below)
+            failures[name] = error
+    for first in failures.values():
+        told = [f"{name}: {type(e).__name__}: {e}" for name, e in failures.items()]
+        raise AssertionError("\n\n".join(told)) from first

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # ruff: noqa: S101  (these are tests)
-"""Random operations on a store, beside a plain dict that does the same.
+"""Random operations on a store, compared with the same operations on a plain dict.
 
-`StoreContract` runs it. Where the two differ, hypothesis looks for the shortest list of
-operations that shows it, and prints that as a program.
+`StoreContract` runs them. If the two differ, hypothesis looks for the shortest list of
+operations that shows the difference, and prints that list as a program.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from ..conditions import Condition
 from ..contracts.atomic import update
 from ..contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from ..exceptions import FlagDoesNotExistError
-from .contract import adding, names, plain
+from .items import adding, names, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,11 +44,11 @@ if TYPE_CHECKING:
 STEPS = 30
 """How many operations are made on one store."""
 
-# Few, so that one flag goes through a lot.
+# Only two, so that each flag gets many operations.
 NAMES = ("a", "ü/b")
 A_NAME = st.sampled_from(NAMES)
 STATES = st.booleans()
-# Not of all characters: to tell them, hypothesis would write a table into a folder.
+# Not all characters: for those, hypothesis would write a table into a folder.
 TEXTS = st.text('ab1 _"\\\n\t/\x7fé\u0301功🐬', max_size=8)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXTS,
@@ -88,14 +88,14 @@ CONTEXTS: tuple[dict[str, int], ...] = (
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Operations on a store and on a dict of items; the two have to agree."""
+    """Operations on a store and on a dict of items, which have to stay equal."""
 
     def make_store(self) -> Any:
         """Make an empty store."""
         raise NotImplementedError
 
     def close_store(self, store: Any) -> None:
-        """Give back what a store holds."""
+        """Close what a store holds open: connections, threads."""
         raise NotImplementedError
 
     def __init__(self) -> None:
@@ -105,18 +105,18 @@ class StoreMachine(RuleBasedStateMachine):
         self.model: dict[str, FeatureFlagStoreItem] = {}
 
     def teardown(self) -> None:
-        """Give the store back."""
+        """Close the store."""
         self.close_store(self.store)
 
     @initialize(is_enabled=STATES, meta=METAS)
     def begin(self, is_enabled: bool, meta: FeatureFlagStoreMeta) -> None:
-        """Create a flag that has something to lose."""
+        """Create a flag with metadata, which later operations may lose."""
         self.create("a", is_enabled, {})
         self.set_meta_in_the_store("a", meta)
 
     @rule(name=A_NAME, is_enabled=STATES, data=CLIENT_DATA)
     def create(self, name: str, is_enabled: bool, data: dict[str, Any]) -> None:
-        """Create a flag, over one that may be there."""
+        """Create a flag, which replaces an existing one."""
         self.client.create(name, is_enabled, data)
         self._expect(name, is_enabled, FeatureFlagStoreMeta(None, data))
 
@@ -192,14 +192,14 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(offset=st.integers(0, 5), limit=st.none() | st.integers(0, 5))
     def list_a_page(self, offset: int, limit: int | None) -> None:
-        """Compare a page with that part of the whole."""
+        """Compare a page with the same part of the whole list."""
         every = names(self.store.list())
         end = None if limit is None else offset + limit
         assert names(self.store.list(limit=limit, offset=offset)) == every[offset:end]
 
     @invariant()
     def every_flag_is_as_in_the_model(self) -> None:
-        """Compare every flag, and what it answers."""
+        """Compare every flag and its answers with the model."""
         for name in NAMES:
             item, expected = self.store.get(name), self.model.get(name)
             if expected is None:
@@ -212,7 +212,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert sorted(names(self.store.list())) == sorted(self.model)
 
     def _exists_for(self, name: str, write: Callable[[], object]) -> bool:
-        """Make a write that needs the flag; tell whether it was there."""
+        """Run a write that needs the flag; return whether the flag exists."""
         if name in self.model:
             write()
             return True
@@ -221,7 +221,7 @@ class StoreMachine(RuleBasedStateMachine):
         return False
 
     def _expect(self, name: str, is_enabled: bool, meta: FeatureFlagStoreMeta) -> None:
-        """Take a new flag into the model, with the date that the store gave it."""
+        """Add a new flag to the model, with the created date that the store set."""
         meta.created_date = self.store.get(name).meta["created_date"]
         self.model[name] = FeatureFlagStoreItem(name, is_enabled, meta)
 
@@ -238,8 +238,8 @@ def store_machine(
     """Return a hypothesis state machine that compares a store with a plain dict.
 
     Args:
-        make_store: gives an empty store; called many times.
-        close_store: is given each of them at the end.
+        make_store: returns an empty store; called many times.
+        close_store: called with each store at the end.
     """
     ways = {
         "make_store": lambda _: make_store(),
@@ -253,8 +253,8 @@ def run_random_operations(
 ) -> None:
     """Run a state machine, on a new store for each example.
 
-    With `CI` in the environment the operations are always the same ones, so that a
-    build does not fail for what it did not change.
+    With `CI` in the environment the operations are always the same, so that a build
+    does not fail because of operations that were never tried before.
 
     Args:
         machine: what `store_machine` returned, or a subclass of `StoreMachine`.

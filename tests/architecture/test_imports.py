@@ -369,7 +369,7 @@ def test_a_forbidden_arrow_is_found(
         ("flipper/contrib/thrift/x.py", "from flipper_thrift.python import x"),
         ("flipper/events/emitter.py", "import pyee\nfrom .types import EventType"),
         ("flipper/integrations/django/web.py", "from .models import x\nimport django"),
-        ("flipper/testing/contract.py", "from flipper import FeatureFlagClient"),
+        ("flipper/testing/contract/x.py", "from flipper import FeatureFlagClient"),
     ],
 )
 def test_a_rightful_arrow_is_left_alone(tmp_path: Path, path: str, text: str) -> None:

@@ -21,7 +21,7 @@ from flipper.contrib.memory import MemoryFeatureFlagStore
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.contrib.util.date import now
 from flipper.exceptions import FlagDoesNotExistError, InvalidFlagDataError
-from flipper.testing import StoreContract, contract
+from flipper.testing import StoreContract, waiting
 from stores import Documents, OldStyle, Rows, Subclass, Table
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait long for what a broken store will never do."""
-    monkeypatch.setattr(contract, "PATIENCE", 5.0)
+    monkeypatch.setattr(waiting, "PATIENCE", 5.0)
 
 
 BROKEN: dict[str, tuple[str, ...]] = {}
@@ -759,7 +759,7 @@ class DeleteReadsFirst(Subclass):
 
 @breaks(
     "test_a_change_keeps_what_a_rival_wrote_meanwhile",
-    "test_a_change_tries_again_until_it_is_alone",
+    "test_a_change_that_loses_is_tried_again",
     "test_switching_keeps_what_a_rival_wrote_meanwhile",
     "test_set_meta_keeps_the_state_that_a_rival_set_meanwhile",
     "test_set_of_a_flag_that_a_rival_creates_meanwhile_keeps_it",
@@ -823,7 +823,7 @@ class BringsBack(Slow):
         super()._remove(feature_name)
 
 
-@breaks("test_who_always_loses_is_told_so")
+@breaks("test_a_change_that_always_loses_raises")
 class GivesUpInSilence(Rows):
     """A write that lost too often is taken for made."""
 
@@ -897,7 +897,7 @@ class _LastOnly(WatchQueue):
         super().report(*feature_names)
 
 
-@breaks("test_of_changes_at_once_none_is_missed")
+@breaks("test_changes_at_once_are_all_reported")
 class ReportsTheLast(Rows):
     """Who is slow to ask misses what came in between."""
 
@@ -924,12 +924,12 @@ _cached(
     NaiveCache,
     "test_a_slow_read_does_not_undo_a_write",
     *(
-        f"{rule}[{heard}]"
+        f"{rule}[{listener}]"
         for rule in (
             "test_what_another_process_has_just_created_can_be_written",
             "test_what_another_process_has_just_destroyed_is_missing",
         )
-        for heard in ("heard", "unheard")
+        for listener in ("listener", "no-listener")
     ),
 )
 _cached(StubbornCache, "test_a_missing_flag_is_found_once_it_is_created")

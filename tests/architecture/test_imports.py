@@ -1,65 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may import whom: every module stands on a floor and looks down, never up.
+"""Which module may import which: a module imports its own floor and those below it.
 
-A new module gets a line in `FLOORS` (what lies in a package stands where the package
-does). Imports inside functions and under TYPE_CHECKING count like all others: an arrow
-is an arrow. What is loaded at run time is asked of a bare interpreter at the end.
+`imports.py` holds the floors. Imports inside functions and under TYPE_CHECKING count
+like all others. The tests at the end ask a bare interpreter what it has loaded.
 """
 
 from __future__ import annotations
 
-import ast
 import re
 import subprocess
 import sys
 import sysconfig
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
+from imports import (
+    DRIVERS,
+    EDGE,
+    FACADES,
+    FACE,
+    FLOORS,
+    ROOT,
+    Arrow,
+    arrows,
+    modules,
+    room,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-
-GROUND, RULES, RECORDS, CONTRACTS, FACE, DRIVERS, EDGE = range(7)
-FLOORS = {
-    "flipper.exceptions": GROUND,
-    "flipper.runtime": GROUND,
-    "flipper.contrib.util": GROUND,
-    "flipper.conditions": RULES,
-    "flipper.bucketing": RULES,
-    "flipper.arguments": RULES,
-    "flipper.contrib.storage": RECORDS,
-    "flipper.evaluation": RECORDS,
-    "flipper.contrib.interface": CONTRACTS,
-    "flipper.contrib.store": CONTRACTS,
-    "flipper.contracts": CONTRACTS,
-    "flipper.events": CONTRACTS,
-    "flipper.client": FACE,
-    "flipper.flag": FACE,
-    "flipper.decorators": FACE,
-    "flipper.contrib.memory": DRIVERS,
-    "flipper.contrib.redis": DRIVERS,
-    "flipper.contrib.consul": DRIVERS,
-    "flipper.contrib.s3": DRIVERS,
-    "flipper.contrib.postgresql": DRIVERS,
-    "flipper.contrib.thrift": DRIVERS,
-    "flipper.contrib.cached": DRIVERS,
-    "flipper.contrib.replicated": DRIVERS,
-    "flipper.contrib.synced": DRIVERS,
-    "flipper.contrib.failover": DRIVERS,
-    "flipper.contrib.read_only": DRIVERS,
-    "flipper.integrations": EDGE,
-    "flipper.testing": EDGE,
-    "flipper.cli": EDGE,
-    "flipper.__main__": EDGE,
-}
 # Programs within a room: they make any store by its name.
 PROGRAMS = {"flipper.contrib.thrift.server"}
-# They show everything and hold nothing: tables of names, resolved when asked for.
-FACADES = {"flipper", "flipper.contrib"}
 LARGEST_SHARE = 0.3  # of the lines of flipper/ that one room may have
 
 THIRD_PARTY_BELOW_DRIVERS = {("flipper.events", "pyee")}
@@ -70,61 +42,6 @@ HEAVY = {
     *("asyncio", "boto3", "botocore", "consul", "django", "flask", "lru"),
     *("psycopg", "psycopg_pool", "pytest", "redis", "thrift"),
 }
-
-
-class Arrow(NamedTuple):
-    """One import: who, on which line, of what."""
-
-    importer: str
-    line: int
-    target: str
-
-
-def modules(root: Path, package: str) -> dict[str, Path]:
-    """Name every module of a package that lies in a folder."""
-    found = {}
-    for path in sorted((root / package).rglob("*.py")):
-        parts = path.relative_to(root).with_suffix("").parts
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
-
-
-def arrows(name: str, path: Path, known: dict[str, Path]) -> Iterator[Arrow]:
-    """Find every import of a module, wherever it stands in the text."""
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        for target in _targets(node, package, known):
-            yield Arrow(name, node.lineno, target)  # type: ignore[attr-defined]
-
-
-def _targets(node: ast.AST, package: str, known: dict[str, Path]) -> list[str]:
-    if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    if isinstance(node, ast.ImportFrom):
-        base = _absolute("." * node.level + (node.module or ""), package)
-        inside = [f"{base}.{alias.name}" for alias in node.names]
-        return sorted({target if target in known else base for target in inside})
-    if isinstance(node, ast.Call) and node.args:
-        called = getattr(node.func, "attr", getattr(node.func, "id", None))
-        name = getattr(node.args[0], "value", None)
-        if called in {"import_module", "__import__"} and isinstance(name, str):
-            return [_absolute(name, package)]
-    return []
-
-
-def _absolute(target: str, package: str) -> str:
-    level = len(target) - len(target.lstrip("."))
-    if not level:
-        return target
-    base = package.split(".")[: len(package.split(".")) - level + 1]
-    return ".".join([*base, *filter(None, [target[level:]])])
-
-
-def room(module: str) -> str | None:
-    """Give the entry of the table that a module belongs to."""
-    parts = module.split(".")
-    prefixes = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
-    return next((prefix for prefix in prefixes if prefix in FLOORS), None)
 
 
 def objection(arrow: Arrow) -> str | None:

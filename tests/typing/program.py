@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A program as users write it, with types. `test_typing.py` checks and runs it.
+
+Every annotation here is what a user may rely on: type checkers have to accept it.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+from flipper import (
+    CachedFeatureFlagStore,
+    Condition,
+    FeatureFlagClient,
+    FlagDoesNotExistError,
+    MemoryFeatureFlagStore,
+    ReplicatedFeatureFlagStore,
+    SyncedFeatureFlagStore,
+)
+from flipper.bucketing import (
+    ConsistentHashPercentageBucketer,
+    LinearRampPercentage,
+    NoOpBucketer,
+    Percentage,
+    PercentageBucketer,
+)
+from flipper.contrib.interface import AbstractFeatureFlagStore
+from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
+from flipper.decorators import is_enabled
+from flipper.evaluation import Evaluation, Reason
+from flipper.events import EventType, FlipperEventSubscriber
+from flipper.exceptions import InvalidArgumentError
+from flipper.flag import FeatureFlag
+
+client = FeatureFlagClient(MemoryFeatureFlagStore(), on_error="raise", strict="warn")
+
+
+def write_and_ask() -> bool:
+    """Use every method of a client and of a flag."""
+    flag: FeatureFlag = client.create("CHECKOUT", client_data={"owner": "shop"})
+    client.add_condition("CHECKOUT", Condition(country="ch", age__gte=18))
+    flag.set_conditions([Condition(plan__in=["basic", "pro"])])
+    client.set_bucketer("CHECKOUT", PercentageBucketer(Percentage(0.5)))
+    ramp = LinearRampPercentage(initial_value=0.1, final_value=1, ramp_duration=3600)
+    sticky = ConsistentHashPercentageBucketer(
+        key_whitelist=["user_id"], percentage=ramp
+    )
+    flag.set_bucketer(sticky)
+    flag.set_bucketer(NoOpBucketer())
+    client.set_client_data("CHECKOUT", {"ttl": 60})
+    data: dict[str, Any] = flag.get_client_data()
+    meta: dict[str, Any] = client.get_meta("CHECKOUT")
+    flag.enable()
+    names: list[str] = [each.name for each in client.list(limit=10, offset=0)]
+    there: bool = client.exists("CHECKOUT") and flag.exists()
+    answer: bool = client.is_enabled("CHECKOUT", default=False, plan="pro", user_id=7)
+    same: bool = flag.is_enabled(plan="pro")
+    return answer and same and there and "ttl" in data and bool(meta) and bool(names)
+
+
+def ask_why() -> str:
+    """Use the explanation of an answer."""
+    evaluation: Evaluation = client.explain("CHECKOUT", plan="free")
+    reason: Reason = evaluation.reason
+    return f"{reason.name}: {evaluation}"
+
+
+def old_price(amount: int) -> str:
+    """Answer while the flag is off."""
+    return f"{amount}.00"
+
+
+@is_enabled(client, "CHECKOUT", redirect=old_price)
+def price(amount: int) -> str:
+    """Answer while the flag is on."""
+    return f"{amount}.-"
+
+
+@client.events.on(EventType.POST_CREATE)
+def announce(feature_name: str, is_enabled: bool, client_data: dict[str, Any]) -> None:
+    """Listen to an event."""
+    print(feature_name, is_enabled, client_data)
+
+
+@is_enabled(client, "CHECKOUT")
+async def ship(address: str) -> str:
+    """Run as a coroutine while the flag is on."""
+    return address
+
+
+class Audit(FlipperEventSubscriber):
+    """Counts what is enabled."""
+
+    def __init__(self) -> None:
+        self.enabled: list[str] = []
+
+    def on_post_enable(self, flag_name: str) -> None:
+        """Keep the name."""
+        self.enabled.append(flag_name)
+
+
+def listen() -> list[str]:
+    """Use events, by a subscriber and by a decorated function."""
+    audit = Audit()
+    client.events.register_subscriber(audit)
+    client.events.on(EventType.POST_DISABLE, f=audit.enabled.remove)
+    client.enable("CHECKOUT")
+    client.events.remove_subscriber(audit)
+    return audit.enabled
+
+
+class DictStore(AbstractFeatureFlagStore):
+    """A store as the README shows it, with the six methods."""
+
+    def __init__(self) -> None:
+        self._items: dict[str, FeatureFlagStoreItem] = {}
+
+    def create(
+        self,
+        feature_name: str,
+        is_enabled: bool = False,
+        client_data: dict[str, Any] | None = None,
+    ) -> FeatureFlagStoreItem:
+        """Keep a new flag."""
+        meta = FeatureFlagStoreMeta(0, client_data)
+        item = FeatureFlagStoreItem(feature_name, is_enabled, meta)
+        self._items[feature_name] = item
+        return item
+
+    def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Return a flag, if there is one."""
+        return self._items.get(feature_name)
+
+    def set(self, feature_name: str, is_enabled: bool) -> None:
+        """Switch a flag."""
+        item = self.get(feature_name) or self.create(feature_name)
+        self._items[feature_name] = item.replace(is_enabled=is_enabled)
+
+    def delete(self, feature_name: str) -> None:
+        """Remove a flag."""
+        self._items.pop(feature_name, None)
+
+    def list(
+        self, limit: int | None = None, offset: int = 0
+    ) -> Iterator[FeatureFlagStoreItem]:
+        """Return a page of the flags."""
+        end = None if limit is None else offset + limit
+        return iter([*self._items.values()][offset:end])
+
+    def set_meta(self, feature_name: str, meta: FeatureFlagStoreMeta) -> None:
+        """Replace the metadata of a flag."""
+        item = self.get(feature_name)
+        if item is None:
+            raise FlagDoesNotExistError(feature_name)
+        self._items[feature_name] = item.replace(meta=meta)
+
+
+def stack_stores() -> int:
+    """Use wrappers: each is a store, and takes any store."""
+    replica = MemoryFeatureFlagStore()
+    replicated = ReplicatedFeatureFlagStore(DictStore(), replica)
+    features = FeatureFlagClient(CachedFeatureFlagStore(replicated, ttl=30))
+    features.create("STACKED")
+    replicated.close()
+
+    synced = SyncedFeatureFlagStore(MemoryFeatureFlagStore(), poll_interval=60)
+    changes: list[str] = []
+
+    def keep(change: Any) -> None:
+        changes.append(change.feature_name)
+
+    synced.on_change(keep)
+    state: str = synced.status().state
+    synced.close()
+    return len(state)
+
+
+def handle_errors() -> str:
+    """Use the errors, which are those of Python as well."""
+    found = ""
+    try:
+        client.enable("MISSING")
+    except FlagDoesNotExistError as error:
+        found = str(error)
+    try:
+        client.set_bucketer("CHECKOUT", PercentageBucketer(Percentage(50)))
+    except InvalidArgumentError as error:
+        wrong: ValueError = error
+        return f"{found}, {wrong}"
+    return found
+
+
+if __name__ == "__main__":
+    assert write_and_ask()
+    print(ask_why())
+    priced: str = price(3)
+    shipped: str = asyncio.run(ship("Berne"))
+    print(priced, shipped, listen(), stack_stores(), handle_errors())

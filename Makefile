@@ -24,10 +24,10 @@ parallel := --numprocesses 4 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo install-dev servers interpreters test check test-all contract bench
-.PHONY: bench-quick thrift
+.PHONY: bench-quick thrift architecture release-check
 
 help: ## Say what the targets are for
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "Settings: PYTHON=python3.12 another interpreter, ARGS='-k redis' more for pytest"
 
 demo: $(runtime) ## Install the library and run examples/quickstart.py
@@ -85,6 +85,22 @@ thrift: ## Generate flipper_thrift/ from thrift/feature_flag_store.thrift
 	cd "$(CURDIR)"; \
 	rm -rf $(GENERATED); \
 	mv "$$folder"/feature_flag_store $(GENERATED)
+
+architecture: $(development) ## Draw docs/architecture.svg from the imports in the code
+	$(VENV)/bin/python tests/architecture/draw.py
+
+release-check: $(development) ## Build the archives in dist/, check them, and try the wheel in a new environment
+	rm -rf dist
+	$(VENV)/bin/python -m build --outdir dist .
+	$(VENV)/bin/python -m twine check --strict dist/*
+	@set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	$(VENV)/bin/python -m venv --without-pip "$$folder/environment"; \
+	python="$$folder/environment/bin/python"; \
+	$(pip) --python "$$python" install dist/*.whl; \
+	cp examples/quickstart.py "$$folder"; \
+	cd "$$folder"; \
+	"$$python" -I -c 'import flipper; print(flipper.__version__, flipper.__file__)'; \
+	"$$python" -I quickstart.py
 
 # What is raised is hashable, and what Python adds to it (__notes__) is none of its value.
 define mend-exception

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the documents of the project refer to is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("**/*.md"))]
+# Documents that name files of the project in the running text.
+GUIDES = [ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "docs/architecture.md"]
+
+LINK = re.compile(r"\[[^]]*\]\(([^)#:]+)(?:#[^)]*)?\)")
+PATH = re.compile(r"`((?:flipper|tests|docs|examples)/[^` ]*)`")
+TARGET = re.compile(r"\bmake ([a-z-]+)")
+
+
+def relative(path: Path) -> str:
+    """Name a file as in the checkout."""
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
+def test_links_to_files_lead_somewhere(document: Path) -> None:
+    """A link to a file that was moved is of no use."""
+    targets = LINK.findall(document.read_text(encoding="utf-8"))
+    assert not [t for t in targets if not (document.parent / t).exists()]
+
+
+@pytest.mark.parametrize("document", GUIDES, ids=relative)
+def test_paths_in_guides_exist(document: Path) -> None:
+    """A newcomer looks for files where the guides say that they are."""
+    paths = PATH.findall(document.read_text(encoding="utf-8"))
+    named = {path for path in paths if "NAME" not in path}  # to be filled in by readers
+    missing = {path for path in named if not (ROOT / path).exists()}
+    assert not missing
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
+def test_commands_of_make_exist(document: Path) -> None:
+    """A command that a document recommends works."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    rules = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    text = document.read_text(encoding="utf-8")
+    commands = re.findall(r"^make .+$", text, re.MULTILINE) + re.findall(
+        r"`(make [^`]+)`", text
+    )
+    named = {name for line in commands for name in TARGET.findall(line)}
+    assert named <= rules

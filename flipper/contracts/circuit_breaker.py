@@ -216,7 +216,7 @@ class CircuitBreaker:
             self._starting.release()
 
 
-class AskedEachTime:
+class RecoveryReporter:
     """Stands in for a store that has failed, but may not be spared.
 
     Drop-in: nothing is known of the errors of a store of one's own. One may be about a

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a client refuses before anything is announced or written.
+"""Checks arguments before any event is emitted and anything is written.
 
-Each function names the flag, the value and the remedy in its `InvalidArgumentError`.
+The `check_...` functions raise an `InvalidArgumentError` that names the flag, the value
+and the remedy.
 """
 
 from __future__ import annotations
@@ -22,21 +23,21 @@ from .conditions.condition import Condition
 from .exceptions import InvalidArgumentError
 
 LONGEST_NAME = 1000
-"""The longest name of a flag, in bytes of UTF-8; a backend may bear less."""
+"""The longest name of a flag, in bytes of UTF-8. A backend may accept less."""
 
-_LONGEST: Final = 2.0**63  # seconds, of a ramp: whatever is finite and means anything
+_LONGEST_RAMP: Final = 2.0**63  # seconds; far beyond any useful value
 
-# 1 and 1.0 equal True, 0 and 0.0 equal False. No text is a state: "no", "off" and
-# "false" would be on, since Python takes every text but the empty one for true.
+# 1 and 1.0 equal True, 0 and 0.0 equal False. Text is not a state: Python would take
+# "no", "off" and "false" for true.
 _STATES = (True, False, None)
-# Drop-in: flipper-client took any true value for on. These are the ones that its golden
-# vectors hold (shared-evaluation-0442 to -0444, shared-serialization-0192), told by
-# their `repr` since [0] equals [False], which no vector holds.
+# Drop-in: flipper-client took any true value for on. These are the values in its golden
+# vectors (shared-evaluation-0442 to -0444, shared-serialization-0192), by their `repr`,
+# because [0] equals [False], which is in no vector.
 _ALSO_ON = {"'yes'", "[0]", "2.5"}
 
 
 def check_feature_name(feature_name: Any) -> None:
-    """Refuse what cannot name a flag in every store: the one rule for all of them."""
+    """Refuse a feature name that any store could not keep; all stores use this rule."""
     problem = _problem_of_name(feature_name)
     if problem:
         raise InvalidArgumentError(
@@ -69,15 +70,15 @@ def _shortened(value: Any) -> str:
 
 
 def is_state(value: Any) -> bool:
-    """Tell whether a value can be read as the state of a flag, on or off."""
+    """Return whether a value is a state of a flag, on or off."""
     try:
         return value in _STATES or repr(value) in _ALSO_ON
-    except Exception:  # noqa: BLE001  (an array, which is neither equal nor different)
+    except Exception:  # noqa: BLE001  (such as an array, whose == has no truth)
         return False
 
 
 def check_state(feature_name: Any, is_enabled: Any) -> None:
-    """Refuse a state that nobody could read again."""
+    """Refuse a state that is neither on nor off."""
     if not is_state(is_enabled):
         raise InvalidArgumentError(
             f"The state {_shortened(is_enabled)} of feature {feature_name!r} is "
@@ -88,7 +89,7 @@ def check_state(feature_name: Any, is_enabled: Any) -> None:
 
 
 def check_page(limit: Any, offset: Any) -> None:
-    """Refuse a `limit` or an `offset` that does not count flags."""
+    """Refuse a `limit` or an `offset` that is no integer from 0 on."""
     for name, value in (("limit", limit), ("offset", offset)):
         if value is None and name == "limit":
             continue
@@ -105,7 +106,7 @@ def check_page(limit: Any, offset: Any) -> None:
 
 
 def check_choice(name: str, value: Any, *choices: str) -> None:
-    """Refuse what is none of the values that an argument may have."""
+    """Refuse an argument that has none of the allowed values."""
     if value not in choices:
         raise InvalidArgumentError(
             f"{name}={value!r} is unknown; use {' or '.join(map(repr, choices))}",
@@ -117,9 +118,9 @@ def check_count(name: str, value: Any, problem: str) -> None:
     """Refuse an argument that is no integer from 1 on.
 
     Args:
-        name: the argument.
-        value: what was given.
-        problem: what would come of 0, as in "reads nothing".
+        name: the name of the argument.
+        value: the argument.
+        problem: what is wrong with 0, such as "reads nothing".
     """
     try:
         valid = index(value) >= 1
@@ -134,13 +135,14 @@ def check_count(name: str, value: Any, problem: str) -> None:
 def check_seconds(
     name: str, value: Any, *, none: str | None = None, largest: float = TIMEOUT_MAX
 ) -> None:
-    """Refuse an argument that is no time span.
+    """Refuse an argument that is no duration in seconds.
 
     Args:
-        name: the argument.
-        value: what was given, seconds.
-        none: what `None` stands for; without it, `None` is refused.
-        largest: how long it may be; as a rule, as long as a thread can wait.
+        name: the name of the argument.
+        value: the argument.
+        none: the meaning of `None`, as in "for ever"; if not given, `None` is refused.
+        largest: the longest allowed duration, in seconds; by default, the longest that
+            a thread can wait.
     """
     if value is None and none is not None:
         return
@@ -164,7 +166,7 @@ def check_client_data(feature_name: str, client_data: Any) -> None:
 
 
 def check_condition(feature_name: str, condition: Any) -> None:
-    """Refuse what does not behave as a `Condition`."""
+    """Refuse an object without the methods of a `Condition`."""
     if type(condition) is Condition:
         return
     if not _has_methods(condition, "check", "to_dict"):
@@ -177,7 +179,7 @@ def check_condition(feature_name: str, condition: Any) -> None:
 
 
 def check_conditions(feature_name: str, conditions: Any) -> list[Any]:
-    """Refuse what does not give conditions, and return a list of those it gives."""
+    """Return a list of the given conditions; refuse any other object."""
     try:
         given = iter(conditions)
     except TypeError:
@@ -194,7 +196,7 @@ def check_conditions(feature_name: str, conditions: Any) -> list[Any]:
 
 
 def check_bucketer(feature_name: str, bucketer: Any) -> None:
-    """Refuse what does not behave as a bucketer, or cannot mean what it says."""
+    """Refuse an object without the methods of a bucketer, or with invalid values."""
     if bucketer is None:
         return
     if not _has_methods(bucketer, "check", "get_type", "to_dict"):
@@ -235,12 +237,12 @@ def _check_percentage(feature_name: str, bucketer: PercentageBucketer) -> None:
 
 
 def _check_ramp(feature_name: str, ramp: Any) -> None:
-    # A stored ramp whose duration is negative lets everybody in at once.
+    # A negative duration in a store is over at once, so such flags are on for all.
     if not isinstance(ramp, LinearRampPercentage):
         return
-    for name, least in (("ramp_duration", 0), ("initial_time", -_LONGEST)):
+    for name, least in (("ramp_duration", 0), ("initial_time", -_LONGEST_RAMP)):
         value = getattr(ramp, name)
-        if not is_between(least, value, _LONGEST):
+        if not is_between(least, value, _LONGEST_RAMP):
             raise InvalidArgumentError(
                 f"The {name} {value!r} of the bucketer for feature {feature_name!r} is "
                 f"no {'date' if name == 'initial_time' else 'duration'}; use seconds, "
@@ -253,7 +255,7 @@ def _check_ramp(feature_name: str, ramp: Any) -> None:
 def _check_key_whitelist(
     feature_name: str, bucketer: ConsistentHashPercentageBucketer
 ) -> None:
-    # Arguments have names that are text, so of others none would ever count.
+    # The names of arguments are text, so any other entry would never apply.
     for key in bucketer.key_whitelist:
         if not isinstance(key, str):
             raise InvalidArgumentError(
@@ -266,7 +268,7 @@ def _check_key_whitelist(
 
 
 def is_between(least: float, value: Any, largest: float) -> bool:
-    """Tell whether a value is a number within these limits; NaN never is."""
+    """Return whether a value is a number within these limits, which NaN is not."""
     number: Any = value if isinstance(value, Real) else math.nan
     return bool(least <= number <= largest)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A decorator that runs a function only while a flag is on."""
+"""The decorator that runs a function only while a flag is on."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ def is_enabled(
     *,
     flags: FeatureFlagClient | None = None,
 ) -> Callable[[F], F]:
-    """Call the decorated function only if a flag is on; ask at each call.
+    """Call the decorated function only if a flag is on, which each call checks.
 
-    Works on plain functions, views and methods, class methods and static methods, and
-    on `async def`, generator functions and async generator functions, which stay what
-    they are. A generator asks when its iteration begins, and gives nothing if the flag
-    is off.
+    Works on functions, views, methods, class methods, static methods, coroutine
+    functions, generator functions and async generator functions. The result is a
+    function of the same kind. A generator checks the flag when its iteration begins,
+    and yields nothing if the flag is off.
 
     Args:
         features: the client to ask.
-        feature_name: the flag; it is asked about without arguments.
-        redirect: called instead while the flag is off, with the same arguments; may be
-            a coroutine function if the decorated one is, and has to give an awaitable
-            where that does so without being one, as `dispatch` of Django's async
-            classes does. Without it the answer is `None`, which no framework takes for
-            a response. In place of a generator function it returns what is to be
-            iterated over, or `None` for nothing; in place of an async one that may be
-            an async iterable, and awaitable first.
+        feature_name: the flag; it is evaluated without arguments.
+        redirect: called with the same arguments while the flag is off. For a coroutine
+            function it may be one, too. For a plain function that returns an awaitable,
+            such as `dispatch` of Django's async views, it has to return an awaitable.
+            For a generator function it returns an iterable, or `None` for nothing; for
+            an async generator function also an async iterable, or an awaitable of any
+            of these. Without a redirect the result is `None`, which no web framework
+            accepts as a response.
         flags: another name of `features`.
 
     Raises:
@@ -56,29 +56,29 @@ def is_enabled(
     def decorate(function: Any) -> Any:
         if isinstance(function, (classmethod, staticmethod)):
             return type(function)(decorate(function.__func__))
-        kind = _kind_of(function)
-        return wraps(function)(kind(function, client, feature_name, instead))
+        make = _wrapper_for(function)
+        return wraps(function)(make(function, client, feature_name, instead))
 
     return decorate
 
 
 def _nothing(*_: Any, **__: Any) -> None:
-    """Stand in for a redirect that is not there."""
+    """Return `None`, as a redirect that was not given."""
 
 
-def _kind_of(function: Any) -> Callable[..., Any]:
-    """Return what makes a function of the same kind as `function`."""
+def _wrapper_for(function: Any) -> Callable[..., Any]:
+    """Return the function below that makes a function of the same kind."""
     while isinstance(function, partial):
         function = function.func
-    # The second of an object that is called as a function.
+    # The second is for objects with a `__call__` method.
     for called in (function, type(function).__call__):
         if inspect.isasyncgenfunction(called):
-            return _async_generator_function
+            return _wrap_async_generator_function
         if _is_coroutine_function(called):
-            return _coroutine_function
+            return _wrap_coroutine_function
         if inspect.isgeneratorfunction(called):
-            return _generator_function
-    return _plain_function
+            return _wrap_generator_function
+    return _wrap_plain_function
 
 
 def _is_coroutine_function(function: Any) -> bool:
@@ -86,15 +86,15 @@ def _is_coroutine_function(function: Any) -> bool:
         return True
     flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
     if isinstance(flags, int) and flags & inspect.CO_ITERABLE_COROUTINE:
-        return True  # made by `types.coroutine`
-    # How functions are marked that return a coroutine, before Python 3.12. Only asyncio
-    # has the marker, so where it is not loaded nothing is marked.
+        return True  # decorated by `types.coroutine`
+    # Before Python 3.12, asyncio marks functions that return a coroutine. Only asyncio
+    # has the marker, so no function is marked unless asyncio is loaded.
     asyncio = sys.modules.get("asyncio.coroutines")
     marker = getattr(asyncio, "_is_coroutine", None)
     return marker is not None and getattr(function, "_is_coroutine", None) is marker
 
 
-def _plain_function(
+def _wrap_plain_function(
     function: Any, client: FeatureFlagClient, feature_name: str, redirect: Any
 ) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -105,7 +105,7 @@ def _plain_function(
     return call
 
 
-def _coroutine_function(
+def _wrap_coroutine_function(
     function: Any, client: FeatureFlagClient, feature_name: str, redirect: Any
 ) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> Any:
@@ -117,7 +117,7 @@ def _coroutine_function(
     return call
 
 
-def _generator_function(
+def _wrap_generator_function(
     function: Any, client: FeatureFlagClient, feature_name: str, redirect: Any
 ) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -128,14 +128,14 @@ def _generator_function(
     return call
 
 
-def _async_generator_function(
+def _wrap_async_generator_function(
     function: Any, client: FeatureFlagClient, feature_name: str, redirect: Any
 ) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> Any:
         chosen = function if client.is_enabled(feature_name) else redirect
         items = await _async_generator_of(chosen(*args, **kwargs))
-        # What `yield from` does, which async generators lack: what the caller sends and
-        # throws is for `items`, and closing this one closes them.
+        # Async generators have no `yield from`, so this does the same: it passes to
+        # `items` what the caller sends and throws, and closes `items` at the end.
         try:
             item = await anext(items)
             while True:
@@ -156,7 +156,7 @@ def _async_generator_function(
 
 
 async def _async_generator_of(found: Any) -> Any:
-    """Return an async generator of what a redirect gives, whatever that is."""
+    """Return an async generator for any result of a redirect."""
     if inspect.isawaitable(found):
         found = await found
     if isinstance(found, AsyncGenerator):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one place where it is decided whether a flag is on, and why."""
+"""Decides whether a flag is on, and why. Nothing else in flipper decides that."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from .bucketing.noop_bucketer import NoOpBucketer
 from .bucketing.percentage.percentage import Percentage
 from .bucketing.percentage_bucketer import PercentageBucketer
 from .conditions.check import Check
-from .conditions.compiled import RuleCompiler
 from .conditions.condition import Condition
-from .runtime.patching import NAMES, guard
+from .conditions.rule_compiler import RuleCompiler
+from .runtime.patching import COMPILED_GLOBALS, guard
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from typing import Protocol
 
-    from .conditions.compiled import Decider
+    from .conditions.rule_compiler import Decider
 
     class Rules(Protocol):
-        """The metadata of a flag, as far as it decides."""
+        """The part of the metadata of a flag that decides."""
 
         conditions: list[Condition]
         bucketer: Any
 
-        def compiled(self, *, told: bool = False) -> Decider:
-            """Return `compiled` of these rules."""
+        def compile(self, *, with_reason: bool = False) -> Decider:
+            """Return `compile_rules` of these rules."""
 
 
 class Reason(Enum):
@@ -48,16 +48,16 @@ class Reason(Enum):
     __hash__ = object.__hash__
 
 
-# The answer; who gave it: a check, a condition, a bucketer, or else the reason; the
-# bucket and the percentage. A plain tuple inside the library, since every question
-# makes one; who asks for an explanation gets it as an `Evaluation`.
+# The answer; what gave it (a check, a condition or a bucketer, otherwise the `Reason`);
+# the bucket; the percentage. A plain tuple, because it is faster to make than an
+# `Evaluation`, which `explain` makes of it.
 Decision = tuple[Any, Any, Any, Any]
 
 DISABLED: Decision = (False, Reason.DISABLED, None, None)
 MATCHED: Decision = (True, Reason.CONDITION_MATCHED, None, None)
 ON: Decision = (True, Reason.ON, None, None)
 
-# Their `assign` does what `check` does, as long as nobody replaces that.
+# Compiled rules call `assign` of these instead of `check`, unless `check` is replaced.
 _BUCKETERS = (PercentageBucketer, ConsistentHashPercentageBucketer)
 for _kind in _BUCKETERS:
     guard(_kind, "check")
@@ -65,22 +65,23 @@ guard(Percentage, "value")
 
 
 class Evaluation(NamedTuple):
-    """What `is_enabled` answers for a flag, and why; `str` makes a sentence of it.
+    """The answer of `is_enabled` for a flag, and its reason.
 
-    It is true if the answer is.
+    `str` of it is a sentence; its truth is the truth of the answer.
 
     Attributes:
         feature_name: the flag that was asked about.
-        enabled: the answer, exactly what `is_enabled` gives.
+        enabled: the answer, exactly what `is_enabled` returns.
         reason: what decided.
-        check: the check that said no (a condition, if its class has a `check` of its
-            own), for `CONDITION_NOT_MATCHED`.
-        bucketer: the bucketer, for `BUCKETER`.
-        bucket: where the arguments fell, a fraction from 0 to 1; `None` if the
-            bucketer does not tell, or lets nobody in.
-        percentage: the share that is in at this moment, a fraction from 0 to 1.
-        error: what could not be read or evaluated, the cause of `ERROR`; with any other
-            reason, the store could not be read and the last known state decided.
+        check: for `CONDITION_NOT_MATCHED`, the check that failed, or the condition if
+            its class overrides `check`.
+        bucketer: for `BUCKETER`, the bucketer.
+        bucket: for `BUCKETER`, the bucket of the arguments, a fraction from 0 to 1;
+            `None` if the bucketer does not say, or its percentage is 0.
+        percentage: the share of calls for which the flag is on at this moment, a
+            fraction from 0 to 1.
+        error: for `ERROR`, its cause. With any other reason, why the store could not be
+            read; the last known state of the flag was evaluated then.
     """
 
     feature_name: str
@@ -96,38 +97,38 @@ class Evaluation(NamedTuple):
     def of(
         cls, feature_name: str, decision: Decision, error: Exception | None = None
     ) -> Evaluation:
-        """Make the record of a decision about a flag."""
+        """Make an evaluation of a decision."""
         enabled, decider, bucket, percentage = decision
         if isinstance(decider, Reason):
             return cls(feature_name, enabled, decider, error=error)
         made = cls(feature_name, enabled, Reason.BUCKETER, error=error)
-        if not hasattr(decider, "get_type"):  # no bucketer, so a check or a condition
+        if not hasattr(decider, "get_type"):  # a check or a condition, no bucketer
             return made._replace(reason=Reason.CONDITION_NOT_MATCHED, check=decider)
         return made._replace(bucketer=decider, bucket=bucket, percentage=percentage)
 
     def __bool__(self) -> bool:
-        """Tell whether the flag is on."""
+        """Return whether the flag is on."""
         return bool(self.enabled)
 
     def __str__(self) -> str:
-        """Say it in a sentence."""
+        """Return the answer and its reason as a sentence."""
         state = "on" if self.enabled else "off"
-        stale = ""
+        reason = self._describe_reason()
         if self.error is not None and self.reason is not Reason.ERROR:
-            stale = " (last known state: the store could not be read)"
-        return f"Feature {self.feature_name!r} is {state}: {self._because()}{stale}."
+            reason += " (last known state: the store could not be read)"
+        return f"Feature {self.feature_name!r} is {state}: {reason}."
 
-    def _because(self) -> str:
+    def _describe_reason(self) -> str:
         if self.reason is Reason.CONDITION_NOT_MATCHED:
-            return f"{_told(self.check)} says no"
+            return f"{_describe_check(self.check)} says no"
         if self.reason is Reason.BUCKETER:
-            return self._bucketed()
+            return self._describe_bucketing()
         if self.reason is Reason.ERROR:
             error = self.error
             return f"{type(error).__name__}: {error}; so the default counts"
         return _SENTENCES[self.reason]
 
-    def _bucketed(self) -> str:
+    def _describe_bucketing(self) -> str:
         name = type(self.bucketer).__name__
         if self.percentage is None:
             return f"its {name} says {'yes' if self.enabled else 'no'}"
@@ -152,97 +153,102 @@ _SENTENCES = {
 
 
 def is_constant(conditions: Collection[Condition] | None, bucketer: Any) -> bool:
-    """Tell whether an enabled flag is on whatever the arguments."""
-    return not conditions and _lets_all_in(bucketer)
+    """Return whether an enabled flag with these rules is on for all arguments."""
+    return not conditions and _admits_everybody(bucketer)
 
 
-def compiled(rules: Rules, *, told: bool = False) -> Decider:
-    """Return a function of the keyword arguments that decides an enabled flag.
+def compile_rules(rules: Rules, *, with_reason: bool = False) -> Decider:
+    """Return a function that decides, by the keyword arguments, an enabled flag.
 
-    If a condition looks at one of the arguments, the flag is on if every check on those
-    that are given holds, whatever the bucketer would say. Else the bucketer decides,
-    and without one the flag is on. The function raises what an operator or the bucketer
-    raises, such as `TypeError` for values that Python cannot compare or JSON cannot
-    express.
+    If any condition has a check on one of the arguments, the flag is on if every check
+    on a given argument holds; the bucketer does not matter then. Otherwise the bucketer
+    decides, and without a bucketer the flag is on. The function raises what an operator
+    or the bucketer raises, such as `TypeError` for values that Python cannot compare or
+    JSON cannot express.
 
     Args:
         rules: the conditions and the bucketer.
-        told: whether the function gives a `Decision` instead of the answer alone.
+        with_reason: whether the function returns a `Decision` instead of the answer
+            alone.
     """
-    program = RuleCompiler(rules, told=told)
-    matched, on = ("MATCHED", "ON") if told else ("True", "True")
-    is_open = _lets_all_in(rules.bucketer)
-    holds = None
-    if rules.conditions and (told or not is_open):  # else what matched does not matter
-        holds = "matched = True"
-        program.add("matched = False")
+    compiler = RuleCompiler(rules, with_reason=with_reason)
+    matched, on = ("MATCHED", "ON") if with_reason else ("True", "True")
+    admits_everybody = _admits_everybody(rules.bucketer)
+    on_match = None
+    # If the flag is on either way, it does not matter whether a condition applied.
+    if rules.conditions and (with_reason or not admits_everybody):
+        on_match = "matched = True"
+        compiler.add("matched = False")
     for condition in rules.conditions:
         if type(condition) is Condition:
-            program.add_checks(condition.own_checks, holds)
+            compiler.add_checks(condition.own_checks, on_match)
         else:
-            _add_own_condition(program, condition, holds)
-    if holds:
-        program.add("if matched:", f"    return {matched}")
-    if is_open:
-        program.add(f"return {on}")
+            _add_custom_condition(compiler, condition, on_match)
+    if on_match:
+        compiler.add("if matched:", f"    return {matched}")
+    if admits_everybody:
+        compiler.add(f"return {on}")
     else:
-        _add_bucketer(program, rules.bucketer)
-    return program.function()
+        _add_bucketer(compiler, rules.bucketer)
+    return compiler.function()
 
 
-def _add_own_condition(
-    program: RuleCompiler, condition: Any, holds: str | None
+def _add_custom_condition(
+    compiler: RuleCompiler, condition: Any, on_match: str | None
 ) -> None:
-    own = program.bind(condition)
-    program.add(
-        f"verdict = own_verdict({own}, context)",
+    own = compiler.bind(condition)
+    compiler.add(
+        f"verdict = custom_verdict({own}, context)",
         "if verdict is False:",
-        f"    return {f'False, {own}, None, None' if program.told else 'False'}",
+        f"    return {compiler.failure(own)}",
     )
-    if holds:
-        program.add("if verdict:", f"    {holds}")
+    if on_match:
+        compiler.add("if verdict:", f"    {on_match}")
 
 
-def _own_verdict(condition: Any, context: Mapping[str, Any]) -> bool | None:
-    """Ask a condition whose class may have a `check` of its own; `None`: not its."""
+def _custom_verdict(condition: Any, context: Mapping[str, Any]) -> bool | None:
+    """Return whether a condition of a subclass holds, or `None` if it does not apply.
+
+    Its class may override `check`, so that is called.
+    """
     if context and not condition.check(**context):
         return False
     variables = condition.checks
     return True if any(name in variables for name in context) else None
 
 
-def _add_bucketer(program: RuleCompiler, bucketer: Any) -> None:
-    own = program.bind(bucketer)
+def _add_bucketer(compiler: RuleCompiler, bucketer: Any) -> None:
+    own = compiler.bind(bucketer)
     call = f"return {own}.check(**context)"
-    if program.told:
+    if compiler.with_reason:
         call += f", {own}, None, None"
-    if type(bucketer) not in _BUCKETERS or program.calls_everything:
-        program.add(call)
+    if type(bucketer) not in _BUCKETERS or compiler.calls_everything:
+        compiler.add(call)
         return
-    # Its own dict shows whether `check` was replaced in this one bucketer.
-    program.add(f"if 'check' in {program.bind(vars(bucketer))}:", f"    {call}")
-    if program.told:
-        program.add(f"return {own}.assign(context)")
+    # `check` may be replaced in this one object; then it is in the object's dict.
+    compiler.add(f"if 'check' in {compiler.bind(vars(bucketer))}:", f"    {call}")
+    if compiler.with_reason:
+        compiler.add(f"return {own}.assign(context)")
         return
-    _add_known_buckets(program, bucketer)
-    program.add(f"return {own}.assign(context)[0]")
+    _add_known_buckets(compiler, bucketer)
+    compiler.add(f"return {own}.assign(context)[0]")
 
 
-def _add_known_buckets(program: RuleCompiler, bucketer: Any) -> None:
-    """Answer without a call for an argument that was bucketed before."""
-    known = getattr(bucketer, "known", None)
+def _add_known_buckets(compiler: RuleCompiler, bucketer: Any) -> None:
+    """Append lines that return the answer without a call if the bucket is known."""
+    known = getattr(bucketer, "known_buckets", None)
     percentage = bucketer.own_percentage
     if known is None or type(percentage) is not Percentage:
         return
     share = percentage.value
-    # A share of 0 does without a bucket; and NaN, which is not itself, has no order.
+    # For a share of 0 there is no bucket. NaN, which differs from itself, has no order.
     if type(share) not in (int, float) or not share or share != share:  # noqa: PLR0124
         return
     if type(known.name) is not str:
         return
-    count = program.bind(known.count_up_to(share))
-    # To be told by an error that there is no such argument takes long, but is rare.
-    program.add(
+    count = compiler.bind(known.count_up_to(share))
+    # An error for a missing argument is slow, but rare.
+    compiler.add(
         "try:",
         f"    value = context[{known.name!r}]",
         "except KeyError:",
@@ -250,24 +256,24 @@ def _add_known_buckets(program: RuleCompiler, bucketer: Any) -> None:
         "else:",
         "    kind = type(value)",
         "    if kind is str or kind is int:",
-        f"        return {program.bind(known)}[value] < {count}",
+        f"        return {compiler.bind(known)}[value] < {count}",
     )
 
 
-def _lets_all_in(bucketer: Any) -> bool:
+def _admits_everybody(bucketer: Any) -> bool:
     return type(bucketer) is NoOpBucketer or (
         bucketer.get_type() == NoOpBucketer.__name__
     )
 
 
-NAMES.update(MATCHED=MATCHED, ON=ON, own_verdict=_own_verdict)
+COMPILED_GLOBALS.update(MATCHED=MATCHED, ON=ON, custom_verdict=_custom_verdict)
 
 
 def _short(fraction: Any) -> str:
     return f"{float(fraction):.4g}"  # a Fraction cannot be formatted before Python 3.12
 
 
-def _told(check: Check | Condition | None) -> str:
+def _describe_check(check: Check | Condition | None) -> str:
     if isinstance(check, Check):
         key = Check.make_check_key(check.variable, check.operator.SYMBOL)
         return f"the check {key}={check.value!r}"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that flipper itself raises.
+"""All exceptions that flipper itself raises.
 
     FlipperError
-     +-- FlagDoesNotExistError       a write, or a question about metadata
+     +-- FlagDoesNotExistError       a write, or reading metadata
      +-- ConcurrentUpdateError       other writers won too many times in a row
      +-- InvalidArgumentError        (TypeError, ValueError) refused, nothing written
      +-- InvalidFlagDataError        (ValueError) a stored document is no flag
@@ -12,8 +12,8 @@
      +-- StoreUnavailableError       a store gives no flags, or an incomplete reply
      +-- StaleFlagsError             a copy of the flags is older than it may be
 
-Errors of a database driver are not wrapped: they come out as the driver raised them.
-Every class accepts a bare text, because stores of one's own raise them so.
+Errors of a database driver are not wrapped: callers get them as the driver raised them.
+Every class can be made from a message alone, because custom stores do that.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 
 class FlipperError(Exception):
-    """Root of what flipper raises by itself.
+    """The base class of all exceptions of flipper.
 
     Attributes:
-        feature_name: the flag concerned, `None` where it is not known.
+        feature_name: the flag that the error is about, `None` if it is not known.
     """
 
     def __init__(self, message: object = "", *, feature_name: object = None) -> None:
@@ -37,16 +37,16 @@ class FlipperError(Exception):
 
 
 class FlagDoesNotExistError(FlipperError):
-    """The flag has to exist for this call, and the store has none of that name."""
+    """The call needs an existing flag, and the store has none of this name."""
 
     @classmethod
     def for_flag(cls, feature_name: object) -> FlagDoesNotExistError:
-        """Make the error with the message that all stores and the client share."""
+        """Make the error with the message that the client and all stores use."""
         return cls(f"Feature {feature_name} does not exist", feature_name=feature_name)
 
 
 class ConcurrentUpdateError(FlipperError):
-    """A write lost against other writers until it gave up; nothing was written.
+    """Other writers changed the flag at each try of a write; nothing was written.
 
     Attributes:
         attempts: how many times the write was tried.
@@ -60,13 +60,13 @@ class ConcurrentUpdateError(FlipperError):
 
 
 class InvalidArgumentError(FlipperError, TypeError, ValueError):
-    """What the caller handed over cannot be used; nothing was written.
+    """An argument cannot be used; nothing was written.
 
-    It is a `TypeError` as well as a `ValueError`, since flipper-client raised the one
-    or the other for the same mistake, depending on the backend.
+    It is both a `TypeError` and a `ValueError`, because flipper-client raised either of
+    them for the same mistake, depending on the backend.
 
     Attributes:
-        value: what was handed over.
+        value: the argument.
     """
 
     def __init__(
@@ -79,11 +79,11 @@ class InvalidArgumentError(FlipperError, TypeError, ValueError):
 class InvalidFlagDataError(FlipperError, ValueError):
     """A stored document cannot be read as a flag.
 
-    `create` replaces such a document, the store's `delete` removes it.
+    `create` replaces such a document; the `delete` of the store removes it.
     """
 
     def __str__(self) -> str:
-        """Name the flag, what is wrong with its document, and the way out."""
+        """Return the flag, the problem of its document, and the remedy."""
         what = "A stored flag" if self.feature_name is None else self.feature_name
         subject = what if self.feature_name is None else f"Feature {what!r}"
         problem = Exception.__str__(self)
@@ -96,10 +96,10 @@ class InvalidFlagDataError(FlipperError, ValueError):
     def of(
         cls, error: Exception, *, feature_name: object = None
     ) -> InvalidFlagDataError:
-        """Make an error that is also one of the class of `error`.
+        """Make an error that is also an instance of the class of `error`.
 
-        Drop-in: flipper-client let the errors of json, of dicts and of the factories
-        come out as they were, and callers may catch those.
+        Drop-in: flipper-client raised the errors of json, of dicts and of the factories
+        as they were, and callers may catch those.
         """
         if isinstance(error, cls):
             return error
@@ -108,9 +108,9 @@ class InvalidFlagDataError(FlipperError, ValueError):
         try:
             both: Any = type(cls.__name__, (cls, kind), {"__reduce__": _reduce_plain})
             result = both.__new__(both)
-        except TypeError:  # two classes that cannot be bases of one
+        except TypeError:  # the two cannot be bases of one class
             result = cls.__new__(cls)
-        # Not by a constructor: that of `kind` may want arguments of its own.
+        # Not by a constructor, because that of `kind` may need other arguments.
         result.args = (f"{kind.__name__}: {error}",)
         result.feature_name = feature_name
         for name, value in vars(error).items():
@@ -121,7 +121,7 @@ class InvalidFlagDataError(FlipperError, ValueError):
 def _reduce_plain(
     error: InvalidFlagDataError,
 ) -> tuple[Callable[..., InvalidFlagDataError], tuple[object, object]]:
-    # A class made at run time cannot be found again by name: pickle the plain one.
+    # A class made at run time cannot be unpickled, so pickle the plain class.
     return _plain, (Exception.__str__(error), error.feature_name)
 
 
@@ -130,11 +130,11 @@ def _plain(problem: object, feature_name: object) -> InvalidFlagDataError:
 
 
 class MissingDependencyError(FlipperError, ImportError):
-    """A store was asked for whose package is not installed."""
+    """A package that a store needs is not installed."""
 
     @classmethod
     def for_extra(cls, package: str, extra: str) -> MissingDependencyError:
-        """Name the package that is missing and the extra that brings it."""
+        """Make the error that names the missing package and the extra to install."""
         return cls(
             f"The package {package!r} is not installed; "
             f"pip install 'flipper-client[{extra}]' brings it"
@@ -142,18 +142,18 @@ class MissingDependencyError(FlipperError, ImportError):
 
 
 class ReadOnlyStoreError(FlipperError):
-    """A store that only reads was asked to write; nothing was written."""
+    """The store only reads; nothing was written."""
 
 
 class StoreTimeoutError(FlipperError, TimeoutError):
-    """A store did not answer in time; a write may have taken effect all the same."""
+    """A store did not answer in time; a write may or may not have taken effect."""
 
 
 class StoreUnavailableError(FlipperError):
-    """A store gives no flags.
+    """A store cannot be read.
 
-    A copy of the flags has none to begin with, a store cannot be followed, or a reply
-    is incomplete: one that was cut must not be taken for an answer.
+    A copy of the flags was never filled, a store cannot be watched for changes, or a
+    reply is incomplete, which must not be taken for an answer.
     """
 
 

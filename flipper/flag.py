@@ -1,42 +1,104 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A handle of one flag."""
+"""The handle of one flag."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+    from typing import Protocol
 
-    from .client import FeatureFlagClient
     from .conditions.condition import Condition
+    from .contrib.interface import AbstractFeatureFlagStore
     from .evaluation import Evaluation
+
+    class FlagClient(Protocol):
+        """The methods of `FeatureFlagClient` that a handle calls."""
+
+        def is_enabled(
+            self, feature_name: str, /, default: Any = ..., **conditions: Any
+        ) -> Any:
+            """Return whether the flag is on."""
+
+        def explain(
+            self, feature_name: str, /, default: Any = ..., **conditions: Any
+        ) -> Evaluation:
+            """Return the answer with its reason."""
+
+        def exists(self, feature_name: str) -> bool:
+            """Return whether the store has the flag."""
+
+        def enable(self, feature_name: str) -> None:
+            """Switch the flag on."""
+
+        def disable(self, feature_name: str) -> None:
+            """Switch the flag off."""
+
+        def destroy(self, feature_name: str) -> None:
+            """Remove the flag."""
+
+        def add_condition(self, feature_name: str, condition: Condition) -> None:
+            """Add a condition."""
+
+        def set_conditions(
+            self, feature_name: str, conditions: Iterable[Condition]
+        ) -> None:
+            """Replace the conditions."""
+
+        def set_client_data(
+            self, feature_name: str, client_data: dict[str, Any] | None
+        ) -> None:
+            """Merge client data."""
+
+        def get_meta(self, feature_name: str) -> dict[str, Any]:
+            """Return the metadata."""
+
+        def set_bucketer(self, feature_name: str, bucketer: Any) -> None:
+            """Replace the bucketer."""
 
 
 class FeatureFlag:
     """The methods of a client for one feature name.
 
-    A handle may be made for a flag that does not exist, and outlives the flag.
+    Threads may share it. The flag need not exist, neither now nor later.
 
     Args:
         feature_name: the flag.
-        client: who does the work.
+        client: the client that each method calls.
     """
 
-    # Made by the thousand when flags are listed: those two take no dict, but whoever
-    # wants to keep something else with a handle may.
+    # A listing makes thousands of handles, and slots save a dict for each of them.
+    # `__dict__` is there so that applications can set attributes of their own.
     __slots__ = ("__dict__", "__weakref__", "_client", "name")
 
-    def __init__(self, feature_name: str, client: FeatureFlagClient) -> None:
+    def __init__(self, feature_name: str, client: FlagClient) -> None:
         self.name = feature_name
         self._client = client
 
+    @classmethod
+    def handles_of(
+        cls,
+        client: FlagClient,
+        store: AbstractFeatureFlagStore,
+        limit: int | None,
+        offset: int,
+    ) -> Iterator[FeatureFlag]:
+        """Give a handle of each flag in a store, without a call for each of them."""
+        make = object.__new__
+        for item in store.list(limit=limit, offset=offset):
+            if item is not None:  # a custom store, and a flag deleted meanwhile
+                flag: FeatureFlag = make(cls)
+                flag.name = item.feature_name
+                flag._client = client
+                yield flag
+
     def is_enabled(self, /, default: Any = False, **conditions: Any) -> Any:
-        """Tell whether the flag is on for these arguments; never raise.
+        """Return whether the flag is on for these arguments; never raise.
 
         Args:
-            default: what a missing flag answers, and one that cannot be evaluated.
-            **conditions: what conditions and bucketers look at, by any names.
+            default: the answer for a flag that is missing or cannot be evaluated.
+            **conditions: the arguments for conditions and bucketers, under any names.
         """
         return self._client.is_enabled(self.name, default=default, **conditions)
 
@@ -45,7 +107,7 @@ class FeatureFlag:
         return self._client.explain(self.name, default=default, **conditions)
 
     def exists(self) -> bool:
-        """Tell whether the store has this flag."""
+        """Return whether the store has this flag."""
         return self._client.exists(self.name)
 
     def enable(self) -> None:
@@ -61,7 +123,7 @@ class FeatureFlag:
         self._client.destroy(self.name)
 
     def add_condition(self, condition: Condition) -> None:
-        """Limit the flag further: all its conditions have to hold."""
+        """Add a condition to the flag, which is on only if all its conditions hold."""
         self._client.add_condition(self.name, condition)
 
     def set_conditions(self, conditions: Iterable[Condition]) -> None:
@@ -69,21 +131,21 @@ class FeatureFlag:
         self._client.set_conditions(self.name, conditions)
 
     def set_client_data(self, client_data: dict[str, Any] | None) -> None:
-        """Merge data of the application's own into what is kept with the flag."""
+        """Merge data into the application's own data of the flag."""
         self._client.set_client_data(self.name, client_data)
 
     def get_client_data(self) -> dict[str, Any]:
-        """Return the client data of the flag, a copy."""
-        # Drop-in: tests with a mock client expect it to be asked for `get_meta`.
+        """Return a copy of the client data of the flag."""
+        # Drop-in: tests with a mock client expect a call of its `get_meta`.
         data: dict[str, Any] = self.get_meta()["client_data"]
         return data
 
     def get_meta(self) -> dict[str, Any]:
-        """Return all metadata of the flag as plain data, a copy."""
+        """Return a copy of all metadata of the flag as plain data."""
         return self._client.get_meta(self.name)
 
     def set_bucketer(self, bucketer: Any) -> None:
-        """Let a bucketer decide for calls that no condition looks at."""
+        """Let a bucketer decide for calls that no condition applies to."""
         self._client.set_bucketer(self.name, bucketer)
 
     def __repr__(self) -> str:

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bucketers: which share of the calls a flag is on for."""
+"""Bucketers: they decide for which share of the calls a flag is on.
+
+`percentage_bucketer` decides at random, `consistent_hash_percentage_bucketer` by the
+arguments, and `noop_bucketer` stands for no bucketer. `percentage` has the shares, and
+`factory` makes bucketers from plain data. `base` is for custom bucketers.
+"""
 
 from .consistent_hash_percentage_bucketer import ConsistentHashPercentageBucketer
 from .factory import BucketerFactory

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The promise that a bucketer of one's own has to keep."""
+"""The abstract base class of bucketers."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ if TYPE_CHECKING:
 
 
 class AbstractBucketer(metaclass=ABCMeta):
-    """Decides which calls a flag is on for, where no condition has decided.
+    """Decides for which calls a flag is on, if no condition applies to the call.
 
-    `BucketerFactory.register` makes a subclass readable from stores.
+    Register a subclass by `BucketerFactory.register`, so that stores can read it.
     """
 
     @abstractmethod
     def check(self, **kwargs: Any) -> Any:
-        """Tell whether the flag is on for these arguments of `is_enabled`."""
+        """Return whether the flag is on for these arguments of `is_enabled`."""
 
     @classmethod
     @abstractmethod
     def get_type(cls) -> str:
-        """Return the name under which `BucketerFactory` knows this class."""
+        """Return the name by which `BucketerFactory` finds this class."""
         return cls.__name__
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
-        """Return the bucketer as plain data; `super()` gives its `type`."""
+        """Return the bucketer as plain data; the base class adds its `type`."""
         return {"type": self.get_type()}
 
     @classmethod
     @abstractmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> AbstractBucketer:
-        """Make the bucketer that `to_dict` gave."""
+        """Make a bucketer from the result of `to_dict`."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bucketer that gives the same arguments the same answer."""
+"""The bucketer that always gives the same answer for the same arguments."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from .percentage_bucketer import PercentageBucketer
 
 try:
-    # CPython's own: nothing secret is hashed here, and OpenSSL takes long to load.
-    from _sha1 import sha1  # type: ignore[import-not-found]  # has no stub
+    # Python's own SHA-1: nothing secret is hashed, and OpenSSL takes long to load.
+    from _sha1 import sha1  # type: ignore[import-not-found]  # it has no stub
 except ImportError:
     from functools import partial
     from hashlib import sha1 as _sha1
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _BUCKETS = 100
-_FRACTIONS = tuple([n / _BUCKETS for n in range(_BUCKETS)])  # one object for each
-_REMEMBERED = 16384
-_number = int.from_bytes
-_NAMES_REMEMBERED = 64
+_FRACTIONS = tuple([n / _BUCKETS for n in range(_BUCKETS)])  # each float is made once
+_BUCKETS_KEPT = 16384  # in each table
+_TABLES_KEPT = 64
+_int_from_bytes = int.from_bytes
 
 
 class KnownBuckets(dict[Any, int]):
-    """The buckets (0 to 99) of values, `str` and `int`, of the argument that counts.
+    """A table of the buckets (0 to 99) of the values of one argument. Thread-safe.
 
-    Nothing but these two types: of others, values that are equal as keys may have
-    different JSON, as 1, 1.0 and True have, or -0.0 and 0.0. `known[value]` finds out
-    what is missing. Safe for threads.
+    `table[value]` computes a bucket that is missing. The values are of type `str` or
+    `int`. Values of other types may be equal as keys although their JSON, and so their
+    bucket, is different: 1, 1.0 and True, or -0.0 and 0.0.
 
     Args:
-        name: of the argument.
+        name: the name of the argument.
     """
 
     def __init__(self, name: str) -> None:
@@ -47,48 +47,48 @@ class KnownBuckets(dict[Any, int]):
         self._opening = f"[[{json.dumps(name)}, "
 
     def __missing__(self, value: Any) -> int:
-        # The JSON of one pair, written without its encoder; and `_bucket_of` without a
-        # call, for every new user comes here.
+        # Every new user comes here, so this builds the JSON of one pair without the
+        # encoder, and does what `_bucket_of` does without calling it.
         text = _text_of(value) if type(value) is str else int.__repr__(value)
         digest = sha1(f"{self._opening}{text}]]".encode()).digest()
-        bucket = _number(digest, "big") % _BUCKETS
-        if len(self) >= _REMEMBERED:
+        bucket = _int_from_bytes(digest, "big") % _BUCKETS
+        if len(self) >= _BUCKETS_KEPT:
             self.clear()
         self[value] = bucket
         return bucket
 
     @staticmethod
     def count_up_to(share: float) -> int:
-        """Return how many of the buckets are in; `share` is not NaN."""
+        """Return how many buckets are at most `share`, which is not NaN."""
         return bisect_right(_FRACTIONS, share)
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
-        return _known_buckets, (self.name,)  # nothing to be copied or pickled
+        return _shared_table, (self.name,)  # a copy is the same table
 
 
-# The assignment depends on nothing but the arguments, so all flags share them.
-_known_by_name: dict[str, KnownBuckets] = {}
+# A bucket depends on nothing but the arguments, so all flags share these tables.
+_tables: dict[str, KnownBuckets] = {}
 
 
-def _known_buckets(name: str) -> KnownBuckets:
-    if len(_known_by_name) >= _NAMES_REMEMBERED and name not in _known_by_name:
+def _shared_table(name: str) -> KnownBuckets:
+    if len(_tables) >= _TABLES_KEPT and name not in _tables:
         return KnownBuckets(name)
-    return _known_by_name.setdefault(name, KnownBuckets(name))
+    return _tables.setdefault(name, KnownBuckets(name))
 
 
 class ConsistentHashPercentageBucketer(PercentageBucketer):
-    """Lets a share of the calls in, the same ones each time.
+    """Turns a flag on for a share of the calls, always the same ones.
 
-    The arguments are sorted by name, written as JSON and hashed by SHA-1; the hash
-    modulo 100 gives one of the buckets 0.00 to 0.99, and those up to the percentage
-    are in. Drop-in: "up to" includes it, so 51 of the 100 buckets are in at 0.5; the
-    assignment of every existing user depends on that.
+    The arguments are sorted by name, written as JSON and hashed by SHA-1. The hash
+    modulo 100 gives one of the buckets 0.00 to 0.99. The flag is on for the buckets up
+    to the percentage. Drop-in: "up to" includes the percentage, so at 0.5 the flag is
+    on for 51 of 100 buckets; the answer for every existing user depends on that.
 
     Args:
-        key_whitelist: names of the arguments that count; a single name may be given as
-            text. Empty or `None`: all arguments count.
+        key_whitelist: the names of the arguments to hash; a single name may be given as
+            text. Empty or `None`: all arguments are hashed.
         percentage: the share, a `Percentage`, a ramp, or a number from 0 to 1; `None`
-            is everybody.
+            is 1.
     """
 
     def __init__(
@@ -100,33 +100,33 @@ class ConsistentHashPercentageBucketer(PercentageBucketer):
         super().__init__(percentage)
         names = [key_whitelist] if isinstance(key_whitelist, str) else key_whitelist
         self._key_whitelist = tuple(dict.fromkeys(names or ()))
-        self.known: KnownBuckets | None = None
-        """The table of buckets that is good for a white list of one name."""
+        self.known_buckets: KnownBuckets | None = None
+        """The table of buckets for a white list of one name, otherwise `None`."""
         if len(self._key_whitelist) == 1 and "randomizer" not in self._key_whitelist:
-            self.known = _known_buckets(self._key_whitelist[0])
+            self.known_buckets = _shared_table(self._key_whitelist[0])
 
     @property
     def key_whitelist(self) -> list[str]:
-        """The names of the arguments that count, in order of first mention."""
+        """The names of the arguments to hash, in order of first mention."""
         return list(self._key_whitelist)
 
     def bucket(self, /, **kwargs: Any) -> float:
         """Return the bucket of these arguments, one of 0.0, 0.01, ... 0.99.
 
         Raises:
-            TypeError: JSON cannot express an argument that counts.
+            TypeError: JSON cannot express an argument that has to be hashed.
         """
         return self._bucket(kwargs)
 
     def check(self, /, randomizer: Any = None, **kwargs: Any) -> bool:  # noqa: ARG002
-        """Tell whether the bucket of these arguments is in.
+        """Return whether the bucket of these arguments is at most the percentage.
 
         Args:
             randomizer: ignored, and never hashed.
             **kwargs: the arguments of `is_enabled`.
 
         Raises:
-            TypeError: JSON cannot express an argument that counts.
+            TypeError: JSON cannot express an argument that has to be hashed.
         """
         return self.assign(kwargs)[0]
 
@@ -135,7 +135,7 @@ class ConsistentHashPercentageBucketer(PercentageBucketer):
     ) -> tuple[bool, Self, float | None, Any]:
         """Decide as `check` does; return the answer, itself, bucket and percentage.
 
-        The bucket is `None` where the percentage is 0, and nothing was hashed.
+        The bucket is `None` if the percentage is 0, because nothing was hashed then.
         """
         percentage = self._percentage.value
         if percentage == 0:
@@ -144,7 +144,7 @@ class ConsistentHashPercentageBucketer(PercentageBucketer):
         return bucket <= percentage, self, bucket, percentage
 
     def _bucket(self, context: Mapping[str, Any]) -> float:
-        known = self.known
+        known = self.known_buckets
         if known is not None:
             value = context.get(known.name)
             if type(value) in (str, int):
@@ -160,7 +160,7 @@ class ConsistentHashPercentageBucketer(PercentageBucketer):
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> ConsistentHashPercentageBucketer:
-        """Make the bucketer that `to_dict` gave."""
+        """Make a bucketer from the result of `to_dict`."""
         return cls(
             key_whitelist=fields.get("key_whitelist"),
             percentage=cls._percentage_from(fields),
@@ -168,4 +168,4 @@ class ConsistentHashPercentageBucketer(PercentageBucketer):
 
 
 def _bucket_of(text: bytes) -> float:
-    return _FRACTIONS[_number(sha1(text).digest(), "big") % _BUCKETS]
+    return _FRACTIONS[_int_from_bytes(sha1(text).digest(), "big") % _BUCKETS]

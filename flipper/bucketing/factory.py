@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes bucketers of plain data."""
+"""Makes bucketers from plain data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ B = TypeVar("B", bound="type[AbstractBucketer]")
 
 
 class BucketerFactory:
-    """Finds the class of a bucketer by its `type`."""
+    """Finds the class of a bucketer by its type."""
 
     BUCKETER_MAP: dict[str, type[AbstractBucketer]] = {  # noqa: RUF012  (public, writable)
         bucketer.get_type(): bucketer
@@ -30,24 +30,24 @@ class BucketerFactory:
     }
 
     class InvalidBucketerTypeError(Exception):
-        """No bucketer class is known under this type; `register` adds one."""
+        """No bucketer class has this type; `register` adds one."""
 
     @classmethod
     def register(cls, bucketer: B) -> B:
-        """Make a bucketer class readable from stores; usable as a decorator."""
+        """Register a bucketer class, so that stores can read it; a decorator, too."""
         cls.BUCKETER_MAP[bucketer.get_type()] = bucketer
         return bucketer
 
     @classmethod
     def create(cls, fields: Mapping[str, Any]) -> AbstractBucketer:
-        """Make the bucketer that some `to_dict` gave.
+        """Make a bucketer from the result of its `to_dict`.
 
         Raises:
             BucketerFactory.InvalidBucketerTypeError: the type is missing or unknown.
         """
         kind = fields.get("type")
         try:
-            bucketer = cls.BUCKETER_MAP[kind]  # type: ignore[index]  # None is absent
+            bucketer = cls.BUCKETER_MAP[kind]  # type: ignore[index]  # None is no key
         except (KeyError, TypeError):
             message = f"Bucketer type not supported: {kind}"
             raise cls.InvalidBucketerTypeError(message) from None

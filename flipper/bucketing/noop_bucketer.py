@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bucketer that lets everybody in."""
+"""The bucketer for which a flag is always on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class NoOpBucketer(AbstractBucketer):
-    """Says yes to every call, as if there were no bucketer. Set it to remove one."""
+    """Always returns True, as without a bucketer. Set it to remove a bucketer."""
 
     def check(self, /, **kwargs: Any) -> bool:  # noqa: ARG002
         """Return True."""
@@ -20,7 +20,7 @@ class NoOpBucketer(AbstractBucketer):
 
     @classmethod
     def get_type(cls) -> str:
-        """Return the name under which `BucketerFactory` knows this class."""
+        """Return the name by which `BucketerFactory` finds this class."""
         return cls.__name__
 
     def to_dict(self) -> dict[str, Any]:
@@ -29,8 +29,8 @@ class NoOpBucketer(AbstractBucketer):
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> NoOpBucketer:  # noqa: ARG003
-        """Return the bucketer; no field is needed, and of one there is no second."""
-        return _EVERYBODY if cls is NoOpBucketer else cls()
+        """Return the bucketer, always the same object; no field is needed."""
+        return _SHARED if cls is NoOpBucketer else cls()
 
 
-_EVERYBODY = NoOpBucketer()
+_SHARED = NoOpBucketer()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bucketer that draws anew for every call."""
+"""The bucketer that draws a random number for every call."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class PercentageBucketer(AbstractBucketer, metaclass=Patchable):
-    """Lets a share of the calls in, at random for each call.
+    """Turns a flag on for a share of the calls, at random for each call.
 
     Args:
         percentage: the share, a `Percentage`, a ramp, or a number from 0 to 1; `None`
-            is everybody.
+            is 1.
     """
 
     def __init__(self, percentage: Any = None) -> None:
@@ -45,10 +45,10 @@ class PercentageBucketer(AbstractBucketer, metaclass=Patchable):
         return self._percentage
 
     def invalid_percentage(self) -> tuple[str, Any] | None:
-        """Return name and value of what is no fraction from 0 to 1, if anything is."""
+        """Return name and value of a part that is not from 0 to 1, or `None`."""
         percentage = self._percentage
         if not isinstance(percentage, AbstractPercentage):
-            # One of another family, such as a test double, counts if it has a value.
+            # An object of another class, such as a test double, is fine with a `value`.
             return None if hasattr(percentage, "value") else ("percentage", percentage)
         for name, value in percentage.parts().items():
             if not (_is_number(value) and 0 <= value <= 1):  # NaN is neither
@@ -56,11 +56,11 @@ class PercentageBucketer(AbstractBucketer, metaclass=Patchable):
         return None
 
     def check(self, /, randomizer: Any = random, **kwargs: Any) -> bool:  # noqa: ARG002
-        """Draw, and tell whether the call is in.
+        """Draw a number, and return whether it is at most the percentage.
 
         Args:
-            randomizer: gives the draw, a fraction; called without arguments. What is
-                not callable is an argument like all others.
+            randomizer: returns the number, a fraction from 0 to 1, when it is called
+                without arguments; ignored if it cannot be called.
             **kwargs: the arguments of `is_enabled`; they do not matter.
         """
         return self._draw(randomizer)[0]
@@ -68,9 +68,9 @@ class PercentageBucketer(AbstractBucketer, metaclass=Patchable):
     def assign(
         self, context: Mapping[str, Any]
     ) -> tuple[bool, Self, float | None, Any]:
-        """Decide as `check` does; return the answer, itself, draw and percentage.
+        """Decide as `check` does; return the answer, itself, number and percentage.
 
-        The draw is `None` where the percentage is 0, and nothing was drawn.
+        The number is `None` if the percentage is 0, because none was drawn then.
         """
         return self._draw(context.get("randomizer"))
 
@@ -83,7 +83,7 @@ class PercentageBucketer(AbstractBucketer, metaclass=Patchable):
 
     @classmethod
     def get_type(cls) -> str:
-        """Return the name under which `BucketerFactory` knows this class."""
+        """Return the name by which `BucketerFactory` finds this class."""
         return cls.__name__
 
     def to_dict(self) -> dict[str, Any]:
@@ -92,7 +92,7 @@ class PercentageBucketer(AbstractBucketer, metaclass=Patchable):
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> PercentageBucketer:
-        """Make the bucketer that `to_dict` gave; without a percentage it is 1."""
+        """Make a bucketer from the result of `to_dict`; a missing percentage is 1."""
         return cls(percentage=cls._percentage_from(fields))
 
     @staticmethod

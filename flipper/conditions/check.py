@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One comparison of a condition: a variable, an operator, a value."""
+"""A check: one comparison of a condition, with a variable, an operator, a value."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sys import intern
 from typing import TYPE_CHECKING, Any
 
 from ..runtime.containers import copy_containers
-from .operators.operator import Operator, shared, sign_of
+from .operators.operator import Operator, shared_operator, sign_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,19 +20,18 @@ OPERATOR_DELIMITER = "__"
 class Check:
     """Compares one keyword argument of `is_enabled` with a value.
 
-    A check is a value: it never changes, and threads may share it. Lists, dicts and
-    sets handed over are copied.
+    A check never changes, and threads may share it. It copies lists, dicts and sets.
 
     Args:
         variable: the name of the keyword argument.
-        value: what it is compared with.
+        value: the value to compare it with.
         operator: an object with `compare` and `SYMBOL`.
     """
 
     __slots__ = ("_operator", "_value", "_variable")
 
     def __init__(self, variable: str, value: Any, operator: AbstractOperator) -> None:
-        # Those of one name are one object, which also makes lookups fast.
+        # Equal names become one object, which also makes lookups fast.
         self._variable = intern(variable) if type(variable) is str else variable
         self._value = copy_containers(value)
         self._operator = operator
@@ -44,22 +43,22 @@ class Check:
 
     @property
     def value(self) -> Any:
-        """What the argument is compared with; change nothing in it."""
+        """The value to compare the argument with; do not change it."""
         return self._value
 
     @property
     def operator(self) -> AbstractOperator:
-        """What compares."""
+        """The operator that compares; each check has its own."""
         operator = self._operator
-        if operator is shared(operator):
-            # Other checks have it, too; and who asks may change something in it.
+        if operator is shared_operator(operator):
+            # The caller may change it, and other checks have the same object.
             operator = self._operator = type(operator)()
         return operator
 
     @property
     def sign(self) -> str | None:
-        """How Python writes the comparison, if a sign is all there is to it."""
-        # A subclass may have a `check` of its own.
+        """Python's sign for the comparison, `None` if a method has to be called."""
+        # A subclass may override `check`.
         return sign_of(self._operator) if type(self) is Check else None
 
     @property
@@ -68,7 +67,7 @@ class Check:
         return self.make_check_key(self._variable, self._operator.SYMBOL)
 
     def check(self, value: Any) -> Any:
-        """Compare `value` by the operator; the truth of the result is the answer.
+        """Return the result of the comparison, whose truth is the answer.
 
         Raises:
             TypeError: Python cannot compare the two values.
@@ -76,7 +75,7 @@ class Check:
         return self._operator.compare(value, self._value)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the check as plain data, the form in which stores keep it."""
+        """Return a copy of the check as plain data, which is what stores keep."""
         return {
             "variable": self._variable,
             "value": copy_containers(self._value),
@@ -85,17 +84,17 @@ class Check:
 
     @classmethod
     def factory(cls, check_key: str, check_value: Any) -> Check:
-        """Make the check of a keyword of `Condition`, such as `age__gt`.
+        """Make a check from a keyword of `Condition`, such as `age__gt`.
 
         Raises:
-            Operator.InvalidSymbolError: what follows the only `__` is no operator.
+            Operator.InvalidSymbolError: the key has one `__`, and no operator after it.
         """
         variable, symbol = _split(check_key)
-        return cls(variable, check_value, shared(Operator.factory(symbol)))
+        return cls(variable, check_value, shared_operator(Operator.factory(symbol)))
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Check:
-        """Make the check that `to_dict` gave.
+        """Make a check from the result of `to_dict`.
 
         Raises:
             KeyError: a field is missing.
@@ -106,19 +105,19 @@ class Check:
         if not isinstance(variable, str):
             message = f"the variable of a check is no text: {variable!r}"
             raise TypeError(message)
-        operator = shared(Operator.factory(fields["operator"]))
+        operator = shared_operator(Operator.factory(fields["operator"]))
         return cls(variable, fields["value"], operator)
 
     @classmethod
     def make_check_key(cls, variable: str, operator: str | None) -> str:
-        """Return the keyword that stands for `variable` and the operator's symbol."""
+        """Return the keyword for a variable and the symbol of an operator."""
         if operator is None:
             return variable
         return f"{variable}{OPERATOR_DELIMITER}{operator}"
 
     def __repr__(self) -> str:
-        """Show the check as the keyword that makes it, without its value."""
-        # Values can be personal data, and a repr ends in logs.
+        """Show the keyword of the check, without its value."""
+        # Values may be personal data, and a `repr` is often written to logs.
         return f"<Check {self.key}>"
 
 
@@ -127,7 +126,7 @@ def _split(check_key: str) -> tuple[str, str | None]:
     if not parts:
         return check_key, None
     # Drop-in: with one delimiter an unknown symbol is an error. With several,
-    # flipper-client saw no operator at all, and the key is still a plain name then.
+    # flipper-client saw no operator at all; then the whole key is still the variable.
     if len(parts) == 1 or symbol in Operator.OPERATOR_MAP:
         return OPERATOR_DELIMITER.join(parts), symbol
     return check_key, None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A condition: checks that all have to hold for those arguments that are given."""
+"""A condition: a group of checks on the arguments of `is_enabled`."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from .check import Check
-from .compiled import RuleCompiler, state_without
+from .rule_compiler import RuleCompiler, state_without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from .compiled import Decider
+    from .rule_compiler import Decider
 
 
 class Condition:
     """Limits a flag to calls whose keyword arguments pass its checks.
 
-    `Condition(is_admin=True, age__gte=18)` looks at `is_admin` and `age`; a call that
-    gives neither is not concerned. A condition is a value: threads may share it.
+    `Condition(is_admin=True, age__gte=18)` has a check on `is_admin` and one on `age`.
+    A check on an argument that a call does not give is left out. A condition never
+    changes, and threads may share it.
 
     Args:
         **checks: the name of an argument of `is_enabled`, with a suffix for any
-            comparison but equality: `__gt __gte __lt __lte __ne __in __not_in`.
+            comparison except equality: `__gt __gte __lt __lte __ne __in __not_in`.
 
     Raises:
         Operator.InvalidSymbolError: the suffix is no operator.
@@ -32,46 +33,46 @@ class Condition:
     __slots__ = ("_checks", "_decider")
 
     def __init__(self, /, **checks: Any) -> None:
-        self._take([Check.factory(key, value) for key, value in checks.items()])
+        self._set_checks([Check.factory(key, value) for key, value in checks.items()])
 
-    def _take(self, checks: Iterable[Check]) -> None:
-        # Those on one variable side by side. A tuple takes a third of the memory that a
-        # dict of lists would.
+    def _set_checks(self, checks: Iterable[Check]) -> None:
+        # Checks on one variable are neighbours. A tuple takes a third of the memory of
+        # a dict of lists.
         grouped = _by_variable(checks).values()
         self._checks = tuple([check for each in grouped for check in each])
-        self._decider: Decider | None = None  # made when it is first asked
+        self._decider: Decider | None = None  # made by the first `check`
 
     def __getstate__(self) -> tuple[Any, dict[str, Any]]:
-        """Return what a copy or a pickle has to have."""
+        """Return the state for a copy or a pickle."""
         return state_without(self, "_decider")
 
     @property
     def checks(self) -> dict[str, list[Check]]:
-        """The checks by variable, as a deep copy."""
+        """A deep copy of the checks, by variable."""
         return copy.deepcopy(_by_variable(self._checks))
 
     def check(self, /, **kwargs: Any) -> bool:
-        """Tell whether every check on an argument that is given holds.
+        """Return whether every check on a given argument holds.
 
         Raises:
             TypeError: Python cannot compare an argument with the value of its check.
         """
         decider = self._decider
         if decider is None:
-            decider = self._decider = self.compiled()
+            decider = self._decider = self.compile()
         return decider(kwargs)  # type: ignore[no-any-return]
 
     @property
     def own_checks(self) -> tuple[Check, ...]:
-        """The checks themselves, those on one variable side by side."""
+        """The checks themselves; those on one variable are neighbours."""
         return self._checks
 
-    def compiled(self) -> Decider:
+    def compile(self) -> Decider:
         """Return a function that does what `check` does; see `RuleCompiler`."""
-        program = RuleCompiler(self)
-        program.add_checks(self._checks, holds=None)
-        program.add("return True")
-        return program.function()
+        compiler = RuleCompiler(self)
+        compiler.add_checks(self._checks, on_match=None)
+        compiler.add("return True")
+        return compiler.function()
 
     def to_dict(self) -> dict[str, list[dict[str, Any]]]:
         """Return the checks as plain data, by variable."""
@@ -82,10 +83,10 @@ class Condition:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, list[Mapping[str, Any]]]) -> Condition:
-        """Make the condition that `to_dict` gave.
+        """Make a condition from the result of `to_dict`.
 
-        The variables are those of the checks; the keys around them are not looked at,
-        and those without checks are left out.
+        The variables are those of the checks. The keys of `fields` are ignored, and so
+        are keys without checks.
 
         Raises:
             KeyError: a check lacks a field.
@@ -99,11 +100,11 @@ class Condition:
                 raise TypeError(message)
             found.extend([Check.from_dict(check) for check in checks])
         condition = cls()
-        condition._take(found)
+        condition._set_checks(found)
         return condition
 
     def __repr__(self) -> str:
-        """Show which arguments are looked at, without the values."""
+        """Show the checks without their values, which may be personal data."""
         keys = [check.key for check in self._checks]
         return f"<Condition {', '.join(keys) or 'without checks'}>"
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Spares a store whose server is away, and notices in the background that it is back.
+"""The circuit breaker of a store whose server is away.
 
-A circuit breaker is *closed* as long as questions go to the store, which costs nothing:
-it does not exist then. It *opens* when a question fails because the server is away; all
-others fail at once from then on, without asking. A background thread tries one read
-now and then (*half-open*), and closes it as soon as the store answers.
+While a circuit breaker is *closed*, questions go to the store. It costs nothing then,
+because the object does not exist. It *opens* when a question fails because the server
+is away: from then on all questions fail at once, without a request. A background thread
+tries one read from time to time (*half-open*), and closes it when the store answers.
 """
 
 from __future__ import annotations
@@ -28,21 +28,22 @@ if TYPE_CHECKING:
     from ..contrib.storage import FeatureFlagStoreItem
     from ..runtime.log_throttle import OutageLog
 
-# Seconds between two tries, each shortened at random by up to a half, so that not all
-# processes come at once when a server is back.
+# Seconds between two tries. Each pause is shortened at random by up to a half, so that
+# not all processes send requests at the same moment when the server is back.
 _FIRST_PAUSE: Final = 0.1
 _GROWTH: Final = 1.5
 _LONGEST_PAUSE: Final = 1.0
-# Seconds, where no thread runs and a question has to try.
-_QUESTIONS_APART: Final = 0.5
+# Seconds between two tries by questions, where no background thread can run.
+_PAUSE_WITHOUT_THREAD: Final = 0.5
 
-# By the id of the store. It is removed when it closes, or when the store goes.
+# By the id of the store. An entry is removed when the breaker closes, or when the store
+# is garbage-collected.
 _open: dict[int, CircuitBreaker] = {}
-_MARK: Final = "_flipper_open_circuit"  # attribute of errors: the key of `_open`
+_MARK: Final = "_flipper_open_circuit"  # attribute of errors: a key of `_open`
 
 
 def reader_of(store: Any) -> Any:
-    """Return what to ask instead of a store: its open circuit breaker, or itself."""
+    """Return the open circuit breaker of a store, or the store itself."""
     return _open.get(id(store), store)
 
 
@@ -51,14 +52,14 @@ def open_circuit(
 ) -> bool:
     """Open the circuit breaker of a store if an error means that its server is away.
 
-    There is one for each store, for all clients and wrappers that ask it. They are told
-    by `patching.refresh_readers`.
+    All clients and wrappers of a store share one circuit breaker. They find it when
+    `patching.refresh_readers` is called.
 
     Args:
-        store: one that has `away_errors`.
-        feature_name: the flag that was asked for.
-        error: what `store.get` has raised.
-        outage: where this is logged; of whoever opens it first.
+        store: a store with `away_errors`.
+        feature_name: the flag that was read.
+        error: the error that `store.get` raised.
+        outage: the log of the outage. Only that of the first caller is used.
 
     Returns:
         Whether the server is away.
@@ -68,34 +69,36 @@ def open_circuit(
     breaker = _open.get(id(store))
     if breaker is None:
         breaker = CircuitBreaker(store, feature_name, error, outage)
-        # Race: of several that fail at the same moment, one begins.
+        # Race: several threads may fail at the same moment; all use the same breaker.
         breaker = _open.setdefault(id(store), breaker)
-    breaker.opened_by(error)
+    breaker.record_failure(error)
     return True
 
 
 def has_opened_circuit(error: Exception) -> bool:
-    """Tell whether an error has opened a circuit breaker, or was raised by an open one.
+    """Return whether an error comes from a circuit breaker that is open now.
 
-    Stores may raise one error object again and again, so it has to be open still.
-    Whoever hears of such an error need not do anything about the outage.
+    It does if it has opened the breaker, or if the breaker raised it. Then nothing is
+    left to do about the outage. The breaker must still be open, because a store may
+    raise the same error object again later.
     """
     return vars(error).get(_MARK) in _open
 
 
 class CircuitBreaker:
-    """Stands in for a store while its server is away. Safe for threads and forks.
+    """Replaces a store as the reader while its server is away. Thread- and fork-safe.
 
-    It does not keep the store alive: without the store, its thread ends.
+    It holds the store by a weak reference. Its background thread ends when the store is
+    gone.
 
-    Where background threads do not run, one question in half a second tries the store;
-    in longer, if that took longer to fail.
+    Where background threads cannot run, a question tries the store instead, at most one
+    in half a second. After a try that took longer, the pause is as long as the try.
 
     Args:
         store: the store.
-        feature_name: the flag to try with: one for which the server was asked.
-        error: why it is thought to be away.
-        outage: where it is logged.
+        feature_name: the flag to try to read, one for which the store needs its server.
+        error: the error which means that the server is away.
+        outage: the log of the outage.
     """
 
     def __init__(
@@ -111,13 +114,13 @@ class CircuitBreaker:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Let the next question start a thread: the parent's is not in this process."""
+        """Forget the thread: a fork copies none. The next question starts one."""
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._try_at = monotonic()
 
-    def opened_by(self, error: Exception) -> None:
-        """Hear of an error that means that the server is away."""
+    def record_failure(self, error: Exception) -> None:
+        """Record an error that means that the server is away, and start the thread."""
         if self._thread is None and self._starting.acquire(blocking=False):
             try:
                 if self._thread is None:
@@ -125,21 +128,21 @@ class CircuitBreaker:
             finally:
                 self._starting.release()
         refresh_readers()
-        # Race: last, since whoever sees the mark takes it that all others are told; and
-        # logging takes long.
+        # Race: not before `refresh_readers`, because the mark means that all clients
+        # use this breaker. Before the log, because that takes long.
         vars(error)[_MARK] = self._key
         self._outage.failed(error, feature_name=self._feature_name)
 
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
-        """Raise the store's last error, without asking it.
+        """Raise a copy of the store's last error, without a request to the server.
 
         Raises:
-            Exception: one like the store's; each question gets an error of its own,
-                since errors hold on to the frames that they come through.
+            Exception: the copy. Each question gets its own, because an error keeps the
+                frames alive that it was raised through.
         """
         detect_fork()
         if not self._is_open or (self._thread is None and self._try_in_question()):
-            # Race: somebody has taken this for the reader when it was closed already.
+            # Race: a client chose this breaker as its reader just before it closed.
             refresh_readers()
             return self._store().get(feature_name)  # type: ignore[no-any-return, union-attr]  # the caller holds the store
         error = self._error
@@ -147,9 +150,9 @@ class CircuitBreaker:
         raise self._copied(error)
 
     def _copied(self, error: Exception) -> Exception:
-        """Make an error like this one, without the frames that it holds on to.
+        """Return a copy of an error without its traceback.
 
-        They hold whoever asked, and the store.
+        The frames of a traceback would keep the caller and the store alive.
         """
         kind: Any = type(error)
         try:
@@ -161,21 +164,21 @@ class CircuitBreaker:
         vars(copy)[_MARK] = self._key
         return copy
 
-    # -- trying ------------------------------------------------------------------------
+    # -- half-open ---------------------------------------------------------------------
 
     def _try(self) -> bool:
-        """Ask the store, close if it answers, and tell whether it did."""
+        """Try to read the store, close if it answers, and return whether it did."""
         store: Any = self._store()
         if store is None:
             return True
         try:
             store.get(self._feature_name)
         except store.away_errors as error:
-            # A store may raise one object each time, which would hold all the frames.
+            # A store may raise the same object each time, with ever more frames.
             error.with_traceback(None)
             self._error = self._copied(error)
             return False
-        except Exception:  # noqa: BLE001, S110  (an answer after all; who asks hears it)
+        except Exception:  # noqa: BLE001, S110  (not an outage; questions get it)
             pass
         self._is_open = False
         _forget(self._key)
@@ -184,23 +187,24 @@ class CircuitBreaker:
         return True
 
     def _start(self) -> bool:
-        """Start the background thread; tell whether it runs."""
-        self._try_at = monotonic() + _QUESTIONS_APART
+        """Start the background thread; return whether it runs."""
+        self._try_at = monotonic() + _PAUSE_WITHOUT_THREAD
         self._thread = start_thread("flipper-circuit-breaker", self._run)
         return self._thread is not None
 
     def _run(self) -> None:
-        """Try until the store answers, or is gone."""
+        """Try until the store answers or is gone."""
         waiting = threading.Event()  # tests tend to replace `time.sleep`
         for pause in _pauses():
             waiting.wait(pause)
-            # Whatever it is (a pytest.fail, a time limit of gevent's), it is no answer.
+            # Also errors that are no `Exception`, such as gevent's time limit: the
+            # thread has to go on.
             with suppress(BaseException):
                 if self._try():
                     return
 
     def _try_in_question(self) -> bool:
-        """Try here if it is time and no thread can; tell whether the store answers."""
+        """Try to read the store if no thread can and it is time; return the success."""
         if monotonic() < self._try_at or not self._starting.acquire(blocking=False):
             return False
         try:
@@ -211,21 +215,20 @@ class CircuitBreaker:
                 return self._try()
             finally:
                 now = monotonic()
-                self._try_at = now + max(_QUESTIONS_APART, now - began)
+                self._try_at = now + max(_PAUSE_WITHOUT_THREAD, now - began)
         finally:
             self._starting.release()
 
 
-class AskedEachTime:
-    """Stands in for a store that has failed, but may not be spared.
+class RecoveryReporter:
+    """Reads a store that fails, and reports when it answers again.
 
-    Drop-in: nothing is known of the errors of a store of one's own. One may be about a
-    single flag, and be over at the next question; so each question asks the store, and
-    the first answer is reported.
+    Drop-in: nothing is known about the errors of a custom store. An error may concern
+    one flag only, or be over at the next question. So each question goes to the store.
 
     Args:
         store: the store.
-        answers_again: called when it has answered.
+        answers_again: a reference to the function to call when the store has answered.
     """
 
     def __init__(
@@ -235,7 +238,7 @@ class AskedEachTime:
         self._answers_again = answers_again
 
     def get(self, feature_name: str) -> Any:
-        """Ask the store."""
+        """Read a flag from the store; call `answers_again` if that does not raise."""
         item = self._store.get(feature_name)
         report = self._answers_again()
         if report is not None:
@@ -244,7 +247,7 @@ class AskedEachTime:
 
 
 def _pauses() -> Iterator[float]:
-    """Give the pauses between two tries, in seconds."""
+    """Yield the pauses between two tries, in seconds, without end."""
     longest = _FIRST_PAUSE
     while True:
         yield uniform(longest / 2, longest)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a flag was when its store could last be read, for while its server is away."""
+"""Remembers the last known state of each flag, for while the store cannot be read."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from ..runtime.patching import Patchable, refresh_readers
 
 REMEMBERED: Final = 10_000
 """How many flags are remembered at most."""
-# What takes another way when somebody replaces it.
-_CALLS: Final = frozenset({"get", "set", "set_meta"})
+# The methods of a store that fast paths do not call, so a replacement must be noticed.
+_BYPASSED: Final = frozenset({"get", "set", "set_meta"})
 ANSWERS: Final = (InvalidArgumentError, InvalidFlagDataError)
-"""What is wrong with a flag or with a question is no outage of the store."""
+"""Errors about one flag or one question; the store answered, so it is no outage."""
 
 
 class SupportsLastKnown:
-    """A store that can tell, without I/O, what its `get` gave last.
+    """A store that knows, without I/O, what its `get` returned last.
 
-    To be derived from, not to be imitated: a test double seems to have any method.
+    Flipper recognises it by this base class, because a test double seems to have every
+    method.
     """
 
     def fast_path(self) -> Any:
-        """Return what answers `get` as this does by now, or faster.
+        """Return an object whose `get` returns the same as this one's, or is faster.
 
-        What may change that calls `patching.refresh_readers`.
+        Whoever changes which object that is has to call `patching.refresh_readers`.
         """
         return self
 
     @property
     def away_errors(self) -> tuple[type[Exception], ...]:
-        """The errors of `get` that mean: the server is away, asking again is no use."""
+        """The errors of `get` which mean that the server is away, for every flag."""
         return ()
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
@@ -41,32 +42,37 @@ class SupportsLastKnown:
         raise NotImplementedError
 
     def record_write(self, feature_name: str, item: Any) -> None:
-        """Hear what was written; nothing to do for a store, which wrote it itself."""
+        """Record a write, for `last_known`. A store that wrote it has nothing to do.
+
+        Args:
+            feature_name: the flag.
+            item: the flag as it was written; anything else means that it is not known.
+        """
 
     def record_state(self, feature_name: str, is_enabled: bool) -> None:
-        """Hear which state was written; nothing to do for a store either."""
+        """Record a written state, for `last_known`. A store has nothing to do."""
 
 
 class TableFastPath(SupportsLastKnown, metaclass=Patchable):
-    """A store whose `get` looks the name up in a table, by its `get`, and no more.
+    """A store whose `get` only calls `get` of a table in one of its attributes.
 
-    A client then does that itself, as long as nobody has replaced the store's `get` or
-    the table. A subclass with a `get` of its own is asked like any store.
+    A client then calls the table directly. It notices when the `get` of the store, or
+    the table, is replaced. A subclass that overrides `get` is called like any store.
     """
 
     _table: ClassVar[str]
-    """The attribute that has the table; the class that says so brings the `get`."""
-    _own_get: ClassVar[Any]
+    """The name of the table's attribute. The class that sets it also defines `get`."""
+    _table_get: ClassVar[Any]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Remember the `get` that does no more."""
+        """Remember the `get` that only reads the table."""
         super().__init_subclass__(**kwargs)
         if "_table" in vars(cls):
-            cls._own_get = vars(cls)["get"]
+            cls._table_get = staticmethod(vars(cls)["get"])
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute of the store, such as the replacement of a method."""
-        is_replaced = name in _CALLS or (name == self._table and name in vars(self))
+        is_replaced = name in _BYPASSED or (name == self._table and name in vars(self))
         super().__setattr__(name, value)
         if is_replaced:
             refresh_readers()
@@ -74,20 +80,20 @@ class TableFastPath(SupportsLastKnown, metaclass=Patchable):
     def __delattr__(self, name: str) -> None:
         """Delete an attribute of the store."""
         super().__delattr__(name)
-        if name in _CALLS:
+        if name in _BYPASSED:
             refresh_readers()
 
     def fast_path(self) -> Any:
-        """Return the table, as long as nothing takes the place of `get`."""
+        """Return the table, or the store if its `get` was replaced or overridden."""
         kind: Any = type(self)
-        is_replaced = kind.get is not kind._own_get or "get" in vars(self)  # noqa: SLF001  (its own)
+        is_replaced = kind.get is not self._table_get or "get" in vars(self)
         return self if is_replaced else getattr(self, self._table)
 
 
 class LastKnownFlags(SupportsLastKnown):
-    """Reads flags of a store that does not remember, and remembers them.
+    """Reads a store that is no `SupportsLastKnown`, and remembers what it returned.
 
-    Safe for threads, without a lock: what they do to the dict are single steps.
+    Thread-safe without a lock: each access to the dict is one atomic step.
     """
 
     def __init__(self, store: Any) -> None:
@@ -96,12 +102,12 @@ class LastKnownFlags(SupportsLastKnown):
         self._last_write = object()
 
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
-        """Ask the store, and remember what it gave."""
+        """Read a flag from the store, and remember it."""
         last_write = self._last_write
         item: FeatureFlagStoreItem | None = self._store.get(feature_name)
         items = self._items
         if self._last_write is not last_write:
-            # Race: what was read may be older than what was written meanwhile.
+            # Race: the store may have been read before a write, which is newer.
             return item
         if item is None:
             items.pop(feature_name, None)
@@ -110,11 +116,11 @@ class LastKnownFlags(SupportsLastKnown):
         return item
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
-        """Return what the store gave last for this name."""
+        """Return the flag as last read or written, or `None`."""
         return self._items.get(feature_name)
 
     def record_write(self, feature_name: str, item: Any) -> None:
-        """Take in what was written: what was known must not come back by a failure."""
+        """Record a write: after a failure, the flag before it must not come back."""
         self._last_write = object()
         if isinstance(item, FeatureFlagStoreItem):
             remember(self._items, feature_name, item)
@@ -122,7 +128,7 @@ class LastKnownFlags(SupportsLastKnown):
             self._items.pop(feature_name, None)
 
     def record_state(self, feature_name: str, is_enabled: bool) -> None:
-        """Take in which state was written, where the rest of the flag is known."""
+        """Record a written state, if the rest of the flag is known."""
         known = self._items.get(feature_name)
         if type(known) is FeatureFlagStoreItem:
             known = known.replace(is_enabled=is_enabled)
@@ -132,17 +138,17 @@ class LastKnownFlags(SupportsLastKnown):
 
 
 def remembering(store: Any) -> LastKnownFlags:
-    """Return `store` itself if it remembers what it gave, else a reader that does."""
+    """Return the store if it is a `SupportsLastKnown`, else a reader of it that is."""
     if issubclass(type(store), SupportsLastKnown):
-        return store  # type: ignore[no-any-return]  # has the same two methods
+        return store  # type: ignore[no-any-return]  # it has the same methods
     return LastKnownFlags(store)
 
 
 def remember(items: dict[str, Any], feature_name: str, value: Any) -> None:
-    """Put an entry into a table, and forget the oldest one of a full table for it."""
+    """Put an entry into a table; if the table is full, remove its oldest entry."""
     if feature_name not in items and len(items) >= REMEMBERED:
-        # Race: another thread may change the dict in between; one entry more or less
-        # does not matter.
+        # Race: another thread may change the dict meanwhile. Then the table may have an
+        # entry too many or too few, which does not matter.
         with suppress(StopIteration, RuntimeError):
             items.pop(next(iter(items)), None)
     items[feature_name] = value

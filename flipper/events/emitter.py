@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is told about writes."""
+"""The event emitters: they call the listeners of each event."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 class IEventEmitter(metaclass=ABCMeta):
-    """The promise that an emitter of one's own keeps, to be set as `client.events`."""
+    """The abstract base class of emitters. Assign one to `client.events` to use it."""
 
     @abstractmethod
     def emit(self, event: Any, *args: Any, **kwargs: Any) -> Any:
-        """Call everybody who listens to `event`."""
+        """Call all listeners of an event with these arguments."""
 
     @overload
     def on(self, event: Any, f: None = None) -> Callable[[F], F]: ...
@@ -45,51 +45,51 @@ class IEventEmitter(metaclass=ABCMeta):
 
     @abstractmethod
     def on(self, event: Any, f: Any = None) -> Any:
-        """Listen to `event` by `f`; without `f`, return a decorator that does."""
+        """Add the listener `f` of an event; without `f`, return a decorator for it."""
 
     @abstractmethod
     def remove_listener(self, event: Any, f: Any) -> Any:
-        """Stop listening by `f`."""
+        """Remove the listener `f` of an event."""
 
-    # Drop-in: not abstract, since an emitter written for flipper-client lacks it.
+    # Drop-in: not abstract, because emitters written for flipper-client lack it.
     def register_subscriber(self, subscriber: FlipperEventSubscriber) -> None:
-        """Listen by the method `on_...` of `subscriber` for each event.
+        """Add the subscriber's method `on_...` as the listener of each event.
 
         Raises:
-            AttributeError: a method is missing; then none listens.
+            AttributeError: a method is missing; then none was added.
         """
-        for event, listener in _methods(subscriber):
+        for event, listener in _listeners_by_event(subscriber):
             self.on(event, listener)
 
     @abstractmethod
     def remove_subscriber(self, subscriber: FlipperEventSubscriber) -> Any:
-        """Stop listening by each method of `subscriber`."""
+        """Remove all methods of a subscriber."""
 
 
 class FlipperEventEmitter(BaseEventEmitter, IEventEmitter):
     """pyee's emitter, with subscribers.
 
-    Listeners run in the thread that writes, in order of registration; an exception in
-    one comes out of the write and ends the emission.
+    Listeners run in the thread that writes, in order of registration. If one raises,
+    the others are not called, and the write raises the exception.
     """
 
     def emit(self, event: Any, *args: Any, **kwargs: Any) -> bool:
-        """Call everybody who listens to `event`; return whether anybody did."""
-        # Most programs listen to next to nothing: pyee takes a lock and copies a table
-        # to find that out. An unheard event "error" is pyee's affair.
+        """Call all listeners of an event; return whether there is any."""
+        # Most events have no listener, and pyee takes a lock and copies a table to find
+        # that out. For an event "error" without a listener, pyee raises.
         if event in self._events or (
-            # Asked in this order, since comparing members with text takes long.
+            # In this order, because comparing members with text takes long.
             type(event) is not EventType and event == "error"
         ):
             return bool(super().emit(event, *args, **kwargs))
         return False
 
     def has_no_listeners(self) -> bool:
-        """Whether nobody listens to any event, nor stands in for `emit`."""
+        """Return whether no event has a listener, and `emit` is not replaced."""
         return (
             not self._events
             and "emit" not in self.__dict__
-            and FlipperEventEmitter.emit is _EMIT
+            and FlipperEventEmitter.emit is _ORIGINAL_EMIT
         )
 
     @overload
@@ -99,37 +99,37 @@ class FlipperEventEmitter(BaseEventEmitter, IEventEmitter):
     def on(self, event: Any, f: F) -> F: ...
 
     def on(self, event: Any, f: Any = None) -> Any:
-        """Listen to `event` by `f`; without `f`, return a decorator that does."""
+        """Add the listener `f` of an event; without `f`, return a decorator for it."""
         return super().on(event, f)
 
     def remove_listener(self, event: Any, f: Callable[..., Any]) -> None:
-        """Stop listening by `f`.
+        """Remove the listener `f` of an event.
 
         Raises:
-            KeyError: `f` does not listen to `event`.
+            KeyError: `f` is no listener of this event.
         """
-        # Drop-in: the pyee that flipper-client pinned raised; newer ones may not.
+        # Drop-in: the pyee that flipper-client pinned raises; newer ones may not.
         if f not in self._listeners_of(event):
             raise KeyError(f)
         super().remove_listener(event, f)
 
     def remove_subscriber(self, subscriber: FlipperEventSubscriber) -> None:
-        """Stop listening by each method of `subscriber`.
+        """Remove all methods of a subscriber.
 
         Raises:
-            KeyError: it was not registered.
+            KeyError: it is not registered.
         """
-        for event, listener in _methods(subscriber):
+        for event, listener in _listeners_by_event(subscriber):
             self.remove_listener(event, listener)
 
     def _listeners_of(self, event: Any) -> Any:
         return self._events.get(event, ())
 
 
-_EMIT = FlipperEventEmitter.emit
+_ORIGINAL_EMIT = FlipperEventEmitter.emit
 
 
-def _methods(
+def _listeners_by_event(
     subscriber: FlipperEventSubscriber,
 ) -> list[tuple[EventType, Callable[..., Any]]]:
     return [(event, getattr(subscriber, f"on_{event.value}")) for event in EventType]

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The events there are."""
+"""The types of events."""
 
 from enum import Enum
 
 
 class EventType(Enum):
-    """What a client announces, each before (`PRE_`) and after (`POST_`) its write."""
+    """The writes that a client announces, before (`PRE_`) and after (`POST_`) them."""
 
     PRE_CREATE = "pre_create"
     POST_CREATE = "post_create"
@@ -24,6 +24,6 @@ class EventType(Enum):
     PRE_SET_BUCKETER = "pre_set_bucketer"
     POST_SET_BUCKETER = "post_set_bucketer"
 
-    # Members are one object each, so their identity will do; Enum's own hash is a call
-    # into Python for every event.
+    # Each member is one object, so its identity is enough. The hash of Enum would be a
+    # call of a Python function for every event.
     __hash__ = object.__hash__

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Copying of data that callers hand over or get, so that no two share it."""
+"""Copies plain data, so that flipper and its callers share no list and no dict."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _LEAVES = frozenset({str, int, float, bool, bytes, type(None)})
 
 
 def copy_containers(value: T) -> T:
-    """Return `value` with every list, dict, set and tuple in it made anew.
+    """Return a copy of `value` in which every list, dict, set and tuple is a new one.
 
-    Leaves are shared, not copied. Drop-in: existing tests put bound methods and mocks
-    into client data, which `copy.deepcopy` would copy.
+    All other values are shared. Drop-in: existing tests put bound methods and mocks
+    into client data, and `copy.deepcopy` would copy those, too.
 
     Raises:
-        InvalidArgumentError: `value` contains itself.
+        InvalidArgumentError: `value` contains itself, or is nested too deeply.
     """
     try:
         return _copied(value)  # type: ignore[no-any-return]  # of the same type

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Notices that somebody has replaced a method which fast paths do without calling.
+"""Notices when somebody replaces a method that fast paths do not call.
 
-Compiled rules compare by `value > 18` what `GreaterThanOperator.compare` would compare.
-Test suites replace such methods for a while, and then the methods have to be called.
-To ask about that for every question would take longer than the questions; so the
-classes themselves notice, and compiled rules look at one global name, `patched`.
+Compiled rules compare by `value > 18` instead of calling `GreaterThanOperator.compare`.
+A test suite may replace such a method for a while, and then it has to be called. It
+would take too long to look at the method for every question. So the class itself
+notices the replacement (see `Patchable`), and compiled rules read one global name,
+`patched`.
 """
 
 from __future__ import annotations
@@ -16,50 +17,50 @@ from weakref import WeakValueDictionary
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
-NAMES: Final[dict[str, Any]] = {"patched": False}
-"""The globals of compiled rules; `patched` is whether anything is replaced now."""
+COMPILED_GLOBALS: Final[dict[str, Any]] = {"patched": False}
+"""The globals of compiled rules; `patched` is whether a guarded method is replaced."""
 
 _originals: dict[tuple[type, str], Any] = {}
-# By identity: a client may be of a class whose objects cannot be hashed.
+# By identity, since a client may be of a class whose objects cannot be hashed.
 _owners: MutableMapping[int, Any] = WeakValueDictionary()
 
 
 class Patchable(ABCMeta):
-    """The class of classes whose methods may be guarded."""
+    """The metaclass of classes that notice when one of their attributes is replaced."""
 
     def __setattr__(cls, name: str, value: Any) -> None:
-        """Set an attribute of the class, such as a method's replacement."""
+        """Set an attribute of the class, such as the replacement of a method."""
         super().__setattr__(name, value)
-        _look_at(cls, name)
+        _attribute_changed(cls, name)
 
     def __delattr__(cls, name: str) -> None:
         """Delete an attribute of the class."""
         super().__delattr__(name)
-        _look_at(cls, name)
+        _attribute_changed(cls, name)
 
 
 def guard(kind: type, name: str) -> None:
-    """Have `patched` tell whether this attribute of a `Patchable` is what it is now."""
+    """Set `patched` from now on while this attribute of a `Patchable` is replaced."""
     _originals[kind, name] = vars(kind)[name]
 
 
 def register_reader_owner(owner: Any) -> None:
-    """Call `owner.refresh_reader()` whenever something may have been replaced.
+    """Call `owner.refresh_reader()` whenever a method may have been replaced.
 
-    As long as the owner is in use.
+    The owner is kept by a weak reference.
     """
     _owners[id(owner)] = owner
 
 
 def refresh_readers() -> None:
-    """Tell all owners that something may have been replaced."""
+    """Call `refresh_reader()` of all registered owners."""
     for owner in list(_owners.values()):
         owner.refresh_reader()
 
 
-def _look_at(changed: type, name: str) -> None:
+def _attribute_changed(changed: type, name: str) -> None:
     if (changed, name) in _originals:
-        NAMES["patched"] = any(
+        COMPILED_GLOBALS["patched"] = any(
             vars(kind).get(each) is not original
             for (kind, each), original in _originals.items()
         )

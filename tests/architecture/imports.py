@@ -31,6 +31,8 @@ FLOORS = {
     "flipper.contracts": CONTRACTS,
     "flipper.events": CONTRACTS,
     "flipper.client": FACE,
+    "flipper.asking": FACE,
+    "flipper.writing": FACE,
     "flipper.flag": FACE,
     "flipper.decorators": FACE,
     "flipper.contrib.memory": DRIVERS,

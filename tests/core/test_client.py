@@ -500,12 +500,12 @@ def test_a_write_is_told_to_a_store_that_is_away(
 ) -> None:
     """Whatever remembers must not come back with what was before the write."""
 
-    class Learning(DistantStore):
-        learn = MagicMock()
+    class Recording(DistantStore):
+        record_write = MagicMock()
         record_state = MagicMock()
 
     monkeypatch.setattr(circuit_breaker, "_FIRST_PAUSE", 5.0)  # it is not tried
-    store = Learning()
+    store = Recording()
     client = FeatureFlagClient(store)
     client.create("x", is_enabled=True)
     assert client.is_enabled("x") is True

@@ -498,7 +498,7 @@ def test_metadata_may_be_a_double() -> None:
     meta.conditions = [Condition(a=1)]
     meta.bucketer = sticky(0)
     double = FeatureFlagStoreItem.__new__(FeatureFlagStoreItem)
-    double._take("x", True, meta)
+    double._set_fields("x", True, meta)
     assert double.is_enabled(a=1) is True
     assert double.is_enabled(a=2) is False
     assert double.is_enabled() is False

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Percentages: a share between 0 and 1, constant or changing with time."""
+"""Percentages: a share from 0 to 1, constant or changing with time.
+
+`percentage` is the constant one, `linear_ramp_percentage` the changing one. `factory`
+makes a percentage from plain data; `base` is the base class of custom percentages.
+"""
 
 from .base import AbstractPercentage
 from .factory import PercentageFactory

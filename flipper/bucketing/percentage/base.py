@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The promise that a percentage of one's own has to keep."""
+"""The abstract base class of percentages."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ if TYPE_CHECKING:
 class AbstractPercentage(metaclass=ABCMeta):
     """A share of the calls, as a fraction from 0 (none) to 1 (all).
 
-    Percentages compare by their value at the moment, with numbers and with each other.
+    Percentages are compared with numbers and with each other by their current value.
     """
 
     @property
     @abstractmethod
     def value(self) -> Any:
-        """The fraction at this moment."""
+        """The current fraction."""
 
     @classmethod
     @abstractmethod
     def get_type(cls) -> str:
-        """Return the name under which `PercentageFactory` knows this class."""
+        """Return the name by which `PercentageFactory` finds this class."""
         return cls.__name__
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
-        """Return the percentage as plain data; `super()` gives its `type`."""
+        """Return the percentage as plain data; the base class adds its `type`."""
         return {"type": self.get_type()}
 
     @classmethod
     @abstractmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> AbstractPercentage:
-        """Make the percentage that `to_dict` gave."""
+        """Make a percentage from the result of `to_dict`."""
 
     def parts(self) -> dict[str, Any]:
-        """Return every fraction that the percentage is made of, by its name."""
+        """Return every fraction that defines the percentage, by its name."""
         return {"value": self.value}
 
     def __lt__(self, other: object) -> bool:
@@ -56,10 +56,10 @@ class AbstractPercentage(metaclass=ABCMeta):
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, (AbstractPercentage, Number)):
-            return bool(self.value == _plain(other))
+            return bool(self.value == _value_of(other))
         return NotImplemented
 
-    # Drop-in: the value may change with time, so there is nothing to hash.
+    # Drop-in: the value may change with time, so it cannot be hashed.
     __hash__ = None  # type: ignore[assignment]  # the way Python declares it
 
     def __repr__(self) -> str:
@@ -67,13 +67,13 @@ class AbstractPercentage(metaclass=ABCMeta):
         return f"<{self.get_type()} {self.parts()}>"
 
 
-def _plain(other: object) -> Any:
+def _value_of(other: object) -> Any:
     return other.value if isinstance(other, AbstractPercentage) else other
 
 
 def _number(other: object) -> Any:
     if isinstance(other, Number):
         return other
-    # Drop-in: flipper-client raises ValueError where Python would say TypeError.
+    # Drop-in: flipper-client raises ValueError where Python would raise TypeError.
     message = f"a percentage is ordered among numbers, not with {other!r}"
     raise ValueError(message)

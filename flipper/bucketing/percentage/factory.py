@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes percentages of plain data."""
+"""Makes percentages from plain data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ P = TypeVar("P", bound="type[AbstractPercentage]")
 
 
 class PercentageFactory:
-    """Finds the class of a percentage by its `type`."""
+    """Finds the class of a percentage by its type."""
 
     PERCENTAGE_MAP: dict[str, type[AbstractPercentage]] = {  # noqa: RUF012  (public, writable)
         Percentage.get_type(): Percentage,
@@ -25,24 +25,24 @@ class PercentageFactory:
     }
 
     class InvalidPercentageTypeError(Exception):
-        """No percentage class is known under this type; `register` adds one."""
+        """No percentage class has this type; `register` adds one."""
 
     @classmethod
     def register(cls, percentage: P) -> P:
-        """Make a percentage class readable from stores; usable as a decorator."""
+        """Register a percentage class, so that stores can read it; a decorator, too."""
         cls.PERCENTAGE_MAP[percentage.get_type()] = percentage
         return percentage
 
     @classmethod
     def create(cls, fields: Mapping[str, Any]) -> AbstractPercentage:
-        """Make the percentage that some `to_dict` gave.
+        """Make a percentage from the result of its `to_dict`.
 
         Raises:
             PercentageFactory.InvalidPercentageTypeError: the type is unknown.
         """
         kind = fields.get("type")
         try:
-            percentage = cls.PERCENTAGE_MAP[kind]  # type: ignore[index]  # None is absent
+            percentage = cls.PERCENTAGE_MAP[kind]  # type: ignore[index]  # None is no key
         except (KeyError, TypeError):
             message = f"Percentage type not supported: {kind}"
             raise cls.InvalidPercentageTypeError(message) from None

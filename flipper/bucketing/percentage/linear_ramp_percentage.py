@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The percentage that moves in a straight line from one value to another."""
+"""The percentage that changes evenly from one value to another."""
 
 from __future__ import annotations
 
-# Drop-in: existing tests replace this name by a mock with `now` and `fromtimestamp`, so
-# it is the only clock here, and nothing needs it to be a type.
+# Drop-in: existing tests replace this name by a mock with `now` and `fromtimestamp`. So
+# this module reads no other clock, and does not use the name as a type.
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,17 +17,18 @@ _MICROSECONDS = 6  # digits after the point
 
 
 class LinearRampPercentage(AbstractPercentage):
-    """A share that grows or shrinks evenly for a while, and stays then.
+    """A share that changes evenly for some time, and is constant before and after.
 
     Args:
-        initial_value: the fraction (0 to 1) until the ramp begins.
-        final_value: the fraction once it is over.
-        ramp_duration: how long it takes, in seconds; 0 or less is over at once.
-        initial_time: when it begins, in seconds since the epoch; `None` is now. Stored
-            flags keep whole seconds of it.
+        initial_value: the fraction (0 to 1) before the ramp begins.
+        final_value: the fraction after its end.
+        ramp_duration: how long the ramp takes, in seconds. With 0 or less, it ends at
+            once.
+        initial_time: when the ramp begins, in seconds since the epoch; `None` is now.
+            Stores keep whole seconds.
 
     Raises:
-        ValueError: `initial_time` is no date, as when it is in milliseconds.
+        ValueError: `initial_time` is no date, for example if it is in milliseconds.
     """
 
     def __init__(
@@ -43,17 +44,17 @@ class LinearRampPercentage(AbstractPercentage):
         if initial_time is None:
             self._initial_time = _timestamp()
         else:
-            datetime.fromtimestamp(initial_time)  # noqa: DTZ006  (only to be refused)
+            datetime.fromtimestamp(initial_time)  # noqa: DTZ006  (only to raise)
             self._initial_time = initial_time
 
     @property
     def initial_value(self) -> Any:
-        """The fraction until the ramp begins."""
+        """The fraction before the ramp begins."""
         return self._initial_value
 
     @property
     def final_value(self) -> Any:
-        """The fraction once the ramp is over."""
+        """The fraction after the end of the ramp."""
         return self._final_value
 
     @property
@@ -68,9 +69,9 @@ class LinearRampPercentage(AbstractPercentage):
 
     @property
     def dt(self) -> float:
-        """The seconds since the ramp began, negative before."""
-        # Rounded to what the clock can tell: the difference of two floats of the size
-        # of a date carries noise beyond that.
+        """The seconds since the ramp began; negative before that."""
+        # Rounded to the precision of the clock: further digits of the difference of two
+        # such large floats are noise.
         return round(float(_timestamp() - self._initial_time), _MICROSECONDS)
 
     @property
@@ -84,7 +85,7 @@ class LinearRampPercentage(AbstractPercentage):
 
     @property
     def value(self) -> Any:
-        """The fraction at this moment."""
+        """The current fraction."""
         initial, final = self._initial_value, self._final_value
         if self._ramp_duration <= 0:
             return final
@@ -92,16 +93,16 @@ class LinearRampPercentage(AbstractPercentage):
         return max(min(value, max(initial, final)), min(initial, final))
 
     def parts(self) -> dict[str, Any]:
-        """Return the two fractions by their names."""
+        """Return the two fractions, by their names."""
         return {"initial_value": self._initial_value, "final_value": self._final_value}
 
     @classmethod
     def get_type(cls) -> str:
-        """Return the name under which `PercentageFactory` knows this class."""
+        """Return the name by which `PercentageFactory` finds this class."""
         return cls.__name__
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the ramp as plain data; its beginning in whole seconds."""
+        """Return the ramp as plain data, with its beginning in whole seconds."""
         return {
             **super().to_dict(),
             "initial_value": self._initial_value,
@@ -112,7 +113,7 @@ class LinearRampPercentage(AbstractPercentage):
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> LinearRampPercentage:
-        """Make the ramp that `to_dict` gave; without a beginning it begins now."""
+        """Make a ramp from the result of `to_dict`; missing fields get defaults."""
         names = ("initial_value", "final_value", "ramp_duration", "initial_time")
         return cls(**{name: fields[name] for name in names if name in fields})
 

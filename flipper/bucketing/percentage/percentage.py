@@ -16,8 +16,8 @@ class Percentage(AbstractPercentage, metaclass=Patchable):
     """A constant share.
 
     Args:
-        value: the fraction, 0 for nobody, 1 for everybody. `FeatureFlagClient` refuses
-            to store anything else; here it is taken as it is.
+        value: the fraction, from 0 (no calls) to 1 (all calls). It is not checked here;
+            `FeatureFlagClient` refuses to store any other value.
     """
 
     def __init__(self, value: Any = 1.0) -> None:
@@ -30,7 +30,7 @@ class Percentage(AbstractPercentage, metaclass=Patchable):
 
     @classmethod
     def get_type(cls) -> str:
-        """Return the name under which `PercentageFactory` knows this class."""
+        """Return the name by which `PercentageFactory` finds this class."""
         return cls.__name__
 
     def to_dict(self) -> dict[str, Any]:
@@ -39,5 +39,5 @@ class Percentage(AbstractPercentage, metaclass=Patchable):
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Percentage:
-        """Make the percentage that `to_dict` gave; without a value it is 1."""
+        """Make a percentage from the result of `to_dict`; a missing value is 1."""
         return cls(fields.get("value", 1.0))

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operators of condition checks; all of them live in `operator.py`."""
+"""The operators that checks compare with. All of them are defined in `operator`.
+
+The other modules are the original's addresses of the single classes.
+"""
 
 from .operator import Operator
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The promise that an operator of one's own has to keep."""
+"""The abstract base class of operators."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class AbstractOperator(metaclass=ABCMeta):
-    """Compares what a call gives with what a condition holds.
+    """Compares an argument of a call with the value of a check.
 
     Add a subclass to `Operator.OPERATOR_MAP` under its `SYMBOL` to use it.
     """
@@ -20,9 +20,9 @@ class AbstractOperator(metaclass=ABCMeta):
 
     @abstractmethod
     def compare(self, expected: Any, actual: Any) -> bool:
-        """Tell whether the comparison holds; the truth of the result counts.
+        """Return whether the comparison holds; only the truth of the result matters.
 
         Args:
-            expected: the value given in the call of `is_enabled`.
-            actual: the value of the condition.
+            expected: the argument of `is_enabled`.
+            actual: the value of the check.
         """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operators that conditions know, as one table."""
+"""The operators, and the table that finds them by their symbol."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class NegatedSetMembershipOperator(AbstractOperator, metaclass=Patchable):
         return expected not in actual
 
 
-# How Python writes them.
+# Python's sign for each operator.
 _SIGNS: dict[type[AbstractOperator], str] = {
     EqualityOperator: "==",
     NegationOperator: "!=",
@@ -105,7 +105,7 @@ for _kind in _SIGNS:
 
 
 def sign_of(operator: AbstractOperator) -> str | None:
-    """Return how Python writes the operator, if it is one of flipper's own."""
+    """Return Python's sign for an operator of flipper's, `None` for any other."""
     sign = _SIGNS.get(type(operator))
     return None if sign is None or "compare" in vars(operator) else sign
 
@@ -113,13 +113,16 @@ def sign_of(operator: AbstractOperator) -> str | None:
 _SHARED = {kind: kind() for kind in _SIGNS}
 
 
-def shared(operator: AbstractOperator) -> AbstractOperator:
-    """Return the one instance of a class of flipper's own, to be shared by checks."""
+def shared_operator(operator: AbstractOperator) -> AbstractOperator:
+    """Return the instance of an operator's class that all checks may share.
+
+    An operator of a custom class is returned as it is.
+    """
     return _SHARED.get(type(operator), operator)
 
 
 class Operator:
-    """Finds the operator that belongs to a symbol."""
+    """Finds the operator of a symbol."""
 
     OPERATOR_MAP: dict[str | None, type[AbstractOperator]] = {  # noqa: RUF012  (public, writable)
         kind.SYMBOL: kind
@@ -136,11 +139,11 @@ class Operator:
     }
 
     class InvalidSymbolError(Exception):
-        """No operator has this symbol; `OPERATOR_MAP` lists those there are."""
+        """No operator has this symbol; `OPERATOR_MAP` has the known ones."""
 
     @classmethod
     def factory(cls, symbol: str | None) -> AbstractOperator:
-        """Make the operator of `symbol`, equality for `None`.
+        """Make the operator of a symbol; `None` is equality.
 
         Raises:
             Operator.InvalidSymbolError: the symbol is unknown.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a store keeps about a flag beside its state."""
+"""The metadata of a flag: everything a store keeps beside its name and state."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from typing import TYPE_CHECKING, Any
 from ...bucketing.factory import BucketerFactory
 from ...bucketing.noop_bucketer import NoOpBucketer
 from ...conditions.condition import Condition
-from ...evaluation import compiled, is_constant
+from ...evaluation import compile_rules, is_constant
 from ...runtime.containers import copy_containers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ...conditions.compiled import Decider
+    from ...conditions.rule_compiler import Decider
 
 _new = object.__new__
 _NO_BUCKETER = NoOpBucketer.from_dict({})
 
 
 class FeatureFlagStoreMeta:
-    """Creation date, client data, conditions and bucketer of a flag, to be written to.
+    """Creation date, client data, conditions and bucketer of a flag. Can be changed.
 
     Not for several threads at once. Stores keep copies, so a change here changes no
     flag.
 
     Args:
-        created_date: seconds since the epoch where stores set it.
-        client_data: data of the application's own, by name.
-        conditions: all of them have to hold.
-        bucketer: `None` is a `NoOpBucketer`, for no bucketer.
+        created_date: in seconds since the epoch, if a store has set it.
+        client_data: the application's own data, by name.
+        conditions: the flag is on only if all of them hold.
+        bucketer: `None` becomes a `NoOpBucketer`, which stands for no bucketer.
     """
 
-    # Most flags have neither data nor conditions: these are `None` until somebody asks,
-    # which spares two containers per flag.
+    # Most flags have neither data nor conditions. `None` for these, until somebody
+    # reads the property, saves two containers per flag.
     __slots__ = ("_client_data", "_conditions", "bucketer", "created_date")
 
     def __init__(
@@ -52,7 +52,7 @@ class FeatureFlagStoreMeta:
 
     @property
     def client_data(self) -> dict[str, Any]:
-        """Data of the application's own, by name."""
+        """The application's own data, by name."""
         if self._client_data is None:
             self._client_data = {}
         return self._client_data
@@ -63,7 +63,7 @@ class FeatureFlagStoreMeta:
 
     @property
     def conditions(self) -> list[Condition]:
-        """The conditions, all of which have to hold."""
+        """The conditions; the flag is on only if all of them hold."""
         if self._conditions is None:
             self._conditions = []
         return self._conditions
@@ -74,11 +74,11 @@ class FeatureFlagStoreMeta:
 
     @property
     def is_constant(self) -> bool:
-        """Whether an enabled flag with these rules is on whatever the arguments."""
+        """Whether an enabled flag with these rules is on for all arguments."""
         return is_constant(self._conditions, self.bucketer)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the metadata as plain data, in copies."""
+        """Return a copy of the metadata as plain data."""
         return {
             "client_data": copy_containers(self._client_data or {}),
             "created_date": self.created_date,
@@ -88,10 +88,10 @@ class FeatureFlagStoreMeta:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> FeatureFlagStoreMeta:
-        """Make the metadata that `to_dict` gave; all but `created_date` may be absent.
+        """Make metadata from the result of `to_dict`; only `created_date` is required.
 
         Raises:
-            KeyError: `created_date`, or a field of a check, is missing.
+            KeyError: `created_date` is missing, or a field of a check.
             TypeError: the data has another shape.
             Exception: an operator, a bucketer or a percentage is unknown.
         """
@@ -122,7 +122,7 @@ class FeatureFlagStoreMeta:
 
         Args:
             created_date: replaces the date.
-            client_data: merged into the client data, one level deep; new values win.
+            client_data: is merged into the client data, one level deep; new values win.
             conditions: replace the conditions.
             bucketer: replaces the bucketer.
         """
@@ -137,38 +137,37 @@ class FeatureFlagStoreMeta:
         if bucketer is not None:
             self.bucketer = bucketer
 
-    def compiled(self, *, told: bool = False) -> Decider:
-        """Return the function that decides by these rules; see `evaluation`."""
-        return compiled(self, told=told)
+    def compile(self, *, with_reason: bool = False) -> Decider:
+        """Return a function that decides by these rules; see `compile_rules`."""
+        return compile_rules(self, with_reason=with_reason)
 
     def copy(self) -> FeatureFlagStoreMeta:
-        """Return metadata that shares no list and no dict with this."""
-        if type(self) is FeatureFlagStoreMeta:
-            made = _new(FeatureFlagStoreMeta)
+        """Return a copy that shares no list and no dict with this metadata."""
+        is_own = type(self) is FeatureFlagStoreMeta
+        made: FeatureFlagStoreMeta = _new(type(self)) if is_own else copy.copy(self)
+        if is_own:
             made.created_date = self.created_date
             made.bucketer = self.bucketer
-        else:
-            made = copy.copy(self)
         data, conditions = self._client_data, self._conditions
-        made._client_data = copy_containers(data) if data else None  # noqa: SLF001  (own class)
+        made._client_data = copy_containers(data) if data else None
         # A slice takes less memory than [*conditions].
-        made._conditions = conditions[:] if conditions else None  # noqa: SLF001
+        made._conditions = conditions[:] if conditions else None
         return made
 
     def with_condition(self, condition: Condition) -> FeatureFlagStoreMeta:
-        """Return metadata with a condition more.
+        """Return metadata with one more condition.
 
-        It shares the client data with this, so change nothing in it.
+        Do not change its client data, which is the same object as in this metadata.
         """
-        made = _new(FeatureFlagStoreMeta)
+        made: FeatureFlagStoreMeta = _new(FeatureFlagStoreMeta)
         made.created_date = self.created_date
-        made._client_data = self._client_data  # noqa: SLF001  (own class)
+        made._client_data = self._client_data
         made.bucketer = self.bucketer
-        made._conditions = [*(self._conditions or ()), condition]  # noqa: SLF001
+        made._conditions = [*(self._conditions or ()), condition]
         return made
 
     def __repr__(self) -> str:
-        """Show how much there is; client data and conditions can be personal."""
+        """Show how much there is; client data and conditions may be personal data."""
         return (
             f"<{type(self).__name__} created {self.created_date!r}, "
             f"{len(self._client_data or ())} client data, "

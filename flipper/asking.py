@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a client answers questions about flags, also while its store fails."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakMethod
+
+from .arguments import check_choice
+from .contracts.circuit_breaker import (
+    RecoveryReporter,
+    has_opened_circuit,
+    open_circuit,
+    reader_of,
+)
+from .contracts.last_known import ANSWERS, remembering
+from .contrib.storage.item import FeatureFlagStoreItem
+from .evaluation import Evaluation, Reason
+from .exceptions import (
+    FlagDoesNotExistError,
+    InvalidArgumentError,
+    InvalidFlagDataError,
+)
+from .runtime.log_throttle import LogThrottle, OutageLog
+
+if TYPE_CHECKING:
+    from .contrib.interface import AbstractFeatureFlagStore
+
+_NOT_GIVEN: Final[Any] = object()
+# The class that logs is in another module, but applications filter by this name.
+_LOGGER: Final = "flipper.client"
+_OUTAGE: Final = "flags are answered by their last known state, else by the default"
+
+
+class AskingClient:
+    """The part of `FeatureFlagClient` that answers `is_enabled` and `explain`.
+
+    Threads may share it. Its arguments are those of `FeatureFlagClient`.
+
+    Raises:
+        InvalidArgumentError: `on_error` or `strict` has an unknown value, or `store` is
+            a class.
+    """
+
+    def __init__(
+        self, store: AbstractFeatureFlagStore, on_error: str, strict: str
+    ) -> None:
+        check_choice("on_error", on_error, "default", "raise")
+        check_choice("strict", strict, "silent", "warn", "raise")
+        if isinstance(store, type):
+            raise InvalidArgumentError(
+                f"{store.__name__} is a class, not a store; use {store.__name__}(...)",
+                value=store,
+            )
+        self._raises = on_error == "raise"
+        self._strict = None if strict == "silent" else strict
+        self._source = remembering(store)
+        self._log = LogThrottle(_LOGGER)
+        self._outage = OutageLog(_LOGGER, store, _OUTAGE)
+        self._reader: Any
+
+    def is_enabled(
+        self,
+        feature_name: str = _NOT_GIVEN,
+        /,
+        default: Any = False,
+        **conditions: Any,
+    ) -> Any:
+        """Return whether a flag is on for these arguments; never raise.
+
+        A client made with `on_error="raise"` or `strict="raise"` does raise.
+
+        Args:
+            feature_name: the flag; may also be given by keyword.
+            default: the answer for a flag that is missing or cannot be evaluated.
+            **conditions: the arguments for conditions and bucketers, under any names.
+        """
+        if feature_name is _NOT_GIVEN:
+            feature_name = _pop_feature_name(conditions)
+        try:
+            item = self._reader.get(feature_name)
+        except Exception as error:  # noqa: BLE001  (a question never raises)
+            item = self._after_failed_read(feature_name, error)
+        if item is None:
+            if self._strict is not None:
+                self._report_missing(feature_name)
+            return default
+        try:
+            if type(item) is FeatureFlagStoreItem:
+                answer = item.answer
+                if answer is None:
+                    return (item.decider or item.compile())(conditions)
+                return answer
+            return item.is_enabled(**conditions)
+        except Exception as error:  # noqa: BLE001  (a question never raises)
+            self._warn_or_raise(feature_name, error)
+            return default
+
+    def explain(
+        self,
+        feature_name: str = _NOT_GIVEN,
+        /,
+        default: Any = False,
+        **conditions: Any,
+    ) -> Evaluation:
+        """Decide as `is_enabled` does, and return the answer with its reason.
+
+        `str` of the result is a sentence. A random bucketer draws a new number for this
+        question, as it does for every question.
+        """
+        if feature_name is _NOT_GIVEN:
+            feature_name = _pop_feature_name(conditions)
+        failure: Exception | None = None
+        try:
+            item = self._reader.get(feature_name)
+        except Exception as error:  # noqa: BLE001  (a question never raises)
+            failure = error
+            item = self._after_failed_read(feature_name, error)
+        if item is None:
+            reason = Reason.MISSING if failure is None else Reason.ERROR
+            return Evaluation(feature_name, default, reason, error=failure)
+        try:
+            if type(item) is not FeatureFlagStoreItem:
+                answer = item.is_enabled(**conditions)
+                return Evaluation(feature_name, answer, Reason.OWN_ITEM, error=failure)
+            return Evaluation.of(feature_name, item.decide(conditions), failure)
+        except Exception as error:  # noqa: BLE001  (a question never raises)
+            self._warn_or_raise(feature_name, error)
+            return Evaluation(feature_name, default, Reason.ERROR, error=error)
+
+    def _choose_reader(self) -> None:
+        """Choose which object's `get` the questions call, the fastest that is right."""
+        source = self._source
+        reader = reader_of(source)
+        # With on_error="raise" the caller wants each error of the store itself, so each
+        # question goes to the store, even while its circuit breaker is open.
+        is_asked = reader is source or self._raises
+        self._reader = source.fast_path() if is_asked else reader
+
+    def _after_failed_read(self, feature_name: Any, error: Exception) -> Any:
+        """Log why a read failed, and return the last known state of the flag.
+
+        Raises:
+            Exception: `error`, if the client was made with `on_error="raise"`.
+        """
+        if self._raises:
+            raise error
+        is_answer = isinstance(error, ANSWERS) or not isinstance(feature_name, str)
+        if is_answer:
+            self._warn(feature_name, error)
+            if isinstance(error, InvalidFlagDataError):
+                return None  # the read succeeded, but the document is no flag
+        elif not has_opened_circuit(error):
+            self._note_outage(feature_name, error)
+        try:
+            return self._source.last_known(feature_name)
+        except Exception:  # noqa: BLE001  (such as a name that cannot be hashed)
+            return None
+
+    def _note_outage(self, feature_name: str, error: Exception) -> None:
+        """Open the circuit breaker if the server is away; else only log the failure."""
+        source = self._source
+        if open_circuit(source, feature_name, error, self._outage):
+            return
+        self._outage.failed(error, feature_name=feature_name)
+        self._reader = RecoveryReporter(source, WeakMethod(self._end_outage))
+
+    def _end_outage(self) -> None:
+        self._outage.ended()
+        self._choose_reader()
+
+    def _report_missing(self, feature_name: Any) -> None:
+        """Log or raise that a flag does not exist, as `strict` says."""
+        error = FlagDoesNotExistError.for_flag(feature_name)
+        if self._strict == "raise":
+            raise error
+        self._log.warning(
+            (hash(repr(feature_name)), FlagDoesNotExistError),
+            "%s; the default answers",
+            error,
+            feature_name=feature_name,
+        )
+
+    def _warn_or_raise(self, feature_name: Any, error: Exception) -> None:
+        if self._raises:
+            raise error
+        self._warn(feature_name, error)
+
+    def _warn(self, feature_name: Any, error: Exception) -> None:
+        self._log.warning(
+            # The hash is kept instead of the name, which may be of any length.
+            (hash(repr(feature_name)), type(error)),
+            "Feature %r could not be read or evaluated (%s); the last known state or "
+            "the default answers",
+            *(feature_name, type(error).__name__),
+            cause=error,
+            feature_name=feature_name,
+        )
+
+
+def _pop_feature_name(conditions: dict[str, Any]) -> Any:
+    """Remove the feature name that was given by keyword from the arguments."""
+    try:
+        return conditions.pop("feature_name")
+    except KeyError:
+        message = "is_enabled() missing 1 required argument: 'feature_name'"
+        raise TypeError(message) from None

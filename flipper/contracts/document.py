@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..contrib.storage import FeatureFlagStoreItem
 from ..exceptions import InvalidFlagDataError
 from .atomic import ABSENT, ANY, AtomicFeatureFlagStore
-from .flag_locks import per_flag_lock, try_per_flag_lock
+from .flag_locks import per_flag_lock, reentrant_flag_lock
 from .last_known import SupportsLastKnown, remember
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
         Threads of this process cannot undo each other's writes then, but another
         process can.
         """
-        with per_flag_lock(client, feature_name):  # several stores may share the client
+        with reentrant_flag_lock(client, feature_name):  # stores may share it
             found = self._read(feature_name)
             if (ABSENT if found is None else found[1]) != expected:
                 return False
@@ -133,7 +133,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
     def _write(
         self, feature_name: str, change: Change, make: Make | None = None
     ) -> FeatureFlagStoreItem:
-        with try_per_flag_lock(self, feature_name):
+        with per_flag_lock(self, feature_name):
             # Most flags were read just before they are written. This saves a read.
             known = self._decoded.get(feature_name)
             if known is not None and self._documents_are_tokens:

@@ -22,7 +22,7 @@ _locks: MutableMapping[tuple[int, str], Any] = WeakValueDictionary()
 _locks_guard = threading.RLock()
 
 
-def per_flag_lock(owner: Any, feature_name: str) -> Any:
+def reentrant_flag_lock(owner: Any, feature_name: str) -> Any:
     """Return the reentrant lock of one flag. It is valid in this process only.
 
     Args:
@@ -35,13 +35,13 @@ def per_flag_lock(owner: Any, feature_name: str) -> Any:
 
 
 @contextmanager
-def try_per_flag_lock(store: Any, feature_name: str) -> Iterator[None]:
+def per_flag_lock(store: Any, feature_name: str) -> Iterator[None]:
     """Hold the per-flag lock in a `with` statement; wait for it at most 1 second.
 
     For stores that compare and swap: their writes are safe without the lock. The lock
     only avoids that most attempts fail when many threads write the same flag.
     """
-    lock = per_flag_lock(store, feature_name)
+    lock = reentrant_flag_lock(store, feature_name)
     is_acquired = lock.acquire(timeout=_LONGEST_WAIT)
     try:
         yield

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..contrib.storage import FeatureFlagStoreItem
 from ..exceptions import FlagDoesNotExistError
-from .flag_locks import per_flag_lock
+from .flag_locks import reentrant_flag_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -186,5 +186,5 @@ def write_lock(store: Any, feature_name: str) -> AbstractContextManager[Any]:
     """Return the per-flag lock, or no lock if the store updates atomically."""
     if updates_atomically(store):
         return _NO_LOCK
-    lock: AbstractContextManager[Any] = per_flag_lock(store, feature_name)
+    lock: AbstractContextManager[Any] = reentrant_flag_lock(store, feature_name)
     return lock

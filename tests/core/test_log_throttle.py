@@ -105,7 +105,7 @@ def test_the_table_forgets_the_oldest_and_never_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """To forget all at once would let all of them be logged again."""
-    monkeypatch.setattr(log_throttle, "KINDS", 100)
+    monkeypatch.setattr(log_throttle, "MAX_KINDS", 100)
     throttle = LogThrottle("flipper.test")
     for number in range(101):
         throttle.warning(number, "%d", number)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a store is built on, and what it promises beyond its six methods.
+"""What stores are built on: `atomic`, `document` and `wrapper` are their base classes.
 
-`atomic` and `document` make a store of four hooks, `wrapper` one around another store.
-`watch` is the change signal and `listener` the thread that hears it. `last_known` and
-`circuit_breaker` are for the time in which a server is away.
+`update` writes to any store, with `flag_locks`. `watch` is the change signal, and
+`listener` a thread that waits for it. `last_known` and `circuit_breaker` are for the
+time when a server is away.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stores have in common that keep flags as JSON documents on a server."""
+"""`DocumentFeatureFlagStore`: the base of stores that keep flags as JSON documents."""
 
 from __future__ import annotations
 
@@ -10,63 +10,70 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..contrib.storage import FeatureFlagStoreItem
 from ..exceptions import InvalidFlagDataError
-from .atomic import ABSENT, ANY, AtomicFeatureFlagStore, lock_of, per_flag_lock
+from .atomic import ABSENT, ANY, AtomicFeatureFlagStore
+from .flag_locks import per_flag_lock, reentrant_flag_lock
 from .last_known import SupportsLastKnown, remember
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .atomic import Change, Make
+    from .atomic import Make
+    from .update import Change
 
 logger = logging.getLogger(__name__)
 
 
 class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
-    """A store made of four hooks that deal in bytes.
+    """A store made of four hooks that read and write bytes.
 
-    These are `_read`, `_replace`, `_remove` and `_documents`. A document is decoded
-    once, as long as its bytes stay the same; that also tells the last known state of a
-    flag while the server is away. A constructor calls `super().__init__()`.
+    The hooks are `_read`, `_replace`, `_remove` and `_documents`. A document is decoded
+    once, and again only when its bytes have changed. The decoded flags are also the
+    last known ones while the server is away. A subclass's constructor has to call
+    `super().__init__()`. Safe for threads if the hooks are.
     """
 
     _documents_are_tokens: ClassVar[bool] = False
-    """Whether `_read` gives the document itself as the token of its version."""
+    """Whether the token that `_read` returns is the document itself."""
 
     def __init__(self) -> None:
-        self._decoded: dict[str, FeatureFlagStoreItem] = {}  # with their documents
+        self._decoded: dict[str, FeatureFlagStoreItem] = {}  # each with its document
         self._last_write = object()
-        self._left_out: dict[str, bytes] = {}
+        self._logged_documents: dict[str, bytes] = {}  # that are no flags
 
     @abstractmethod
     def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
-        """Read a document, and a token that tells this version of it from others."""
+        """Read a document, and a token that identifies this version of it."""
 
     @abstractmethod
     def _replace(self, feature_name: str, document: bytes, expected: Any) -> bool:
-        """Write a document if the store holds what is expected; tell whether it did.
+        """Write a document if the store holds what is expected; tell if it was written.
 
         Args:
             feature_name: the flag.
             document: its bytes.
-            expected: the token of the version to be replaced, `ABSENT` or `ANY`.
+            expected: the token of the version to replace, or `ABSENT` or `ANY`.
         """
 
     @abstractmethod
     def _documents(self, offset: int, limit: int | None) -> Iterator[tuple[str, bytes]]:
-        """Give a page of names with their documents, each once, whatever they are.
+        """Yield names and documents, each once; a document need not be a flag.
 
-        Nothing is asked before the first one is.
+        The server is not asked before the first document is requested.
+
+        Args:
+            offset: how many documents are skipped.
+            limit: how many documents are given at most; `None` is all.
         """
 
     def _compare_and_put(
         self, client: Any, feature_name: str, document: bytes, expected: Any
     ) -> bool:
-        """Do what `_replace` does by a client that cannot compare: read, then write.
+        """Replace a document through a client that cannot compare: read, then write.
 
-        The threads of this process do not undo each other's writes then, but another
-        process may.
+        Threads of this process cannot undo each other's writes then, but another
+        process can.
         """
-        with lock_of(client, feature_name):  # which several stores may share
+        with reentrant_flag_lock(client, feature_name):  # stores may share it
             found = self._read(feature_name)
             if (ABSENT if found is None else found[1]) != expected:
                 return False
@@ -75,14 +82,14 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
     def list(
         self, limit: int | None = None, offset: int = 0
     ) -> Iterator[FeatureFlagStoreItem]:
-        """Return an iterator of the flags: `offset` are skipped, `limit` given.
+        """Return an iterator of at most `limit` flags, from number `offset` on.
 
-        Both count documents: one that is no flag makes a page shorter.
+        Both numbers count documents: one that is no flag makes a page shorter.
         """
         return self._flags(self._documents(offset, limit))
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
-        """Return the flag as last read or written, or `None`, without I/O."""
+        """Return the flag as it was last read or written, or `None`, without I/O."""
         return self._decoded.get(feature_name)
 
     def _delete_flag(self, feature_name: str) -> bool | None:
@@ -111,10 +118,10 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
         known = self._decoded.get(feature_name)
         state = item.raw_is_enabled
         if known is None or type(state) is not bool or not item.shares_meta_with(known):
-            with suppress(InvalidFlagDataError):  # which the next to read it hears
+            with suppress(InvalidFlagDataError):  # the next read of it raises this
                 self._decode(feature_name, document)
         else:
-            # What was decoded, with another state: what decoding gives, and compiled.
+            # Decoding would give the same, but the known flag is compiled already.
             decoded = item.switched(state)
             decoded.document = document
             remember(self._decoded, feature_name, decoded)
@@ -127,7 +134,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
         self, feature_name: str, change: Change, make: Make | None = None
     ) -> FeatureFlagStoreItem:
         with per_flag_lock(self, feature_name):
-            # A flag has mostly been read just before it is written: a reading less.
+            # Most flags were read just before they are written. This saves a read.
             known = self._decoded.get(feature_name)
             if known is not None and self._documents_are_tokens:
                 after = change(known.named(feature_name))
@@ -145,16 +152,16 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
             try:
                 item = self._decode(feature_name, document, is_latest=is_latest)
             except InvalidFlagDataError:
-                self._tell_of(feature_name, document)
+                self._log_left_out(feature_name, document)
                 continue
             if item.feature_name == feature_name:
                 yield item
 
-    def _tell_of(self, feature_name: str, document: bytes) -> None:
-        """Log that a document is left out, once: lists may be read all the time."""
-        if self._left_out.get(feature_name) == document:
+    def _log_left_out(self, feature_name: str, document: bytes) -> None:
+        """Log that a document is left out, but only once for each document."""
+        if self._logged_documents.get(feature_name) == document:
             return
-        remember(self._left_out, feature_name, document)
+        remember(self._logged_documents, feature_name, document)
         logger.warning(
             "%s holds a document under %r that is no flag; it is left out",
             type(self).__name__,

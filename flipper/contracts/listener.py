@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A daemon thread that listens to a store, and goes on when the store was away."""
+"""`BackgroundListener`: a daemon thread that listens to the changes of a store."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ if TYPE_CHECKING:
 
 # All in seconds.
 SLICE: Final = 0.2
-"""After which a thread looks whether it is still wanted."""
-_OPEN_WITHIN: Final = 8.0  # for a watch to begin, which may take several answers
-_END: Final = 1.0  # for the thread to end
-_FIRST_PAUSE: Final = 0.1  # between two tries to reach the store, doubled each time
+"""The interval at which a waiting thread checks whether it has to end."""
+_OPEN_TIMEOUT: Final = 8.0  # to open a watch, which may take several requests
+_JOIN_TIMEOUT: Final = 1.0
+_FIRST_PAUSE: Final = 0.1  # between two attempts to reach the store, doubled each time
 _LONGEST_PAUSE: Final = 3.0
 
 
 class BackgroundListener(metaclass=ABCMeta):
-    """Listens until it is closed: derive from it, and say what for.
+    """Listens to a store in a daemon thread until it is closed.
 
-    It must not hold who uses it, so that a store nobody holds is free to go, and ends
-    its thread by a finalizer that calls `abandon`. Safe for threads, and for forks: the
-    child starts it anew after `after_fork`.
+    A subclass defines `_listen`, which is called again after an error. The listener
+    must not refer to the object that uses it. That object can then be collected, and
+    ends the thread by a finalizer that calls `abandon`. Safe for threads and forks: a
+    child calls `after_fork`, and then `start`.
 
     Args:
-        store: what to listen to.
-        name: of the thread.
+        store: the store to listen to.
+        name: the name of the thread.
     """
 
     def __init__(self, store: Any, name: str) -> None:
@@ -44,20 +45,20 @@ class BackgroundListener(metaclass=ABCMeta):
         self._failures = 0
         self._abandoned = False
         self._watch: Watch | None = None
-        self._begin()
+        self._reset_thread()
 
-    def _begin(self) -> None:
+    def _reset_thread(self) -> None:
         self._lock = threading.RLock()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
     def after_fork(self) -> None:
-        """Be ready to begin anew; the thread of the parent is not in this process."""
+        """Prepare for another `start`: the thread is in the parent process only."""
         if self._watch is not None:
-            _parents.append(self._watch)
+            _watches_of_parent.append(self._watch)
             self._watch = None
         was_closed = self._closed.is_set()
-        self._begin()
+        self._reset_thread()
         if was_closed:
             self._closed.set()
 
@@ -67,7 +68,7 @@ class BackgroundListener(metaclass=ABCMeta):
         return self._closed.is_set()
 
     def start(self) -> bool:
-        """Start the thread, unless there is one or this is closed; tell if there is."""
+        """Start the thread unless it runs or this is closed; tell if there is one."""
         detect_fork()
         with self._lock:
             if not self._closed.is_set() and self._thread is None:
@@ -75,66 +76,67 @@ class BackgroundListener(metaclass=ABCMeta):
             return self._thread is not None
 
     def close(self) -> None:
-        """Listen no more; the thread ends within a moment. Idempotent."""
+        """Stop listening; the thread ends within a moment. May be called again."""
         with self._lock:
             self._closed.set()
 
     def abandon(self) -> None:
-        """Listen no more, as after `close`, but take no lock.
+        """Stop listening like `close`, but without taking a lock.
 
-        The garbage collector may call this in the thread itself, wherever that is.
+        The garbage collector may call this in any thread, while that holds any lock.
         """
         self._abandoned = True
 
     def join(self) -> None:
-        """Wait until the closed thread has ended, but not for long."""
+        """Wait until the closed thread has ended, but at most 1 second."""
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            thread.join(_END)
+            thread.join(_JOIN_TIMEOUT)
 
     def _run(self, closed: threading.Event) -> None:
         while not self._is_over(closed):
             try:
                 self._listen(closed)
-            except Exception as error:  # noqa: BLE001  (told, and tried again)
+            except Exception as error:  # noqa: BLE001  (reported, and tried again)
                 self._failures += 1
                 self._note_failure(error)
                 longest = _FIRST_PAUSE * 2.0 ** min(self._failures, 10)
                 longest = min(_LONGEST_PAUSE, longest)
-                # Not all processes at once, when a server comes back to all of them.
+                # Random, so that not all processes come at once when a server is back.
                 self._sleep(closed, uniform(longest / 4, longest))
 
     def _is_over(self, closed: threading.Event) -> bool:
         return self._abandoned or closed.is_set()
 
     def _sleep(self, closed: threading.Event, seconds: float) -> None:
-        """Wait, but not if it is over meanwhile."""
+        """Wait for some seconds, or until the thread has to end."""
         end = monotonic() + seconds
         while not self._is_over(closed) and (left := end - monotonic()) > 0:
             closed.wait(min(SLICE, left))
 
     @abstractmethod
     def _listen(self, closed: threading.Event) -> None:
-        """Do what the thread is for until it is over, or time to begin anew.
+        """Do the work of the thread until `_is_over`; may return earlier.
 
-        Sets `_failures` to 0 when it has gone well, so that pauses are short again.
+        Sets `_failures` to 0 after a success, so that the next pause is short.
 
         Raises:
-            Exception: any; it is called again after a pause.
+            Exception: any error; the method is called again after a pause.
         """
 
     @abstractmethod
     def _note_failure(self, error: Exception) -> None:
-        """Hear what `_listen` has raised."""
+        """Take note of an error that `_listen` has raised."""
 
     def _open_watch(self) -> Watch:
-        """Begin to listen.
+        """Open a watch on the store, within 8 seconds.
 
         Raises:
             WatchRefusedError: the store has no change signal.
-            Exception: it is away.
+            StoreTimeoutError: opening the watch took too long.
+            Exception: the server is away.
         """
-        self._watch = call_with_timeout(_OPEN_WITHIN, lambda: watch(self._store))
+        self._watch = call_with_timeout(_OPEN_TIMEOUT, lambda: watch(self._store))
         return self._watch
 
     def _close_watch(self) -> None:
@@ -143,5 +145,6 @@ class BackgroundListener(metaclass=ABCMeta):
             self._watch = None
 
 
-# Never to be collected: in a child that was forked, the connections of its parent.
-_parents: list[Any] = []
+# In a forked child: the watches of the parent. They are kept, because collecting them
+# would close connections that the parent uses.
+_watches_of_parent: list[Any] = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The change signal of a store: which flags have changed, whoever changed them."""
+"""The change signal of a store: reports which flags have changed, in any process."""
 
 from __future__ import annotations
 
@@ -14,55 +14,58 @@ if TYPE_CHECKING:
 
 
 class WatchRefusedError(FlipperError):
-    """A store, its server or its settings have no change signal; `list` has to do."""
+    """The store, its server or its settings offer no change signal: use `list`."""
 
 
 class Watch(metaclass=ABCMeta):
-    """Listens to one store until it is closed. For one thread at a time."""
+    """Reports the changes of one store until it is closed. For one thread at a time."""
 
     @abstractmethod
     def wait(self, timeout: float) -> Collection[str] | None:
-        """Wait until flags change, `timeout` seconds at most.
+        """Wait until flags change, but at most `timeout` seconds.
 
-        A flag may be named though it did not change; none that did is left out.
+        Every flag that changed is reported. A flag that did not change may be reported,
+        too.
 
         Returns:
-            The names of flags that were created, changed or deleted; empty if time is
-            up; `None` if it cannot be told which, as when the server was emptied.
+            The names of flags that were created, changed or deleted; empty if none
+            changed in time; `None` if it is not known which flags changed, for example
+            when the server was emptied.
 
         Raises:
-            Exception: the server is away, or has been silent for some seconds. What
-                changed meanwhile is not known, and a new watch is needed.
+            Exception: the server is away, or has been silent for some seconds. Changes
+                may have been missed, and a new watch is needed.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Stop listening, and let go of the connection. Idempotent."""
+        """Stop listening, and release the connection. May be called again."""
 
 
 class SupportsWatch:
     """A store that has a change signal.
 
-    To be derived from, not to be imitated: a test double seems to have any method.
+    A store has to derive from this class. Having the same method is not enough: a test
+    double seems to have any method.
     """
 
     def watch(self) -> Watch:
-        """Begin to listen, and return what listens.
+        """Return a watch that listens to this store.
 
-        Whatever is written after this has returned is reported.
+        It reports every write that starts after this method has returned.
 
         Raises:
-            WatchRefusedError: there is no signal.
+            WatchRefusedError: there is no change signal.
             Exception: the server is away.
         """
         raise NotImplementedError
 
 
 def watch(store: Any) -> Watch:
-    """Begin to listen to a store of any kind.
+    """Return a watch that listens to a store of any kind.
 
     Raises:
-        WatchRefusedError: the store has no signal.
+        WatchRefusedError: the store has no change signal.
         Exception: its server is away.
     """
     if not issubclass(type(store), SupportsWatch):
@@ -71,41 +74,41 @@ def watch(store: Any) -> Watch:
 
 
 class WatchQueue(Watch):
-    """A watch for a store that learns of changes by itself. Safe for threads.
+    """A watch that a store feeds: it calls `report` for each change. Safe for threads.
 
     Args:
-        stop: called once when the watch is closed, to report to it no more.
+        stop: called once when the watch is closed, so that the store stops reporting.
     """
 
     def __init__(self, stop: Callable[[], object]) -> None:
         self._stop: Callable[[], object] | None = stop
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
         self._names: set[str] = set()
         self._error: Exception | None = None
 
     def report(self, *feature_names: str) -> None:
-        """Let these flags be given by `wait`."""
-        with self._news:
+        """Make `wait` return these flags."""
+        with self._changed:
             self._names.update(feature_names)
-            self._news.notify_all()
+            self._changed.notify_all()
 
     def fail(self, error: Exception) -> None:
-        """Let `wait` raise this error."""
-        with self._news:
+        """Make `wait` raise this error."""
+        with self._changed:
             self._error = error
-            self._news.notify_all()
+            self._changed.notify_all()
 
     def wait(self, timeout: float) -> Collection[str]:
-        """Wait for changes; return the names of the flags, or raise what failed."""
-        with self._news:
-            self._news.wait_for(lambda: self._names or self._error, timeout)
+        """Wait for changes; return the names of flags, or raise the error of `fail`."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._names or self._error, timeout)
             if self._error is not None:
                 raise self._error
             names, self._names = self._names, set()
             return names
 
     def close(self) -> None:
-        """Hear no more."""
+        """Stop the reports. May be called again."""
         stop, self._stop = self._stop, None
         if stop is not None:
             stop()

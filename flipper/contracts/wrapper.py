@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A store around a store: derive from it, and override what differs."""
+"""`FeatureFlagStoreWrapper`: the base of stores that wrap another store."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 from ..contrib.interface import AbstractFeatureFlagStore
 from ..exceptions import FlagDoesNotExistError
-from .atomic import SupportsUpdate, delete_existing, get_uncached, update, write_lock
 from .last_known import SupportsLastKnown, remembering
+from .update import SupportsUpdate, delete_existing, get_uncached, update, write_lock
 from .watch import SupportsWatch, watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
-    from .atomic import Change
+    from .update import Change
     from .watch import Watch
 
 
 class FeatureFlagStoreWrapper(
     SupportsUpdate, SupportsLastKnown, SupportsWatch, AbstractFeatureFlagStore
 ):
-    """Forwards every call to another store, once and with the same arguments.
+    """Forwards every call to an inner store, once and with the same arguments.
 
-    It is able to do what the inner store is: an `update` is atomic if the inner one is.
+    Derive from it and override what differs. The wrapper can do what the inner store
+    can: its `update` is atomic if the inner one is. Safe for threads if the inner store
+    is.
 
     Args:
         store: the inner store, of any kind.
@@ -40,7 +42,7 @@ class FeatureFlagStoreWrapper(
         is_enabled: bool = False,
         client_data: dict[str, Any] | None = None,
     ) -> FeatureFlagStoreItem:
-        """Write a new flag over whatever was there, and return it."""
+        """Write a new flag, replacing any flag of that name, and return it."""
         with write_lock(self._store, feature_name):
             item: FeatureFlagStoreItem = self._store.create(
                 feature_name, is_enabled=is_enabled, client_data=client_data
@@ -59,7 +61,7 @@ class FeatureFlagStoreWrapper(
         self._reader.record_state(feature_name, is_enabled)
 
     def delete(self, feature_name: str) -> None:
-        """Remove the flag, if it is there."""
+        """Remove the flag if it exists."""
         with write_lock(self._store, feature_name):
             self._store.delete(feature_name)
         self._reader.record_write(feature_name, None)
@@ -67,7 +69,7 @@ class FeatureFlagStoreWrapper(
     def list(
         self, limit: int | None = None, offset: int = 0
     ) -> Iterator[FeatureFlagStoreItem]:
-        """Return an iterator of the flags: `offset` are skipped, `limit` given."""
+        """Return an iterator of at most `limit` flags, from number `offset` on."""
         return self._store.list(limit=limit, offset=offset)  # type: ignore[no-any-return]
 
     def set_meta(self, feature_name: str, meta: FeatureFlagStoreMeta) -> None:
@@ -81,7 +83,7 @@ class FeatureFlagStoreWrapper(
         self._reader.record_write(feature_name, None)
 
     def update(self, feature_name: str, change: Change) -> FeatureFlagStoreItem:
-        """Replace a flag by what `change` makes of it, and return that."""
+        """Replace a flag by the result of `change`, and return that result."""
         try:
             after = update(self._store, feature_name, change)
         except FlagDoesNotExistError:
@@ -91,31 +93,35 @@ class FeatureFlagStoreWrapper(
         return after
 
     def get_uncached(self, feature_name: str) -> FeatureFlagStoreItem | None:
-        """Return the flag as it is where the inner store's writes go."""
+        """Return the flag from the place that the inner store's writes go to."""
         item: FeatureFlagStoreItem | None = get_uncached(self._store, feature_name)
         if item is None:
             self._reader.record_write(feature_name, None)
         return item
 
     def delete_existing(self, feature_name: str) -> None:
-        """Remove the flag, or raise if the inner store tells that there is none."""
+        """Remove the flag.
+
+        Raises:
+            FlagDoesNotExistError: the inner store says that there is no such flag.
+        """
         try:
             delete_existing(self._store, feature_name)
         finally:
-            # Whatever has happened: a flag that may be gone must not come back.
+            # Also after an error: the flag may be deleted, and must not be answered.
             self._reader.record_write(feature_name, None)
 
     @property
     def away_errors(self) -> tuple[type[Exception], ...]:
-        """The errors by which the inner store tells that its server is away."""
+        """The errors that the inner store raises when its server is away."""
         return self._reader.away_errors
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
-        """Return the flag as the inner store gave it last, or `None`."""
+        """Return the flag as the inner store last gave it, or `None`, without I/O."""
         return self._reader.last_known(feature_name)
 
     def watch(self) -> Watch:
-        """Begin to listen to the inner store.
+        """Return a watch that listens to the inner store.
 
         Raises:
             WatchRefusedError: it has no change signal.

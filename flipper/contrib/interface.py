@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The promise that every store keeps, and all that a store of one's own needs."""
+"""`AbstractFeatureFlagStore`: the six methods that every store has."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 class AbstractFeatureFlagStore(metaclass=ABCMeta):
-    """Keeps flags by name.
+    """A store that keeps flags by name.
 
-    Derive from it, or offer the same six methods, to keep flags in another place.
-    Methods are called from several threads at once. `AtomicFeatureFlagStore` asks for
-    less and gives more: writes that never undo each other.
+    To keep flags in another place, derive from this class or define the same six
+    methods. They are called from several threads at once. `AtomicFeatureFlagStore`
+    needs a few hooks instead, and its writes never undo each other.
     """
 
-    # Drop-in: six methods and not one more. A store written for flipper-client may have
-    # methods of its own under any other name.
+    # Drop-in: there are exactly six methods. A store written for flipper-client may use
+    # any other name for methods of its own.
 
     @abstractmethod
     def create(
@@ -32,9 +32,9 @@ class AbstractFeatureFlagStore(metaclass=ABCMeta):
         is_enabled: bool = False,
         client_data: dict[str, Any] | None = None,
     ) -> FeatureFlagStoreItem:
-        """Write a new flag over whatever was there, and return it.
+        """Write a new flag, replacing any flag of that name, and return it.
 
-        It is created now, and has no conditions and no bucketer.
+        Its creation date is the present time. It has no conditions and no bucketer.
         """
 
     @abstractmethod
@@ -47,18 +47,18 @@ class AbstractFeatureFlagStore(metaclass=ABCMeta):
 
     @abstractmethod
     def delete(self, feature_name: str) -> None:
-        """Remove the flag, if it is there."""
+        """Remove the flag if it exists."""
 
     @abstractmethod
     def list(
         self, limit: int | None = None, offset: int = 0
     ) -> Iterator[FeatureFlagStoreItem]:
-        """Return an iterator of the flags: `offset` are skipped, `limit` given."""
+        """Return an iterator of at most `limit` flags, from number `offset` on."""
 
     @abstractmethod
     def set_meta(self, feature_name: str, meta: FeatureFlagStoreMeta) -> None:
         """Replace the metadata and keep the state.
 
         Raises:
-            FlagDoesNotExistError: there is no such flag; `meta` is not looked at then.
+            FlagDoesNotExistError: there is no such flag; then `meta` is not checked.
         """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Flags in the memory of this process."""
+"""`MemoryFeatureFlagStore`: keeps flags in the memory of this process."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
     from ..contracts.atomic import Change
 
-# One for all memory stores: it is held for a comparison and an assignment, and stores
-# stay free of what cannot be copied or pickled.
+# One lock for all memory stores: it is held only for a comparison and an assignment.
+# A store without a lock of its own can be copied and pickled.
 _lock = threading.Lock()
 
 
 def _renew_lock() -> None:
     # Race: a thread that held the lock while the process forked is not in the child.
-    global _lock  # noqa: PLW0603  (one for all)
+    global _lock  # noqa: PLW0603  (one lock for all stores)
     _lock = threading.Lock()
 
 
@@ -35,14 +35,14 @@ at_fork(after_in_child=_renew_lock)
 
 
 class MemoryFeatureFlagStore(TableFastPath, AtomicFeatureFlagStore):
-    """Keeps flags in a dict: for tests, development, and as part of other stores.
+    """Keeps flags in a dict: for tests, development, and as a part of other stores.
 
-    Nothing is serialised, so client data may hold any object. Safe for threads; reading
-    takes no lock.
+    Nothing is serialised, so client data may contain any object. Safe for threads and
+    forks. Reading takes no lock.
     """
 
     _table = "_items"
-    # In their order, since sorting takes longer than all the rest of a list.
+    # Sorted, and kept: sorting would take most of the time of `list`.
     _names: list[str] | None = None
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class MemoryFeatureFlagStore(TableFastPath, AtomicFeatureFlagStore):
         return self._items.get(feature_name)
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
-        """Return the flag: memory is never away."""
+        """Return the flag, which is always known."""
         return self._items.get(feature_name)
 
     def _load(self, feature_name: str) -> tuple[FeatureFlagStoreItem, Any] | None:
@@ -61,7 +61,7 @@ class MemoryFeatureFlagStore(TableFastPath, AtomicFeatureFlagStore):
         return None if item is None else (item, item)
 
     def _swap(self, item: FeatureFlagStoreItem, expected: Any) -> bool:
-        # Race: comparing and assigning are one step for all writers.
+        # Race: no other writer comes between comparing and assigning.
         with _lock:
             items = self._items
             found = items.get(item.feature_name, ABSENT)
@@ -73,9 +73,9 @@ class MemoryFeatureFlagStore(TableFastPath, AtomicFeatureFlagStore):
             return True
 
     def update(self, feature_name: str, change: Change) -> FeatureFlagStoreItem:
-        """Replace a flag by what `change` makes of it, and return that."""
-        # Here the first try costs less than all the care that is taken for others. A
-        # subclass may have a `_load` of its own.
+        """Replace a flag by the result of `change`, and return that result."""
+        # The first attempt is made here, since calling `_write` would take longer than
+        # the attempt itself. A subclass may have a `_load` of its own.
         if type(self) is MemoryFeatureFlagStore:
             before = self._items.get(feature_name)
             if before is not None:
@@ -96,7 +96,7 @@ class MemoryFeatureFlagStore(TableFastPath, AtomicFeatureFlagStore):
                 names = self._names = sorted(items)
         for feature_name in names:
             item = items.get(feature_name)
-            if item is not None:  # deleted since the names were read
+            if item is not None:  # None: deleted since the names were read
                 yield item
 
     def _now(self) -> int:

@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The address the README gives for `AbstractFeatureFlagStore`."""
+"""An import path of `AbstractFeatureFlagStore` that flipper-client documents."""
 
 from .interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore

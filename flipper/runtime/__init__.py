@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Threads, forks and time: what stores need of Python. It knows nothing of flags.
+"""Threads, forks and time. Nothing here depends on the rest of flipper but its errors.
 
-`fork` and `background` are about processes and threads, `deadline` and `closing` about
-their ends, `clock` and `jitter` about time and chance, `log_throttle` about the log.
-`containers` copies plain data, `patching` notices replaced methods.
+`fork` and `background` deal with processes and threads, `deadline` and `closing` end
+calls and objects, `clock` and `jitter` give time and random numbers, `log_throttle`
+limits logging, `containers` copies plain data, `patching` notices replaced methods.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Daemon threads that work in the background, where there are such threads at all."""
+"""Starts daemon threads that work in the background."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _warned = False
 def start_thread(
     name: str, target: Callable[..., object], *args: Any
 ) -> threading.Thread | None:
-    """Start a daemon thread, or return `None` if none would run in the background.
+    """Start a daemon thread, or return `None` where no thread can run.
 
-    That is so under uWSGI without threads, which is logged once, in a process of uWSGI
-    that has not forked its workers yet, and at the very end of a program.
+    No thread can run under uWSGI without threads (this is logged once), in a uWSGI
+    process that has not forked its workers yet, and while the interpreter exits.
     """
     if not background_threads_run():
         if not uwsgi_enables_threads():
@@ -29,7 +29,7 @@ def start_thread(
     thread = threading.Thread(target=target, args=args, name=name, daemon=True)
     try:
         thread.start()
-    except RuntimeError:  # the interpreter ends, or the machine has no more threads
+    except RuntimeError:  # the interpreter exits, or there are too many threads
         return None
     return thread
 

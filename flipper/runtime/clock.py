@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The clock of everything that has to go on while a test suite freezes time.
+"""`monotonic`: a clock that goes on while a test suite freezes time.
 
-Background threads, their pauses and time limits, and the age of a copy are about the
-real world: a server is silent or not, whatever date a test pretends. freezegun replaces
-`time.monotonic` in every module that has it, by a clock that stands still and is
-decades ahead, in some threads and not in others. What an application may want to expire
-by such a clock, the `ttl` of a cache, takes `time.monotonic` instead.
+Background threads, timeouts and the age of a copy depend on real time, even when a test
+pretends another date. freezegun replaces `time.monotonic` in every module that has
+imported it. Its replacement stands still, decades in the future, and only in some of
+the threads. The `ttl` of a cache uses `time.monotonic` instead of this clock, so that a
+test can make entries expire.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# While this is imported time may be frozen already. Not all systems have another clock.
+# Time may be frozen already at this import. Not all systems have another clock.
 _is_frozen = not isinstance(time.monotonic, BuiltinFunctionType)
 
 monotonic: Final[Callable[[], float]] = (
     partial(time.clock_gettime, time.CLOCK_MONOTONIC)
     if _is_frozen and hasattr(time, "CLOCK_MONOTONIC")
-    # freezegun looks for the function itself, and does not find it in here.
+    # freezegun looks for the function itself, and does not find it in a partial.
     else partial(time.monotonic)
 )
-"""Return seconds since some moment, as `time.monotonic` does; cannot be frozen."""
+"""Return seconds, as `time.monotonic` does; cannot be frozen. Safe for threads."""

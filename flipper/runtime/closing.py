@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What holds something that `close` gives back may stand in a `with` statement."""
+"""`ClosesAtExit`: lets an object that has a `close` be used in a `with` statement."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 class ClosesAtExit:
-    """Is closed at the end of a `with` statement."""
+    """An object that a `with` statement closes at its end."""
 
     def close(self) -> None:
-        """Give back what is held."""
+        """Release what the object holds, such as connections and threads."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
-        """Give it."""
+        """Return the object itself."""
         return self
 
     def __exit__(
@@ -28,5 +28,5 @@ class ClosesAtExit:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close it."""
+        """Close the object."""
         self.close()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A limit of time for calls that have none: a server may accept and never answer."""
+"""`call_with_timeout`: a time limit for calls that have none of their own."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_MOST_HANGING: Final = 32
+_MAX_UNANSWERED: Final = 32
 
-_hanging: set[object] = set()
+# The threads whose calls took too long and have not ended yet.
+_unanswered: set[object] = set()
 
 
 def call_with_timeout(
@@ -25,52 +26,56 @@ def call_with_timeout(
     call: Callable[[], T],
     progress: Callable[[], object] | None = None,
 ) -> T:
-    """Return what `call` does, or raise if that takes too long.
+    """Return the result of `call`, or raise an error if it takes too long.
 
-    The call runs in a daemon thread of its own, with the context variables of the
-    caller. One that takes too long is left to itself, and may take effect yet.
+    The call runs in a new daemon thread, with the context variables of the caller. A
+    call that takes too long is not stopped, and may still take effect. Safe for threads
+    and forks.
 
     Args:
-        seconds: the limit; `None` is none, and then the call runs in this thread.
-        call: what to do.
-        progress: tells how far it is; the limit begins anew whenever that changes.
+        seconds: the limit; with `None` there is no limit, and the call runs in the
+            thread of the caller.
+        call: the function to call.
+        progress: returns how far the call has come. Whenever its result changes, the
+            limit starts again.
 
     Raises:
-        StoreTimeoutError: it took too long, or many such calls hang already.
-        BaseException: what `call` raises.
+        StoreTimeoutError: the call took too long, or 32 earlier calls that took too
+            long have not ended yet.
+        BaseException: any error that `call` raises.
     """
     if seconds is None:
         return call()
     detect_fork()
-    if len(_hanging) >= _MOST_HANGING:
+    if len(_unanswered) >= _MAX_UNANSWERED:
         raise StoreTimeoutError(
-            f"{len(_hanging)} calls wait for an answer of the store already; this one "
-            f"was not begun"
+            f"{len(_unanswered)} calls wait for an answer of the store already; this "
+            f"one was not begun"
         )
-    attempt = _Attempt(copy_context().run, call)
+    thread = _CallThread(copy_context().run, call)
     try:
-        attempt.start()
-    except RuntimeError:  # no more threads, as at the very end of a program
+        thread.start()
+    except RuntimeError:  # no more threads, for example while the interpreter exits
         return call()
     reached = None if progress is None else progress()
-    while not attempt.done.wait(seconds):
+    while not thread.done.wait(seconds):
         before, reached = reached, None if progress is None else progress()
         if reached == before:
-            attempt.leave()
+            thread.mark_unanswered()
             raise StoreTimeoutError(
                 f"The store has not answered within {seconds:g} seconds; a write may "
                 f"have taken effect, or may do so later"
             )
-    if attempt.error is not None:
+    if thread.error is not None:
         try:
-            raise attempt.error
+            raise thread.error
         finally:
-            del attempt  # or the error and this frame would hold each other
-    return attempt.result  # type: ignore[no-any-return]
+            del thread  # otherwise the error and this frame refer to each other
+    return thread.result  # type: ignore[no-any-return]
 
 
-class _Attempt(threading.Thread):
-    """Does one call."""
+class _CallThread(threading.Thread):
+    """Runs one call, and keeps its result or its error."""
 
     def __init__(self, run: Callable[..., Any], call: Callable[[], Any]) -> None:
         super().__init__(name="flipper-call", daemon=True)
@@ -80,21 +85,21 @@ class _Attempt(threading.Thread):
         self.done = threading.Event()
 
     def run(self) -> None:
-        """Do it, and keep what comes out."""
+        """Run the call."""
         try:
             self.result = self._run(self._call)
-        except BaseException as error:  # noqa: BLE001  (raised where it is waited for)
+        except BaseException as error:  # noqa: BLE001  (the waiting thread raises it)
             self.error = error
         self.done.set()
-        _hanging.discard(self)
+        _unanswered.discard(self)
 
-    def leave(self) -> None:
-        """Count it among those that hang, until it ends."""
-        _hanging.add(self)
-        # Race: it may have ended just now, before it was counted.
+    def mark_unanswered(self) -> None:
+        """Count this call as unanswered until it ends."""
+        _unanswered.add(self)
+        # Race: the call may have ended just before it was counted.
         if self.done.is_set():
-            _hanging.discard(self)
+            _unanswered.discard(self)
 
 
-# The threads of the parent are not in the child.
-at_fork(after_in_child=_hanging.clear)
+# A child process does not have the threads of its parent.
+at_fork(after_in_child=_unanswered.clear)

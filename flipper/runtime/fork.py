@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What has to begin anew in a child process: locks, threads, connections.
+"""Renews locks, threads and connections in a forked child process.
 
-Python calls its hooks when a program forks by `os.fork`. A server that forks by itself,
-as uWSGI does, may call nobody. Therefore code calls `detect_fork` before it uses a
-connection, a lock or a thread; beside those, comparing the process id costs nothing.
+Python runs its fork hooks when a program calls `os.fork`. A server that forks in C, as
+uWSGI does, may run no hooks. Therefore code calls `detect_fork` before it uses a
+connection, a lock or a thread. It compares the process id, which costs little compared
+with these.
 """
 
 from __future__ import annotations
@@ -22,33 +23,37 @@ if TYPE_CHECKING:
 
 
 class AfterFork(Protocol):
-    """Has something that a fork leaves unusable in the child."""
+    """An object that holds something which a child process cannot use after a fork."""
 
     def after_fork(self) -> None:
-        """Begin anew in the child. Takes no lock of the parent, and does no I/O."""
+        """Renew what the child cannot use, without I/O and without inherited locks."""
 
 
 _hooks: list[Callable[[], object]] = []
 _objects: MutableSet[AfterFork] = WeakSet()
-_imported_by = os.getpid()
-_process = _imported_by  # to which the present locks, threads and connections belong
-# A lock for each process, so that no thread of a parent can hold it.
+_first_process = os.getpid()  # which imported this module
+# The process that the present locks, threads and connections belong to.
+_process = _first_process
+# By process id: a lock of its own for each process, which no thread of a parent holds.
 _renewal_locks: dict[int, Any] = {}
 
 
 def renew_after_fork(renewed: AfterFork) -> None:
-    """Call `renewed.after_fork()` in every child process, as long as it is in use."""
+    """Call `renewed.after_fork()` in every child process while the object exists."""
     _objects.add(renewed)
     _chain_uwsgi_hook()
 
 
 def at_fork(*, after_in_child: Callable[[], object]) -> None:
-    """Call a function in every child process."""
+    """Call a function in every child process that is forked from now on."""
     _hooks.append(after_in_child)
 
 
 def detect_fork() -> None:
-    """Renew everything if this process was forked and nobody has told so."""
+    """Renew everything if this process was forked and no hook has run.
+
+    Safe for threads: all of them wait until everything is renewed.
+    """
     if os.getpid() != _process:
         with _renewal_locks.setdefault(os.getpid(), threading.Lock()):
             # Race: another thread of this process may have renewed it meanwhile.
@@ -57,25 +62,25 @@ def detect_fork() -> None:
 
 
 def _renew() -> None:
-    global _process  # noqa: PLW0603  (one process for all)
+    global _process  # noqa: PLW0603  (one state for the whole process)
     for hook in _hooks:
         hook()
     for renewed in list(_objects):
         renewed.after_fork()
-    # Race: last, so that other threads wait until everything is renewed.
+    # Race: this comes last, so that other threads wait until everything is renewed.
     _process = os.getpid()
 
 
 # -- imports under way -----------------------------------------------------------------
 
-_LONGEST_IMPORT: Final = 1000  # milliseconds that a fork waits for
+_LONGEST_IMPORT: Final = 1000  # milliseconds for which a fork waits
 
 
 def _wait_for_imports() -> None:
-    """Wait until no other thread imports a module, and let none begin.
+    """Wait until no other thread imports a module, and stop new imports.
 
-    Drivers import modules when they connect for the first time, in a thread. The child
-    would inherit a half-made module, and a lock of it that nobody ever releases.
+    Drivers import modules when they connect for the first time, in a thread. Otherwise
+    the child would inherit a half-imported module, whose lock is never released.
     """
     _imp.acquire_lock()
     for _ in range(_LONGEST_IMPORT):
@@ -87,26 +92,26 @@ def _wait_for_imports() -> None:
 
 
 def _is_importing() -> bool:
-    """Tell whether another thread holds the lock of a module.
+    """Tell whether another thread holds the import lock of a module.
 
-    Not by `sys._current_frames`, which crashes Python 3.11 now and then.
+    This does not use `sys._current_frames`, which sometimes crashes Python 3.11.
     """
     own = threading.get_ident()
-    locks: Any = getattr(importlib._bootstrap, "_module_locks", {})  # noqa: SLF001  (Python's)
+    locks: Any = getattr(importlib._bootstrap, "_module_locks", {})  # noqa: SLF001  (no public name)
     held = (getattr(reference(), "owner", None) for reference in list(locks.values()))
     return any(owner is not None and owner != own for owner in held)
 
 
-def _begin_child() -> None:
+def _after_in_child() -> None:
     _imp.release_lock()
     _renew()
 
 
-if hasattr(os, "register_at_fork"):  # not where processes do not fork
+if hasattr(os, "register_at_fork"):  # Windows has no fork
     os.register_at_fork(
         before=_wait_for_imports,
         after_in_parent=_imp.release_lock,
-        after_in_child=_begin_child,
+        after_in_child=_after_in_child,
     )
 
 
@@ -114,28 +119,30 @@ if hasattr(os, "register_at_fork"):  # not where processes do not fork
 
 
 def background_threads_run() -> bool:
-    """Tell whether a thread that is started now goes on running in the background.
+    """Tell whether a thread that is started now keeps running in the background.
 
-    Not under uWSGI without threads: there, they stand still between requests. And not
-    in a process of uWSGI that is still to fork: its workers get no threads of it.
+    False under uWSGI without threads, where threads stop between requests. Also false
+    in a uWSGI process that has not forked its workers yet: they do not inherit threads.
     """
     return uwsgi_enables_threads() and not uwsgi_is_to_fork()
 
 
 def uwsgi_enables_threads() -> bool:
-    """Tell whether threads run here: not under uWSGI up to 2.0.23 by default."""
+    """Tell whether threads run: by default, they do not under uWSGI up to 2.0.23."""
     return bool(getattr(sys.modules.get("uwsgi"), "has_threads", True))
 
 
 def uwsgi_is_to_fork() -> bool:
-    """Tell whether this process of uWSGI loads a program and forks workers then."""
+    """Tell whether this is a uWSGI process that will fork workers later."""
     uwsgi: Any = sys.modules.get("uwsgi")
-    # A mule or a spooler is no worker, but has been forked, too.
-    return uwsgi is not None and uwsgi.worker_id() == 0 and os.getpid() == _imported_by
+    # A mule or a spooler is not a worker, but it has been forked as well.
+    return (
+        uwsgi is not None and uwsgi.worker_id() == 0 and os.getpid() == _first_process
+    )
 
 
 def _chain_uwsgi_hook() -> None:
-    """Have uWSGI call `detect_fork` in its workers, and then what it called before."""
+    """Let uWSGI call `detect_fork` in its workers, and then its earlier hook."""
     uwsgi: Any = sys.modules.get("uwsgi")
     earlier = getattr(uwsgi, "post_fork_hook", None)
     if uwsgi is None or getattr(earlier, "detects_fork", False):

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random pauses and expiries, which leave the application's random numbers alone.
+"""`uniform`: random numbers for pauses and expiries.
 
-`random.seed(1)` gives a program the same numbers whatever flipper does meanwhile, and a
-forked child draws others than its parent.
+They come from the operating system. A program that calls `random.seed(1)` therefore
+gets the same numbers with and without flipper, and a forked child gets other numbers
+than its parent.
 """
 
 from random import SystemRandom
 
 uniform = SystemRandom().uniform
-"""Returns a random number between two. Safe for threads and forks."""
+"""Return a random float between two numbers. Safe for threads and forks."""

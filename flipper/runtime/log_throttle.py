@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps the log readable while something fails thousands of times a second."""
+"""Logs repeated warnings at most once a minute."""
 
 from __future__ import annotations
 
@@ -12,43 +12,44 @@ from .fork import renew_after_fork
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-APART: Final = 60.0
+INTERVAL: Final = 60.0
 """Seconds between two warnings of the same kind."""
-KINDS: Final = 10_000
-"""How many kinds of warnings are remembered at most; the oldest is forgotten first."""
+MAX_KINDS: Final = 10_000
+"""The number of kinds of warnings that are remembered; the oldest is dropped first."""
 
 
 class _Kind:
-    """What is known of one kind of warning."""
+    """When one kind of warning was logged last, and what happened since then."""
 
-    __slots__ = ("held_back", "is_open", "logged_at")
+    __slots__ = ("held_back", "is_ongoing", "logged_at")
 
     def __init__(self, logged_at: float) -> None:
         self.logged_at = logged_at
-        self.held_back = 0  # since it was logged last
-        self.is_open = True  # logged, and not followed by its end yet
+        self.held_back = 0  # how many were not logged since then
+        self.is_ongoing = True  # its end has not been logged yet
 
 
 class LogThrottle:
-    """Logs a warning of each kind once a minute, and counts the others. Thread-safe.
+    """Logs a warning of each kind at most once a minute, and counts the others.
 
-    A warning tells how many of its kind were held back since the last one.
+    Each warning says how many of its kind were held back since the last one. Safe for
+    threads and forks.
 
     Args:
-        logger_name: of the logger to use.
-        counted: what warnings that are held back are counted as.
+        logger_name: the name of the logger.
+        counted: the noun that follows the number of warnings held back.
     """
 
     def __init__(self, logger_name: str, counted: str = "times") -> None:
         self._logger_name = logger_name
         self._counted = counted
-        self._kinds: dict[Hashable, _Kind] = {}  # the one logged longest ago first
+        self._kinds: dict[Hashable, _Kind] = {}  # the oldest first
         self.after_fork()
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Begin with a free lock: who held it is not in this process."""
-        # Reentrant: a signal handler may ask for a flag in the middle of this.
+        """Make a new lock: a thread that held the old one is not in this process."""
+        # Reentrant: a signal handler may ask for a flag while its thread holds this.
         self._lock = threading.RLock()
 
     def warning(
@@ -63,12 +64,12 @@ class LogThrottle:
         """Log a warning, unless one of its kind was logged within the last minute.
 
         Args:
-            kind: what is counted together.
+            kind: warnings with equal kinds are counted together.
             message: the text, with placeholders as in `logging`.
-            *values: what takes their place.
-            cause: the error whose traceback is logged, too; left out when the warning
-                is repeated.
-            is_error: whether it is logged as an error.
+            *values: the values of the placeholders.
+            cause: an error whose traceback is logged, but not when the warning is
+                repeated.
+            is_error: log at the level ERROR instead of WARNING.
             **extra: attributes of the log record.
         """
         held_back = self._admit(kind)
@@ -83,12 +84,12 @@ class LogThrottle:
         log(message, *values, exc_info=cause, extra=extra)
 
     def end(self, kind: Hashable, message: str, *values: Any) -> None:
-        """Log that it is over, if a warning of this kind was logged and not its end."""
+        """Log the end of a problem if a warning of this kind was logged before."""
         with self._lock:
             found = self._kinds.get(kind)
-            if found is None or not found.is_open:
+            if found is None or not found.is_ongoing:
                 return
-            found.is_open = False
+            found.is_ongoing = False
             held_back, found.held_back = found.held_back, 0
         if held_back:
             message += " (%d more %s since the last warning)"
@@ -96,17 +97,17 @@ class LogThrottle:
         _logger(self._logger_name).info(message, *values)
 
     def _admit(self, kind: Hashable) -> int | None:
-        """Return how many were held back before this one; `None` to hold it back."""
+        """Return how many were held back before; `None` if this one is, too."""
         now = monotonic()
         with self._lock:
             kinds = self._kinds
             found = kinds.get(kind)
             if found is None:
-                if len(kinds) >= KINDS:
+                if len(kinds) >= MAX_KINDS:
                     del kinds[next(iter(kinds))]
                 kinds[kind] = _Kind(now)
                 return 0
-            if now - found.logged_at < APART:
+            if now - found.logged_at < INTERVAL:
                 found.held_back += 1
                 return None
             del kinds[kind]
@@ -115,13 +116,14 @@ class LogThrottle:
 
 
 class OutageLog:
-    """Logs the outages of one store: begin, end, and once a minute in between.
+    """Logs the outages of one store: their start, their end, and once a minute between.
 
-    An outage that begins within a minute after another one is not told of before that
-    minute is over: a server may come and go all the time.
+    An outage that starts within a minute after another one is logged only when that
+    minute is over, since a server may go away and come back all the time. Safe for
+    threads and forks.
 
     Args:
-        logger_name: of the logger to use.
+        logger_name: the name of the logger.
         store: the store; only the name of its class is kept.
         consequence: how flags are answered meanwhile, as the end of a sentence.
     """
@@ -132,7 +134,7 @@ class OutageLog:
         self._consequence = consequence
 
     def failed(self, error: BaseException, **extra: Any) -> None:
-        """Hear that a question could not be answered by the store."""
+        """Log that the store has failed to answer."""
         self._throttle.warning(
             "outage",
             "%s fails (%s: %s); %s",
@@ -145,12 +147,12 @@ class OutageLog:
         )
 
     def ended(self) -> None:
-        """Hear that the store answers again."""
+        """Log that the store answers again, if its failure was logged."""
         self._throttle.end("outage", "%s answers again", self._name)
 
 
 def _logger(name: str) -> Any:
-    # Only now: it takes a fifth of the time in which the library is imported.
+    # Imported late: this would take a fifth of the import time of the library.
     import logging
 
     return logging.getLogger(name)

@@ -892,7 +892,7 @@ class _LastOnly(WatchQueue):
 
     def report(self, *feature_names: str) -> None:
         """Forget the one before."""
-        with self._news:
+        with self._changed:
             self._names.clear()
         super().report(*feature_names)
 

@@ -27,9 +27,9 @@ from flipper import (
     ReplicatedFeatureFlagStore,
 )
 from flipper.bucketing import ConsistentHashPercentageBucketer, Percentage
-from flipper.contracts import atomic
-from flipper.contracts.atomic import (
-    AtomicFeatureFlagStore,
+from flipper.contracts import atomic, flag_locks
+from flipper.contracts.atomic import AtomicFeatureFlagStore
+from flipper.contracts.update import (
     SupportsUpdate,
     update,
     updates_atomically,
@@ -790,7 +790,7 @@ def test_locks_go_with_their_writes() -> None:
     for number in range(100):
         client.create(f"flag-{number}")
         client.enable(f"flag-{number}")
-    assert not [key for key in atomic._locks if key[0] == id(store)]
+    assert not [key for key in flag_locks._locks if key[0] == id(store)]
     lock = write_lock(store, "x")
     assert write_lock(store, "x") is lock
     assert write_lock(store, "y") is not lock
@@ -807,8 +807,8 @@ def test_a_child_does_not_wait_for_a_write_of_its_parent() -> None:
 import os, signal, threading
 from flipper import FeatureFlagClient, MemoryFeatureFlagStore
 from flipper.bucketing import ConsistentHashPercentageBucketer, Percentage
-from flipper.contracts import atomic
-from flipper.contracts.atomic import updates_atomically, write_lock
+from flipper.contracts import flag_locks
+from flipper.contracts.update import updates_atomically, write_lock
 
 class Own(MemoryFeatureFlagStore):
     def get(self, feature_name):
@@ -820,7 +820,7 @@ client = FeatureFlagClient(store)
 client.create("x")
 reached, go_on = threading.Event(), threading.Event()
 def hold():
-    with write_lock(store, "x"), atomic._locks_change:
+    with write_lock(store, "x"), flag_locks._locks_guard:
         reached.set()
         go_on.wait(30)
 thread = threading.Thread(target=hold)

@@ -702,7 +702,7 @@ def test_what_was_warned_of_is_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Names that come from outside must not fill the memory."""
-    monkeypatch.setattr(log_throttle, "KINDS", 10)
+    monkeypatch.setattr(log_throttle, "MAX_KINDS", 10)
     for number in range(25):
         client.is_enabled([number])  # type: ignore[arg-type]
     assert len(warned()) == 25

@@ -176,7 +176,7 @@ def test_a_warning_logged_meanwhile_does_not_hide_the_next_ones(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """There is one a minute, and not one in fourteen years."""
-    monkeypatch.setattr(log_throttle, "APART", 0.05)
+    monkeypatch.setattr(log_throttle, "INTERVAL", 0.05)
     client = FeatureFlagClient(server, strict="warn")
     with freeze(FUTURE):
         client.is_enabled("missing")

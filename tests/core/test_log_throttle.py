@@ -105,7 +105,7 @@ def test_the_table_forgets_the_oldest_and_never_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """To forget all at once would let all of them be logged again."""
-    monkeypatch.setattr(log_throttle, "KINDS", 100)
+    monkeypatch.setattr(log_throttle, "MAX_KINDS", 100)
     throttle = LogThrottle("flipper.test")
     for number in range(101):
         throttle.warning(number, "%d", number)
@@ -228,7 +228,7 @@ def test_a_snapshot_that_cannot_be_written_is_told_of_once_a_minute(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk may be full for a night, and it is tried every second."""
-    monkeypatch.setattr(follower, "_SAVES_APART", 0.0)
+    monkeypatch.setattr(follower, "_SAVE_INTERVAL", 0.0)
     monkeypatch.setattr(follower, "SLICE", 0.001)
     tries = []
 
@@ -272,7 +272,7 @@ def test_a_listener_that_fails_is_told_of_once_a_minute(
     for number in range(100):
         store.create(f"x{number}")
     copy.begin_reading()
-    copy.take({item.feature_name: item for item in store.list()}, complete=True)
+    copy.apply({item.feature_name: item for item in store.list()}, complete=True)
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
     assert record.getMessage().startswith("A listener failed at FlagChange(")

@@ -551,7 +551,7 @@ def test_a_server_that_stops_answering_is_noticed(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No call of the thread may hang for ever."""
-    monkeypatch.setattr("flipper.contrib.synced.follower._ANSWER", 0.1)
+    monkeypatch.setattr("flipper.contrib.synced.follower._ANSWER_TIMEOUT", 0.1)
     with synced(server, poll_interval=0.05) as store:
         server.hang.clear()
         becomes(store, "stale")

@@ -1,84 +1,76 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A complete copy of the flags in the memory of this process, in front of any store."""
+"""`SyncedFeatureFlagStore` answers from a complete copy of another store's flags.
+
+`follower` is the thread that updates the `copy`, and `snapshot` a file of its flags.
+`read_through` answers without that thread, and `write_through` writes. `staleness`
+limits the age of the copy, `start` is about a start while the inner store is away.
+"""
 
 from __future__ import annotations
 
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakMethod, finalize
 
 from ...arguments import check_seconds
 from ...contracts.last_known import TableFastPath
 from ...contracts.watch import WatchQueue
 from ...contracts.wrapper import FeatureFlagStoreWrapper
-from ...exceptions import (
-    FlagDoesNotExistError,
-    FlipperError,
-    InvalidArgumentError,
-    StaleFlagsError,
-    StoreUnavailableError,
-)
-from ...runtime.clock import monotonic
+from ...exceptions import StaleFlagsError, StoreUnavailableError
 from ...runtime.closing import ClosesAtExit
-from ...runtime.deadline import call_with_timeout
 from ...runtime.fork import renew_after_fork
 from ..storage import FeatureFlagStoreItem
 from .follower import Follower
 from .read_through import ReadThrough
 from .snapshot import Snapshot
+from .staleness import FreshFlags
+from .start import check_arguments, start_without_store
+from .write_through import UNKNOWN, WriteThrough
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator
 
-    from ...contracts.atomic import Change
+    from ...contracts.update import Change
     from ..storage import FeatureFlagStoreMeta
     from .copy import FlagChange
     from .follower import SyncStatus
 
 F = TypeVar("F", bound="Callable[..., object]")
-T = TypeVar("T")
-
-_UNKNOWN: Final = object()
-_NO_LIMIT: Final = float("inf")
-_START_FAILURES: Final = ("raise", "empty", "snapshot")
-
-
-def _itself(item: T) -> T:
-    return item
 
 
 class SyncedFeatureFlagStore(ClosesAtExit, TableFastPath, FeatureFlagStoreWrapper):
-    """Answers from a complete copy of the flags, without I/O.
+    """Answers from a complete copy of the inner store's flags, without I/O.
 
-    A daemon thread follows the inner store: by the change signal of a store that has
-    one (`SupportsWatch`), and by reading all flags now and then. While the inner store
-    is away the copy goes on answering. Writes go through, raise what the inner store
-    raises, and are seen at once in this process.
+    A daemon thread follows the inner store. It uses the change signal of the store, if
+    the store has one (`SupportsWatch`), and also reads all flags periodically. While
+    the inner store is away, the copy keeps answering. Writes go to the inner store,
+    raise its errors, and are visible at once in this process.
 
-    Safe for threads and forks: in a child the thread starts when a flag is asked for. A
-    store that is not held any more, or closed, ends its thread within a second.
+    Safe for threads and forks: in a child process, the thread starts at the first call.
+    The thread ends within a second after the store was closed or garbage-collected.
 
     Args:
-        store: the inner store, of any kind but one that answers from a cache.
-        poll_interval: seconds between two readings of all flags, give or take a fifth:
-            what heals a lost signal, and all there is where there is no signal.
+        store: the inner store, of any kind except one that answers from a cache.
+        poll_interval: seconds between two readings of all flags; each pause varies by
+            up to 20 %. The readings find changes whose signal was lost. Without a
+            change signal, they find all changes.
         start_timeout: seconds to wait for the first reading.
-        on_start_failure: what to do then: "raise" a `StoreUnavailableError`, begin
-            "empty", so that every flag is missing until the store answers, or begin
-            with the flags of the "snapshot". As a rule the latter where there is one.
-        snapshot: a file to which the flags are written when they have changed, about a
-            second later.
-        max_staleness: seconds; a copy that is older raises a `StaleFlagsError`, by
-            which `is_enabled` answers the caller's default. As a rule any age will do.
-        write_timeout: seconds that a write waits for the inner store, which it calls in
-            a thread of its own; `None` waits as long as the inner store does, and calls
-            it in the caller's thread.
+        on_start_failure: what to do if the first reading fails: "raise" a
+            `StoreUnavailableError`; start "empty", so that every flag is missing until
+            the inner store answers; or start with the flags of the "snapshot". The
+            default is "snapshot" if a snapshot file is given, and "raise" if not.
+        snapshot: a file to which the flags are written about a second after a change.
+        max_staleness: seconds. If the copy is older, a `StaleFlagsError` is raised, and
+            `is_enabled` returns the caller's default. By default, any age is accepted.
+        write_timeout: seconds that a write may take; the inner store is then called in
+            another thread. `None` is no limit; the inner store is then called in the
+            caller's thread.
 
     Raises:
         StoreUnavailableError: the flags could not be loaded.
-        InvalidArgumentError: an argument makes no sense.
+        InvalidArgumentError: an argument is not allowed.
     """
 
     _table = "_flags"
@@ -96,35 +88,51 @@ class SyncedFeatureFlagStore(ClosesAtExit, TableFastPath, FeatureFlagStoreWrappe
     ) -> None:
         if on_start_failure is None:
             on_start_failure = "raise" if snapshot is None else "snapshot"
-        _check(on_start_failure, snapshot, poll_interval)
+        check_arguments(on_start_failure, snapshot, poll_interval)
         check_seconds("start_timeout", start_timeout, none="to wait for ever")
         check_seconds(
-            *("max_staleness", max_staleness), none="for any age", largest=_NO_LIMIT
+            *("max_staleness", max_staleness), none="for any age", largest=float("inf")
         )
         check_seconds("write_timeout", write_timeout, none="for no limit")
         super().__init__(store)
-        self._write_timeout = write_timeout
         self._max_staleness = max_staleness
         file = None if snapshot is None else Snapshot(snapshot)
         self._follower = Follower(store, poll_interval, file)
         self._copy = self._follower.copy
-        # Where `get` looks: the dict itself, unless something has to be done before.
-        self._flags: Any = self._view()
+        self._writes = WriteThrough(self._follower, store, write_timeout)
+        # `get` looks here: in the dict of the copy itself, or in an object that checks
+        # the age of the copy, or asks the inner store.
+        self._flags: Any = self._copied_flags()
         finalize(self, self._follower.abandon).atexit = False
         renew_after_fork(self)
         if self._follower.start():
             is_loaded = self._follower.loaded.wait(start_timeout)
         else:
-            is_loaded = self._follower.load_once(start_timeout)
-            self._flags = self._read_through()
+            is_loaded = self._follower.read_all_once(start_timeout)
+            self._flags = self._new_read_through()
         if not is_loaded:
-            self._begin_without_store(on_start_failure, file, start_timeout)
+            self._start_without_store(on_start_failure, file, start_timeout)
+
+    def _start_without_store(
+        self, on_start_failure: str, snapshot: Snapshot | None, waited: float
+    ) -> None:
+        try:
+            start_without_store(
+                self._follower,
+                self._store,
+                on_start_failure=on_start_failure,
+                snapshot=snapshot,
+                waited=waited,
+            )
+        except StoreUnavailableError:
+            self.close()
+            raise
 
     def after_fork(self) -> None:
-        """Be followed by a thread of this process, as soon as a flag is asked for."""
+        """Prepare to start a thread in this child process at the next call."""
         self._follower.after_fork()
         if not self._follower.is_closed:
-            self._flags = self._read_through()
+            self._flags = self._new_read_through()
 
     # -- reading -----------------------------------------------------------------------
 
@@ -139,30 +147,30 @@ class SyncedFeatureFlagStore(ClosesAtExit, TableFastPath, FeatureFlagStoreWrappe
     def list(
         self, limit: int | None = None, offset: int = 0
     ) -> Iterator[FeatureFlagStoreItem]:
-        """Return an iterator of the flags by name: `offset` are skipped, `limit` given.
+        """Return an iterator of at most `limit` flags by name, from number `offset` on.
 
         Raises:
             StaleFlagsError: the copy is older than `max_staleness`.
         """
         stop = None if limit is None else offset + limit
-        return islice(self._each(), offset, stop)
+        return islice(self._iterate(), offset, stop)
 
-    def _each(self) -> Iterator[FeatureFlagStoreItem]:
+    def _iterate(self) -> Iterator[FeatureFlagStoreItem]:
         if type(self._flags) is ReadThrough:
-            self._flags.prepare_list()
-        flags = self._view()
+            self._flags.update_copy()
+        flags = self._copied_flags()
         for feature_name in sorted(self._copy.flags):
             item = flags.get(feature_name)
-            if item is not None:  # deleted since the names were read
+            if item is not None:  # None: deleted since the names were read
                 yield item
 
     @property
     def away_errors(self) -> tuple[type[Exception], ...]:
-        """None: reading asks no server."""
+        """Empty, because reading does not use a server."""
         return ()
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
-        """Return the flag as the copy has it, `None` if the copy is too old."""
+        """Return the flag from the copy, or `None` if the copy is too old."""
         try:
             return self.get(feature_name)
         except StaleFlagsError:
@@ -176,24 +184,24 @@ class SyncedFeatureFlagStore(ClosesAtExit, TableFastPath, FeatureFlagStoreWrappe
         is_enabled: bool = False,
         client_data: dict[str, Any] | None = None,
     ) -> FeatureFlagStoreItem:
-        """Write a new flag over whatever was there, and return it."""
+        """Write a new flag, replacing any flag of that name, and return it."""
         create = partial(super().create, feature_name, is_enabled, client_data)
-        item: FeatureFlagStoreItem = self._written(feature_name, create, _itself)
-        return item
+        return self._writes.call(feature_name, create)
 
     def set(self, feature_name: str, is_enabled: bool) -> None:
         """Change the state and keep the metadata; create the flag if it is missing."""
         known = self._copy.flags.get(feature_name)
-        guess: Any = _UNKNOWN
+        expected: Any = UNKNOWN
         if type(known) is FeatureFlagStoreItem:
-            guess = known.replace(is_enabled=is_enabled)
+            expected = known.replace(is_enabled=is_enabled)
         set_state = partial(super().set, feature_name, is_enabled)
-        self._written(feature_name, set_state, self._rereading(feature_name, guess))
+        reread = self._writes.rereading(feature_name, expected)
+        self._writes.call(feature_name, set_state, reread)
 
     def delete(self, feature_name: str) -> None:
-        """Remove the flag, if it is there."""
+        """Remove the flag if it exists."""
         delete = partial(super().delete, feature_name)
-        self._written(feature_name, delete, lambda _: None)
+        self._writes.call(feature_name, delete, lambda _: None)
 
     def set_meta(self, feature_name: str, meta: FeatureFlagStoreMeta) -> None:
         """Replace the metadata and keep the state.
@@ -202,181 +210,104 @@ class SyncedFeatureFlagStore(ClosesAtExit, TableFastPath, FeatureFlagStoreWrappe
             FlagDoesNotExistError: there is no such flag.
         """
         set_meta = partial(super().set_meta, feature_name, meta)
-        self._written(feature_name, set_meta, self._rereading(feature_name, _UNKNOWN))
+        reread = self._writes.rereading(feature_name, UNKNOWN)
+        self._writes.call(feature_name, set_meta, reread)
 
     def update(self, feature_name: str, change: Change) -> FeatureFlagStoreItem:
-        """Replace a flag by what `change` makes of it, and return that."""
+        """Replace a flag by the result of `change`, and return that result."""
         update = partial(super().update, feature_name, change)
-        item: FeatureFlagStoreItem = self._written(feature_name, update, _itself)
-        return item
+        return self._writes.call(feature_name, update)
 
     def delete_existing(self, feature_name: str) -> None:
-        """Remove the flag, or raise if the inner store tells that there is none."""
-        delete = partial(super().delete_existing, feature_name)
-        self._written(feature_name, delete, lambda _: None)
-
-    def get_uncached(self, feature_name: str) -> FeatureFlagStoreItem | None:
-        """Ask the inner store, and take what it gives into the copy.
+        """Remove the flag.
 
         Raises:
-            StoreTimeoutError: that took longer than `write_timeout`.
-            Exception: what the inner store raises.
+            FlagDoesNotExistError: the inner store says that there is no such flag.
+        """
+        delete = partial(super().delete_existing, feature_name)
+        self._writes.call(feature_name, delete, lambda _: None)
+
+    def get_uncached(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Return the flag from the inner store, and record it in the copy.
+
+        Raises:
+            StoreTimeoutError: it took longer than `write_timeout`.
+            Exception: any error of the inner store.
         """
         get = partial(super().get_uncached, feature_name)
-        item: FeatureFlagStoreItem | None = self._written(feature_name, get, _itself)
-        return item
-
-    def _written(
-        self, feature_name: str, write: Callable[[], T], find: Callable[[T], Any]
-    ) -> T:
-        """Write or ask, take in the flag that `find` gives, return what `write` did."""
-
-        def write_and_find() -> tuple[T, Any]:
-            result = write()
-            return result, find(result)
-
-        self._follower.start()
-        with self._copy.writing(feature_name, self._write_timeout) as learn:
-            try:
-                result, item = call_with_timeout(self._write_timeout, write_and_find)
-            except FlagDoesNotExistError:
-                learn(None)  # whatever the copy has
-                raise
-            if item is not _UNKNOWN:
-                learn(item)
-            return result
-
-    def _rereading(self, feature_name: str, guess: Any) -> Callable[[object], Any]:
-        def reread(_: object) -> Any:
-            try:
-                return self._store.get(feature_name)
-            except Exception:  # noqa: BLE001  (it was written: that has not failed)
-                return guess
-
-        return reread
+        return self._writes.call(feature_name, get)
 
     # -- following ---------------------------------------------------------------------
 
     def status(self) -> SyncStatus:
-        """Tell how the copy is: its state, age, last error, size and revision."""
+        """Return the state, age, last error, size and revision of the copy."""
         self._follower.start()
         return self._follower.status()
 
     def on_change(self, listener: F) -> F:
         """Call `listener` with a `FlagChange` whenever a flag has changed in the copy.
 
-        It is called in any thread, for one change after the other, in their order. Its
-        errors are logged. May be used as a decorator.
+        The calls are made one after the other, in the order of the changes, and from
+        any thread. Errors of the listener are logged. Can be used as a decorator.
         """
         self._copy.add_listener(listener)
         self._follower.start()
         return listener
 
     def on_status(self, listener: F) -> F:
-        """Call `listener` with the status whenever its state has changed; as above."""
+        """Call `listener` with the `SyncStatus` whenever its state has changed.
+
+        For calls, errors and decorators see `on_change`.
+        """
         self._follower.add_listener(listener)
         self._follower.start()
         return listener
 
     def remove_listener(self, listener: Callable[..., Any]) -> None:
-        """Call a listener no more."""
+        """Stop calling a listener of `on_change` or `on_status`."""
         self._copy.remove_listener(listener)
         self._follower.remove_listener(listener)
 
     def watch(self) -> WatchQueue:
-        """Report what changes in the copy, not in the inner store a moment before."""
+        """Return a watch that reports changes of the copy, after the copy has them."""
 
-        def tell(change: FlagChange) -> None:
+        def report(change: FlagChange) -> None:
             queue.report(change.feature_name)
 
-        queue = WatchQueue(lambda: self.remove_listener(tell))
-        self.on_change(tell)
+        queue = WatchQueue(lambda: self.remove_listener(report))
+        self.on_change(report)
         return queue
 
     def close(self) -> None:
-        """Stop following; flags are answered as of now from then on. Idempotent.
+        """Stop following; the copy keeps answering, but does not change any more.
 
-        The inner store remains the caller's to close. It is not read any more on
-        return, unless it has not answered for a second.
+        May be called again. The caller has to close the inner store. After this method
+        has returned, the inner store is not read any more, unless a read takes longer
+        than a second.
         """
         self._follower.close()
         self._follower.join()
-        self._use_copy()
+        self._answer_from_copy()
 
-    # -- inside ------------------------------------------------------------------------
+    # -- what answers `get` ------------------------------------------------------------
 
-    def _view(self) -> Any:
+    def _copied_flags(self) -> Any:
         if self._max_staleness is None:
             return self._copy.flags
-        return _Perishable(self._follower, self._max_staleness)
+        return FreshFlags(self._follower, self._max_staleness)
 
-    def _read_through(self) -> ReadThrough:
-        reference = WeakMethod(self._use_copy)  # a store nobody holds is free at once
+    def _new_read_through(self) -> ReadThrough:
+        # A weak reference, so that a store that is not used any more is freed at once.
+        reference = WeakMethod(self._answer_from_copy)
 
-        def use_copy() -> None:
+        def answer_from_copy() -> None:
             method = reference()
             if method is not None:
                 method()
 
-        return ReadThrough(self._follower, self._store, self._view(), use_copy)
-
-    def _use_copy(self) -> None:
-        self._flags = self._view()
-
-    def _begin_without_store(
-        self, on_start_failure: str, snapshot: Snapshot | None, waited: float
-    ) -> None:
-        error = self.status().last_error
-        remedy = "; is its server up? on_start_failure= tells what to begin with then"
-        if on_start_failure == "empty":
-            return
-        if on_start_failure == "snapshot" and snapshot is not None:
-            try:
-                self._follower.begin_with(snapshot)
-            except (OSError, FlipperError) as problem:
-                error, remedy = problem, ", nor from the snapshot"
-            else:
-                return
-        self.close()
-        raise StoreUnavailableError(
-            f"The flags could not be loaded from {type(self._store).__name__} within "
-            f"{waited:g} seconds{remedy} ({type(error).__name__}: {error})"
-        ) from error
-
-
-class _Perishable:
-    """Gives flags as long as they are fresh enough."""
-
-    def __init__(self, follower: Follower, max_staleness: float) -> None:
-        self._follower = follower
-        self._get = follower.copy.flags.get
-        self._max_staleness = max_staleness
-
-    def get(self, feature_name: str) -> Any:
-        age = monotonic() - self._follower.level_at
-        if age > self._max_staleness:
-            raise StaleFlagsError(
-                f"Feature {feature_name!r} is not answered: the copy of the flags is "
-                f"{age:.1f} seconds old, and {self._max_staleness:g} are allowed",
-                feature_name=feature_name,
-            )
-        return self._get(feature_name)
-
-
-def _check(on_start_failure: str, snapshot: object, poll_interval: float) -> None:
-    if on_start_failure not in _START_FAILURES:
-        raise InvalidArgumentError(
-            f"on_start_failure={on_start_failure!r} is unknown; use one of "
-            f"{', '.join(map(repr, _START_FAILURES))}",
-            value=on_start_failure,
+        return ReadThrough(
+            self._follower, self._store, self._copied_flags(), answer_from_copy
         )
-    if on_start_failure == "snapshot" and snapshot is None:
-        raise InvalidArgumentError(
-            "on_start_failure='snapshot' needs a file; use snapshot='flags.json'",
-            value=snapshot,
-        )
-    if not poll_interval > 0:
-        raise InvalidArgumentError(
-            f"poll_interval={poll_interval!r} is no time to wait; use seconds above 0",
-            value=poll_interval,
-        )
+
+    def _answer_from_copy(self) -> None:
+        self._flags = self._copied_flags()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A complete copy of a store's flags, kept level with writes of one's own and others'.
+"""`LocalCopy`: a complete copy of a store's flags, and its listeners. It does no I/O.
 
-It does no I/O. What was written here while the store was read may be newer than what
-was read: such a flag keeps what it is, and is read again (`doubtful`).
+A flag that this process writes while the store is read may be newer in the copy than
+the flag that was read. Such a flag is not replaced. It is uncertain, and is read again.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 class FlagChange(NamedTuple):
-    """One flag is not what it was.
+    """A change of one flag.
 
     Attributes:
         feature_name: the flag.
-        old: what it was, `None` if it was not there.
-        new: what it is, `None` if it is not there any more.
+        old: the flag before the change, `None` if it did not exist.
+        new: the flag after the change, `None` if it was deleted.
     """
 
     feature_name: str
@@ -36,185 +36,187 @@ class FlagChange(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """What happened: "created", "changed" or "deleted"."""
+        """The kind of change: "created", "changed" or "deleted"."""
         if self.old is None:
             return "created"
         return "deleted" if self.new is None else "changed"
 
 
-class _Writes:
-    """The writes of one flag by this process: one at a time, and how many so far."""
+class _FlagWrites:
+    """The writes of one flag by this process: their lock and their number."""
 
-    __slots__ = ("lock", "under_way")
+    __slots__ = ("lock", "pending")
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.under_way = 0
+        self.pending = 0
 
 
 class LocalCopy:
-    """Flags by name, and who is told when they change. Safe for threads.
+    """Keeps flags by name, and calls listeners when they change. Safe for threads.
 
     Attributes:
-        flags: the flags; for all others to be read only. It is always the same dict, so
-            that reading takes no lock and no detour.
-        revision: how many changes it has seen.
+        flags: the flags by name; others only read this dict. It is always the same
+            dict, so that reading needs no lock.
+        revision: the number of changes so far.
     """
 
     def __init__(self) -> None:
         self.flags: dict[str, Any] = {}
         self.revision = 0
         self._listeners: list[Listener] = []
-        self._untold: deque[tuple[Listener, Any]] = deque()
+        self._notifications: deque[tuple[Listener, Any]] = deque()
         self._log = LogThrottle(__name__)
         self.after_fork()
 
     def after_fork(self) -> None:
-        """Begin with free locks, and with no writes under way."""
+        """Make new locks, and forget writes: their threads are in the parent only."""
         self._lock = threading.RLock()
-        self._telling = threading.Lock()
-        self._writes: dict[str, _Writes] = {}
-        self._written: set[str] = set()
-        self._doubtful: set[str] = set()
+        self._notifying = threading.Lock()
+        self._writes: dict[str, _FlagWrites] = {}
+        self._written_meanwhile: set[str] = set()
+        self._uncertain: set[str] = set()
 
     # -- reading the store, by one thread ----------------------------------------------
 
     def begin_reading(self) -> None:
-        """Say that the store is being read from now on, for the next `take`."""
+        """Note that the store is read from now on, until the next `apply`."""
         with self._lock:
-            self._written.clear()
+            self._written_meanwhile.clear()
 
-    def take(self, items: Mapping[str, Any], *, complete: bool) -> None:
-        """Take in flags that were read from the store since `begin_reading`.
+    def apply(self, items: Mapping[str, Any], *, complete: bool) -> None:
+        """Apply flags that were read from the store since `begin_reading`.
 
         Args:
-            items: the flags by name, `None` for one that is not there.
-            complete: whether flags that `items` does not name are not there.
+            items: the flags by name, `None` for a flag that does not exist.
+            complete: whether `items` has all flags, so that others do not exist.
         """
         with self._lock:
-            known_to_some = self.flags or self._listeners or self._writes
-            if complete and not (known_to_some or self._written):
-                # Nothing to compare and nobody to tell: a start waits for this.
+            is_in_use = self.flags or self._listeners or self._writes
+            if complete and not (is_in_use or self._written_meanwhile):
+                # A start waits for this, and there is nothing to compare.
                 self.flags.update(items)
                 self.revision += len(items)
                 return
             for feature_name, item in items.items():
-                self._take_one(feature_name, item)
+                self._apply_one(feature_name, item)
             if complete:
                 for feature_name in self.flags.keys() - items.keys():
-                    self._take_one(feature_name, None)
-        self._tell()
+                    self._apply_one(feature_name, None)
+        self._notify_listeners()
 
-    def _take_one(self, feature_name: str, item: Any) -> None:
-        # Race: it was written here while it was read. Which came first is not known.
-        if feature_name in self._writes or feature_name in self._written:
-            self._doubtful.add(feature_name)
+    def _apply_one(self, feature_name: str, item: Any) -> None:
+        # Race: it was written while it was read, and the order of both is not known.
+        if feature_name in self._writes or feature_name in self._written_meanwhile:
+            self._uncertain.add(feature_name)
         else:
-            self._put(feature_name, item)
+            self._set_flag(feature_name, item)
 
-    def doubtful(self) -> set[str]:
-        """Return the flags that have to be read again, and forget that they have to."""
+    def pop_uncertain(self) -> set[str]:
+        """Return the names of flags that have to be read again, and forget them."""
         with self._lock:
-            doubtful, self._doubtful = self._doubtful, set()
-            return doubtful
+            uncertain, self._uncertain = self._uncertain, set()
+            return uncertain
 
     # -- writing the store -------------------------------------------------------------
 
     @contextmanager
     def writing(
-        self, feature_name: str, patience: float | None
+        self, feature_name: str, timeout: float | None
     ) -> Iterator[Callable[[Any], None]]:
-        """Write a flag to the store meanwhile, one thread after the other.
+        """Hold a flag in a `with` statement while it is written to the store.
 
-        Gives a function that takes in the flag as it was written. Where it is not
-        called, the flag is read again by and by.
+        One thread after the other gets a flag. The `with` statement gives a function
+        that records the written flag. If it is not called, the flag is uncertain.
 
         Raises:
-            StoreTimeoutError: another write of the flag took `patience` seconds.
+            StoreTimeoutError: another write of the flag took `timeout` seconds.
         """
         with self._lock:
-            writes = self._writes.setdefault(feature_name, _Writes())
-            writes.under_way += 1
-        learnt: list[Any] = []
+            writes = self._writes.setdefault(feature_name, _FlagWrites())
+            writes.pending += 1
+        recorded: list[Any] = []
         try:
-            with _held(writes.lock, feature_name, patience):
+            with _hold(writes.lock, feature_name, timeout):
                 try:
-                    yield learnt.append
+                    yield recorded.append
                 finally:
                     with self._lock:
-                        for item in learnt:
-                            self._put(feature_name, item)
+                        for item in recorded:
+                            self._set_flag(feature_name, item)
         finally:
             with self._lock:
-                writes.under_way -= 1
-                if not writes.under_way:
+                writes.pending -= 1
+                if not writes.pending:
                     self._writes.pop(feature_name, None)
-                self._written.add(feature_name)
-                if not learnt:
-                    self._doubtful.add(feature_name)
-            self._tell()
+                self._written_meanwhile.add(feature_name)
+                if not recorded:
+                    self._uncertain.add(feature_name)
+            self._notify_listeners()
 
-    # -- telling -----------------------------------------------------------------------
+    # -- listeners ---------------------------------------------------------------------
 
     def add_listener(self, listener: Listener) -> None:
-        """Tell `listener` of each `FlagChange` from now on."""
+        """Call `listener` with each `FlagChange` from now on."""
         with self._lock:
             self._listeners = [*self._listeners, listener]
 
     def remove_listener(self, listener: Listener) -> None:
-        """Tell `listener` no more."""
+        """Stop calling `listener`."""
         with self._lock:
             self._listeners = [one for one in self._listeners if one != listener]
 
-    def announce(self, listeners: list[Listener], news: Any) -> None:
-        """Tell these listeners, after all that is still to be told."""
-        self._untold.extend((listener, news) for listener in listeners)
-        self._tell()
+    def notify(self, listeners: list[Listener], event: Any) -> None:
+        """Call these listeners with an event, after all earlier notifications."""
+        self._notifications.extend((listener, event) for listener in listeners)
+        self._notify_listeners()
 
-    def _put(self, feature_name: str, item: Any) -> None:
+    def _set_flag(self, feature_name: str, item: Any) -> None:
         old = self.flags.get(feature_name)
         if item is None:
             self.flags.pop(feature_name, None)
-        # What is alike stays the same object: whoever has evaluated it has compiled it.
-        elif old is None or not _alike(old, item):
+        # An equal flag is kept, since its conditions may be compiled already.
+        elif old is None or not _is_equal(old, item):
             self.flags[feature_name] = item
         else:
             return
         if old is not item:
             self.revision += 1
             change = FlagChange(feature_name, old, item)
-            self._untold.extend((listener, change) for listener in self._listeners)
+            self._notifications.extend(
+                (listener, change) for listener in self._listeners
+            )
 
-    def _tell(self) -> None:
-        # Race: in the order of the changes, so by one thread at a time; but no thread
-        # waits for another one's listener, it leaves its news to that thread.
-        while self._untold and self._telling.acquire(blocking=False):
+    def _notify_listeners(self) -> None:
+        # Race: one thread at a time calls listeners, so that the order is kept. Other
+        # threads do not wait: that thread makes their notifications, too.
+        while self._notifications and self._notifying.acquire(blocking=False):
             try:
-                while self._untold:
-                    listener, news = self._untold.popleft()
-                    self._call(listener, news)
+                while self._notifications:
+                    listener, event = self._notifications.popleft()
+                    self._call(listener, event)
             finally:
-                self._telling.release()
+                self._notifying.release()
 
-    def _call(self, listener: Listener, news: Any) -> None:
+    def _call(self, listener: Listener, event: Any) -> None:
         try:
-            listener(news)
-        except Exception as error:  # noqa: BLE001  (the others have to be told)
+            listener(event)
+        except Exception as error:  # noqa: BLE001  (the other listeners are called)
             self._log.warning(
                 (id(listener), type(error)),
                 "A listener failed at %r",
-                news,
+                event,
                 cause=error,
                 is_error=True,
             )
 
 
 @contextmanager
-def _held(lock: Any, feature_name: str, patience: float | None) -> Iterator[None]:
-    if not lock.acquire(timeout=-1 if patience is None else patience):
+def _hold(lock: Any, feature_name: str, timeout: float | None) -> Iterator[None]:
+    if not lock.acquire(timeout=-1 if timeout is None else timeout):
         raise StoreTimeoutError(
             f"Feature {feature_name!r} was not written: another write of it has waited "
-            f"for the store for {patience:g} seconds",
+            f"for the store for {timeout:g} seconds",
             feature_name=feature_name,
         )
     try:
@@ -223,7 +225,7 @@ def _held(lock: Any, feature_name: str, patience: float | None) -> Iterator[None
         lock.release()
 
 
-def _alike(old: Any, new: Any) -> bool:
+def _is_equal(old: Any, new: Any) -> bool:
     return old is new or (
         type(old) is type(new)
         and old.raw_is_enabled == new.raw_is_enabled

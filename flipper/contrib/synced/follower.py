@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The thread that keeps a local copy level with a store."""
+"""`Follower`: the thread that keeps a local copy up to date with a store."""
 
 from __future__ import annotations
 
@@ -24,26 +24,25 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # All in seconds.
-_ANSWER: Final = 4.0  # for an answer of the store, or for the next flag of a list
-_SAVES_APART: Final = 1.0
-_DOUBT: Final = 0.25  # before all flags are believed to be gone
-# The most flags that are read one by one after a change; more are read by one list.
-_ONE_BY_ONE: Final = 100
+_ANSWER_TIMEOUT: Final = 4.0  # for an answer of the store, or the next flag of a list
+_SAVE_INTERVAL: Final = 1.0  # between two writes of the snapshot
+_RECHECK_PAUSE: Final = 0.25  # before a second look when all flags seem to be gone
+# More changed flags than this are read by one list instead of one by one.
+_MAX_SINGLE_READS: Final = 100
 
 
 class SyncStatus(NamedTuple):
-    """How a synchronised copy is.
+    """The status of a synced store.
 
     Attributes:
-        state: "initialising" before the flags were read for the first time in this
-            process, "live" while changes are pushed, "polling" while they are asked
-            for, "stale" while the store is away, "closed"; "direct" where background
-            threads do not run, so that the inner store is asked for each flag.
-        age: seconds since the copy was level with the store, as far as is known;
-            infinite before the first time.
-        last_error: why the store could not be read last; `None` when it was since.
-        flags: how many there are.
-        revision: how many changes the copy has seen.
+        state: "initialising" until this process has read the flags for the first time;
+            "live" while the store pushes changes; "polling" while the store is asked
+            for changes; "stale" while the store is away; "closed"; "direct" where
+            background threads do not run, so that the store is asked for each flag.
+        age: seconds since the copy was known to be up to date; infinite before that.
+        last_error: the last error of reading the store; `None` after a success.
+        flags: the number of flags.
+        revision: the number of changes that the copy has seen.
     """
 
     state: str
@@ -54,27 +53,27 @@ class SyncStatus(NamedTuple):
 
 
 class Follower(BackgroundListener):
-    """Reads a store as a whole, then what changes, and as a whole now and then.
+    """Reads all flags of a store, then those that change, and all again periodically.
 
-    It knows nothing of who uses the copy, so that a store nobody holds is free to go.
-    Safe for threads.
+    It has no reference to the synced store, which can therefore be collected while the
+    thread runs. Safe for threads and forks.
 
     Args:
         store: the store to follow.
-        poll_interval: seconds between two readings of the whole.
-        snapshot: where to save the flags, if anywhere.
+        poll_interval: seconds between two readings of all flags.
+        snapshot: the file to save the flags in, or `None`.
 
     Attributes:
         copy: the flags.
-        level_at: when the copy was level last, by the monotonic clock.
-        loaded: set once this process has read the store, or the follower is closed.
+        up_to_date_at: when the copy was last up to date, by the monotonic clock.
+        loaded: set when this process has read all flags, or the follower is closed.
     """
 
     def __init__(
         self, store: Any, poll_interval: float, snapshot: Snapshot | None
     ) -> None:
         self.copy = LocalCopy()
-        self.level_at = -float("inf")
+        self.up_to_date_at = -float("inf")
         self.loaded = threading.Event()
         self._poll_interval = poll_interval
         self._snapshot = snapshot
@@ -88,7 +87,7 @@ class Follower(BackgroundListener):
         super().__init__(store, "flipper-synced")
 
     def after_fork(self) -> None:
-        """Be ready to begin anew; the thread of the parent is not in this process."""
+        """Prepare for another `start`: the thread is in the parent process only."""
         super().after_fork()
         self.copy.after_fork()
         if self._state != "closed":
@@ -96,45 +95,45 @@ class Follower(BackgroundListener):
             self._state = "initialising"
 
     def start(self) -> bool:
-        """Follow in a thread of this process; tell whether there is one."""
+        """Start the thread unless it runs; tell whether there is one."""
         follows = super().start()
         if not follows:
-            self._become("direct")
+            self._set_state("direct")
         return follows
 
-    def load_once(self, timeout: float | None) -> bool:
-        """Read all flags without following them; tell whether they have been read."""
+    def read_all_once(self, timeout: float | None) -> bool:
+        """Read all flags within `timeout` seconds; tell whether they were ever read."""
         try:
-            call_with_timeout(timeout, self._load)
-        except Exception as error:  # noqa: BLE001  (told by the status)
+            call_with_timeout(timeout, self._read_all)
+        except Exception as error:  # noqa: BLE001  (`status` shows it)
             self._last_error = error
         return self.loaded.is_set()
 
-    def begin_with(self, snapshot: Snapshot) -> None:
-        """Take the flags of a snapshot, unless they have been read by now.
+    def load_snapshot(self, snapshot: Snapshot) -> None:
+        """Fill the copy from a snapshot, unless the store has been read by now.
 
         Raises:
             OSError: the file cannot be read.
-            FlipperError: it is no snapshot.
+            FlipperError: the file is no snapshot.
         """
         age, items = snapshot.load()
         with self._lock:
             if not self._has_read:
                 self.copy.begin_reading()
-                self.copy.take(items, complete=True)
+                self.copy.apply(items, complete=True)
                 self._saved_revision = self.copy.revision
-                self.level_at = monotonic() - age
+                self.up_to_date_at = monotonic() - age
 
     def close(self) -> None:
-        """Follow no more; the thread ends within a moment."""
+        """Stop following; the thread ends within a moment."""
         super().close()
         self.loaded.set()
-        self._become("closed")
+        self._set_state("closed")
 
     def status(self) -> SyncStatus:
-        """Tell how the copy is."""
+        """Return the present status."""
         copy = self.copy
-        age = max(0.0, monotonic() - self.level_at)
+        age = max(0.0, monotonic() - self.up_to_date_at)
         return SyncStatus(
             self._state, age, self._last_error, len(copy.flags), copy.revision
         )
@@ -145,7 +144,7 @@ class Follower(BackgroundListener):
             self._listeners = [*self._listeners, listener]
 
     def remove_listener(self, listener: Callable[[Any], object]) -> None:
-        """Call `listener` no more."""
+        """Stop calling `listener`."""
         with self._lock:
             self._listeners = [one for one in self._listeners if one != listener]
 
@@ -153,47 +152,47 @@ class Follower(BackgroundListener):
 
     def _run(self, closed: threading.Event) -> None:
         super()._run(closed)
-        self._save(at_once=True)
+        self._save_snapshot(at_once=True)
 
     def _note_failure(self, error: Exception) -> None:
         self._last_error = error
-        self._become("stale")
+        self._set_state("stale")
 
     def _listen(self, closed: threading.Event) -> None:
-        """Read everything, then what changes, until it is time to begin anew."""
+        """Read all flags, then those that change, until the next watch is needed."""
         try:
-            # Race: first listen, then read: what changes in between is reported.
+            # Race: listen before reading, so that changes in between are reported.
             self._open_watch()
         except WatchRefusedError:
-            self._load()
+            self._read_all()
             self._failures = 0
-            self._become("polling")
+            self._set_state("polling")
             self._follow_until_due(closed)
             return
         try:
-            self._load()
+            self._read_all()
             self._failures = 0
-            self._become("live")
+            self._set_state("live")
             while True:
                 self._follow_until_due(closed)
                 if self._is_over(closed):
                     return
-                self._load()
+                self._read_all()
         finally:
             self._close_watch()
 
     def _follow_until_due(self, closed: threading.Event) -> None:
         due = monotonic() + uniform(0.8, 1.2) * self._poll_interval
         while not self._is_over(closed) and (left := due - monotonic()) > 0:
-            self._save()
+            self._save_snapshot()
             changed = self._wait(min(SLICE, left), closed)
-            heard = monotonic()
+            waited_until = monotonic()
             if changed is None:
-                self._load()
+                self._read_all()
                 continue
-            self._read({*changed, *self.copy.doubtful()})
+            self._read_some({*changed, *self.copy.pop_uncertain()})
             if self._watch is not None:
-                self.level_at = heard
+                self.up_to_date_at = waited_until
 
     def _wait(self, timeout: float, closed: threading.Event) -> Collection[str] | None:
         if self._watch is None:
@@ -201,66 +200,67 @@ class Follower(BackgroundListener):
             return ()
         return self._watch.wait(timeout)
 
-    def _load(self) -> None:
+    def _read_all(self) -> None:
         """Read all flags."""
-        began, found = self._list()
+        began, found = self._list_flags()
         flags = self.copy.flags
         if flags and flags.keys().isdisjoint(found):
-            # It may be so; but a server that has just been started, or a reply that was
-            # not complete, may look like that, too, and turns all flags off.
-            self._sleep(self._closed, _DOUBT)
+            # All flags may have been deleted. But a server that has just started, or an
+            # incomplete reply, looks the same and would turn all flags off: read again.
+            self._sleep(self._closed, _RECHECK_PAUSE)
             if self._is_over(self._closed):
                 return
-            began, found = self._list()
+            began, found = self._list_flags()
         with self._lock:
             self._has_read = True
-        self.copy.take(found, complete=True)
-        self.level_at = began
+        self.copy.apply(found, complete=True)
+        self.up_to_date_at = began
         self._last_error = None
         self.loaded.set()
         if self._snapshot is not None:
-            self._confirm(self._snapshot)
+            self._touch_snapshot(self._snapshot)
 
-    def _list(self) -> tuple[float, dict[str, Any]]:
-        """Return what the store has, and when reading it began."""
+    def _list_flags(self) -> tuple[float, dict[str, Any]]:
+        """Return the time when reading began, and the flags of the store by name."""
         found: dict[str, Any] = {}
 
         def read() -> None:
             for item in self._store.list():
-                if item is not None:  # a store of one's own, a flag deleted meanwhile
+                # A custom store may give `None` for a flag that was deleted meanwhile.
+                if item is not None:
                     found[item.feature_name] = item
 
         began = monotonic()
         self.copy.begin_reading()
-        call_with_timeout(_ANSWER, read, found.__len__)
+        call_with_timeout(_ANSWER_TIMEOUT, read, found.__len__)
         return began, found
 
-    def _read(self, feature_names: Collection[str]) -> None:
+    def _read_some(self, feature_names: Collection[str]) -> None:
         """Read some flags."""
         if not feature_names:
             return
-        if len(feature_names) > _ONE_BY_ONE:
-            self._load()
+        if len(feature_names) > _MAX_SINGLE_READS:
+            self._read_all()
             return
         found: dict[str, Any] = {}
 
         def read() -> None:
             for feature_name in feature_names:
-                found[feature_name] = self.read_one(feature_name)
+                found[feature_name] = self.read_flag(feature_name)
 
         self.copy.begin_reading()
-        call_with_timeout(_ANSWER, read, found.__len__)
-        self.copy.take(found, complete=False)
+        call_with_timeout(_ANSWER_TIMEOUT, read, found.__len__)
+        self.copy.apply(found, complete=False)
 
-    def read_one(self, feature_name: str) -> Any:
-        """Ask the store for one flag; `None` stands for a document that is no flag."""
+    def read_flag(self, feature_name: str) -> Any:
+        """Return a flag of the store; `None` if it is missing or invalid."""
         try:
             return self._store.get(feature_name)
-        except InvalidFlagDataError as error:  # which `list` leaves out, too
+        except InvalidFlagDataError as error:  # `list` leaves it out, too
             self._log.warning(("flag", feature_name), "A flag is left out: %s", error)
             return None
 
-    def _become(self, state: str) -> None:
+    def _set_state(self, state: str) -> None:
         with self._lock:
             if self._state in {state, "closed"}:
                 return
@@ -280,11 +280,11 @@ class Follower(BackgroundListener):
             self._log.end("stale", "The copy of %s is %s", store, state)
         else:
             logger.info("The copy of %s is %s", store, state)
-        self.copy.announce(listeners, status)
+        self.copy.notify(listeners, status)
 
     # -- the snapshot ------------------------------------------------------------------
 
-    def _save(self, *, at_once: bool = False) -> None:
+    def _save_snapshot(self, *, at_once: bool = False) -> None:
         snapshot, revision = self._snapshot, self.copy.revision
         if snapshot is None or revision == self._saved_revision:
             return
@@ -293,18 +293,18 @@ class Follower(BackgroundListener):
             return
         try:
             snapshot.save(list(self.copy.flags.values()))
-        except Exception as error:  # noqa: BLE001  (following goes on)
+        except Exception as error:  # noqa: BLE001  (the thread has to go on)
             self._log.warning("snapshot", "The snapshot was not written: %s", error)
         else:
             self._saved_revision = revision
-        # Writing takes at most a twentieth of the time.
+        # Spend at most a twentieth of the time on writing.
         took = monotonic() - began
-        self._save_after = began + max(_SAVES_APART, 20 * took)
+        self._save_after = began + max(_SAVE_INTERVAL, 20 * took)
 
-    def _confirm(self, snapshot: Snapshot) -> None:
-        """Let an unchanged snapshot be as young as the copy."""
+    def _touch_snapshot(self, snapshot: Snapshot) -> None:
+        """Set the date of the snapshot to now if it has the flags of the copy."""
         if self._saved_revision == self.copy.revision:
             try:
                 snapshot.touch()
             except OSError:
-                self._saved_revision = -1  # somebody has removed it
+                self._saved_revision = -1  # the file is missing: write it again

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers of the synchronised store while no thread of this process follows the flags.
+"""`ReadThrough`: answers while no thread of this process follows the inner store.
 
-That is so in a forked child until its thread has read all flags, and for good where
+This is the case in a forked child until its thread has read all flags, and always where
 background threads do not run.
 """
 
@@ -21,69 +21,69 @@ if TYPE_CHECKING:
 
     from .follower import Follower
 
-_PATIENCE: Final = 0.25  # seconds that a child waits for the inner store, all in all
+_PATIENCE: Final = 0.25  # seconds that a child waits for the inner store in total
 
 
 class ReadThrough:
-    """Asks the inner store for each flag until the follower of this process has them.
+    """Asks the inner store for each flag until the follower has read all flags.
 
-    The copy that a child inherits is as old as the fork, or older: perhaps nobody has
-    asked for a flag for hours. If the inner store does not answer, or the child has
-    waited long enough for it, the copy answers as it is.
+    In a forked child, the copy is as old as the fork or older, and the first call may
+    come hours later. If the inner store does not answer, or the child has waited for it
+    0.25 seconds in total, the old copy answers.
 
     Where background threads do not run, the inner store is asked every time, and the
-    copy answers while it is away. Safe for threads.
+    copy answers only while the inner store is away. Safe for threads.
 
     Args:
-        follower: follows the inner store from the first question on, if it can.
+        follower: the follower of the inner store, started by the first call if it can.
         store: the inner store.
-        copied: gives flags of the copy.
-        use_copy: called when nobody has to ask this object any more.
+        copied_flags: its `get` returns flags of the copy.
+        use_copy: called when the copy can answer instead of this object.
     """
 
     def __init__(
         self,
         follower: Follower,
         store: Any,
-        copied: Any,
+        copied_flags: Any,
         use_copy: Callable[[], object],
     ) -> None:
         self._follower = follower
         self._reader = remembering(store)
-        self._copied = copied
+        self._copied_flags = copied_flags
         self._use_copy = use_copy
-        self._patience = _PATIENCE
+        self._seconds_left = _PATIENCE
         self._outage = OutageLog(__name__, store, "its flags stay as last known")
 
     def get(self, feature_name: str) -> Any:
         """Return the flag, or `None` if there is none.
 
         Raises:
-            InvalidFlagDataError: what is stored is no flag.
-            StaleFlagsError: the copy has to answer, and is too old.
+            InvalidFlagDataError: the stored document is no flag.
+            StaleFlagsError: the copy has to answer, but is too old.
         """
         if not self._follower.start():
             return self._read_directly(feature_name)
-        if self._patience > 0 and not self._follower.loaded.is_set():
+        if self._seconds_left > 0 and not self._follower.loaded.is_set():
             began = monotonic()
-            read = partial(self._follower.read_one, feature_name)
+            read = partial(self._follower.read_flag, feature_name)
             try:
-                item = call_with_timeout(self._patience, read)
+                item = call_with_timeout(self._seconds_left, read)
             except Exception:  # noqa: BLE001  (the follower logs it)
-                self._patience = 0.0
+                self._seconds_left = 0.0
             else:
-                self._patience -= monotonic() - began
+                self._seconds_left -= monotonic() - began
                 return item
         self._use_copy()
-        return self._copied.get(feature_name)
+        return self._copied_flags.get(feature_name)
 
-    def prepare_list(self) -> None:
-        """Let the copy have all flags as they are now, if that is possible."""
+    def update_copy(self) -> None:
+        """Read all flags of the inner store into the copy, if that is possible."""
         if self._follower.start():
-            self._follower.loaded.wait(max(0.0, self._patience))
+            self._follower.loaded.wait(max(0.0, self._seconds_left))
             self._use_copy()
         else:
-            self._follower.load_once(None)
+            self._follower.read_all_once(None)
 
     def _read_directly(self, feature_name: str) -> Any:
         try:
@@ -95,8 +95,8 @@ class ReadThrough:
                 self._reader, feature_name, error, self._outage
             ):
                 self._outage.failed(error)
-            return self._copied.get(feature_name)
+            return self._copied_flags.get(feature_name)
         copy = self._follower.copy
         copy.begin_reading()
-        copy.take({feature_name: item}, complete=False)
+        copy.apply({feature_name: item}, complete=False)
         return item

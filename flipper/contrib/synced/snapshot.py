@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A file with the flags as last known, to begin with while a server is away."""
+"""`Snapshot`: a file of the last known flags, for a start while a server is away."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _FORMAT: Final = 1
-_CLOCKS_DIFFER: Final = 60.0  # seconds, at most
+_MAX_CLOCK_DIFFERENCE: Final = 60.0  # seconds
 
 
 class Snapshot:
-    """Flags in one file, replaced as a whole. Safe for several processes.
+    """A file of flags, always replaced as a whole. Safe for threads and processes.
 
     Args:
-        path: the file. Only its owner may read what is written there.
+        path: the file. It is written so that only its owner can read it.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -38,10 +38,10 @@ class Snapshot:
         self._log = LogThrottle(__name__)
 
     def save(self, items: Iterable[Any]) -> None:
-        """Write the flags; a flag that JSON cannot express is left out, and logged.
+        """Write the flags; a flag that JSON cannot express is left out and logged.
 
         Raises:
-            OSError: the file cannot be written; then it is what it was.
+            OSError: the file cannot be written; then it stays as it was.
         """
         flags = [text for item in items if (text := self._text(item)) is not None]
         folder = self.path.parent
@@ -60,7 +60,7 @@ class Snapshot:
     def _text(self, item: Any) -> str | None:
         try:
             return FeatureFlagStoreItem.of(item).serialize().decode()
-        except Exception as error:  # noqa: BLE001  (the others have to be saved)
+        except Exception as error:  # noqa: BLE001  (the other flags are saved)
             self._log.warning(
                 getattr(item, "feature_name", None),
                 "A flag is not in the snapshot: %s",
@@ -69,26 +69,26 @@ class Snapshot:
             return None
 
     def touch(self) -> None:
-        """Let the file be as young as if it were written now.
+        """Set the date of the file to the present time.
 
         Raises:
-            OSError: there is no file, or it cannot be touched.
+            OSError: there is no file, or its date cannot be set.
         """
         os.utime(self.path)
 
     def load(self) -> tuple[float, dict[str, FeatureFlagStoreItem]]:
         """Return the age of the file in seconds, and its flags.
 
-        A file of the future was written, or is read, while the clock was wrong or
-        frozen by a test: its age is not known, and taken to be infinite.
+        If the date of the file is in the future, the clock is or was wrong, or frozen
+        by a test. The age is not known then, and infinity is returned for it.
 
         Raises:
-            OSError: it cannot be read.
-            FlipperError: it is no snapshot.
+            OSError: the file cannot be read.
+            FlipperError: the file is no snapshot.
         """
         age = time() - self.path.stat().st_mtime
-        # The clocks of a file server and of this machine are never quite the same.
-        age = max(0.0, age) if age > -_CLOCKS_DIFFER else inf
+        # The clocks of a file server and of this machine may differ a little.
+        age = max(0.0, age) if age > -_MAX_CLOCK_DIFFERENCE else inf
         text = self.path.read_text(encoding="utf-8")
         try:
             found = json.loads(text)

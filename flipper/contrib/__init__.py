@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stores, one module each. The name is the original's; none is second class.
+"""All stores, one module or package each, loaded when it is first used.
 
-A store is loaded when it is asked for: nobody needs the packages of all backends.
+`interface` is the base class of stores, `storage` holds items and their metadata, and
+`util` the creation date and batches. `store` is another name of `interface`.
 """
 
 from importlib import import_module
@@ -34,7 +35,7 @@ _MODULES = {
     "ThriftRPCFeatureFlagStore": "thrift",
 }
 
-# Drop-in: the eight of flipper-client; a star import covers nothing else.
+# Drop-in: the eight stores of flipper-client, and nothing else, for star imports.
 __all__ = [
     "CachedFeatureFlagStore",
     "ConsulFeatureFlagStore",
@@ -47,11 +48,12 @@ __all__ = [
 ]
 
 
-# Drop-in: after `import flipper` alone these are there, as attributes.
+# Drop-in: after `import flipper` alone these modules are attributes of this package.
 _SUBMODULES = frozenset({*_MODULES.values(), "interface", "storage", "util"})
 
 
 def __getattr__(name: str) -> Any:
+    """Load the module of a store, and return the store or the module."""
     if name in _SUBMODULES:
         return import_module(f".{name}", __name__)
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A store that reads a second one while the first is away."""
+"""`FailoverFeatureFlagStore` reads a second store while the first one fails."""
 
 from __future__ import annotations
 
@@ -20,48 +20,48 @@ if TYPE_CHECKING:
 class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
     """Reads the primary, and the secondary whenever the primary fails.
 
-    A primary whose server is away is not asked, but by a background thread that tries
-    about once a second whether it is back. Writes go to the primary only, and raise
-    what it raises. Nothing is copied: what keeps the secondary level is, for instance,
-    a `ReplicatedFeatureFlagStore` as the primary with the secondary as its replica.
-    Safe for threads.
+    While the server of the primary is away, flags are read from the secondary at once,
+    and a background thread tries the primary about once a second. Writes go to the
+    primary only, and raise what it raises. Nothing is copied to the secondary: to keep
+    it up to date, use for instance a `ReplicatedFeatureFlagStore` as the primary, with
+    the secondary as its replica. Safe for threads.
 
     Args:
-        primary: the store that counts.
-        secondary: what is read instead.
+        primary: the store that is read first, and that gets all writes.
+        secondary: the store that is read while the primary fails.
     """
 
     def __init__(self, primary: Any, secondary: Any) -> None:
         super().__init__(primary)
         self._secondary = secondary
-        self._spare = remembering(secondary)
+        self._secondary_reader = remembering(secondary)
         self._outage = OutageLog(
             __name__, primary, f"flags are read from {type(secondary).__name__}"
         )
-        self._failed = False
-        register_reader_owner(self)  # the primary may be away, or be back, at any time
+        self._has_failed = False
+        register_reader_owner(self)  # the circuit of the primary may open or close
         self.refresh_reader()
 
     def refresh_reader(self) -> None:
-        """See whether the server of the primary is away."""
-        self._source = reader_of(self._reader)
+        """Ask the primary, or its circuit breaker if that is open."""
+        self._primary_reader = reader_of(self._reader)
 
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag, or `None` if there is none."""
         try:
-            item: FeatureFlagStoreItem | None = self._source.get(feature_name)
+            item: FeatureFlagStoreItem | None = self._primary_reader.get(feature_name)
         except ANSWERS:
             raise
-        except Exception as error:  # noqa: BLE001  (any failure is what this is for)
-            self._note_failure(feature_name, error)
-            return self._spare.get(feature_name)
-        if self._failed:
-            self._failed = False
+        except Exception as error:  # noqa: BLE001  (the secondary answers after any failure)
+            self._log_failure(feature_name, error)
+            return self._secondary_reader.get(feature_name)
+        if self._has_failed:
+            self._has_failed = False
             self._outage.ended()
         return item
 
     def get_uncached(self, feature_name: str) -> FeatureFlagStoreItem | None:
-        """Return the flag as the primary has it, to which writes go."""
+        """Return the flag as the primary has it, because writes go there."""
         return super().get_uncached(feature_name)
 
     def list(
@@ -69,14 +69,17 @@ class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
     ) -> Iterator[FeatureFlagStoreItem]:
         """Return an iterator of the flags: `offset` are skipped, `limit` given.
 
-        A primary that fails after it has given some flags raises: the order of the
-        secondary may be another.
+        Raises:
+            Exception: the primary has failed after its first flag. The secondary cannot
+                continue, since the order of its flags may differ.
         """
-        yield from self._begin(limit, offset)
+        yield from self._list_either(limit, offset)
 
-    def _begin(self, limit: int | None, offset: int) -> Iterator[FeatureFlagStoreItem]:
-        """Return an iterator whose first flag has been read."""
-        if self._source is not self._reader:  # known to be away
+    def _list_either(
+        self, limit: int | None, offset: int
+    ) -> Iterator[FeatureFlagStoreItem]:
+        """List the primary, or the secondary if the first flag cannot be read."""
+        if self._primary_reader is not self._reader:  # its circuit breaker is open
             return iter(self._secondary.list(limit=limit, offset=offset))
         try:
             items = iter(self._store.list(limit=limit, offset=offset))
@@ -84,32 +87,36 @@ class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
         except ANSWERS:
             raise
         except Exception as error:  # noqa: BLE001
-            self._note_failure(None, error)
+            self._log_failure(None, error)
             return iter(self._secondary.list(limit=limit, offset=offset))
         return _chained(first, items)
 
     @property
     def away_errors(self) -> tuple[type[Exception], ...]:
-        """The errors by which the secondary tells that it is away, too."""
-        return self._spare.away_errors
+        """The errors of `get` that mean that the secondary's server is away, too."""
+        return self._secondary_reader.away_errors
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
-        """Return the flag as one of them gave it last, or `None`."""
+        """Return the flag as last known to the primary, else to the secondary."""
         known = self._reader.last_known(feature_name)
-        return self._spare.last_known(feature_name) if known is None else known
+        if known is None:
+            known = self._secondary_reader.last_known(feature_name)
+        return known
 
-    def _note_failure(self, feature_name: str | None, error: Exception) -> None:
+    def _log_failure(self, feature_name: str | None, error: Exception) -> None:
+        """Log a failure of the primary, unless a circuit breaker logs the outage."""
         if has_opened_circuit(error):
-            return  # which tells of its end, too
+            return
         if feature_name is not None and open_circuit(
             self._reader, feature_name, error, self._outage
         ):
             return
-        self._failed = True
+        self._has_failed = True
         self._outage.failed(error)
 
 
 def _chained(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
+    """Yield `first` unless it is `None`, then the rest."""
     if first is not None:
         yield first
     yield from rest

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A store that only reads, for processes that must not change flags."""
+"""`ReadOnlyFeatureFlagStore`, for processes that must not change flags."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class ReadOnlyFeatureFlagStore(FeatureFlagStoreWrapper):
     """Reads another store, and refuses every write with a `ReadOnlyStoreError`.
 
-    A mistake is found where it is made; what a program may do at all, the rights of its
-    account on the server say. Safe for threads.
+    It protects flags from mistakes in a program, not from the program: for that,
+    restrict the rights of its account on the server. Safe for threads.
 
     Args:
         store: the inner store, of any kind.
@@ -29,27 +29,27 @@ class ReadOnlyFeatureFlagStore(FeatureFlagStoreWrapper):
         is_enabled: bool = False,  # noqa: ARG002
         client_data: dict[str, Any] | None = None,  # noqa: ARG002
     ) -> NoReturn:
-        """Refuse."""
+        """Raise a `ReadOnlyStoreError`."""
         self._refuse(feature_name)
 
     def set(self, feature_name: str, is_enabled: bool) -> NoReturn:  # noqa: ARG002
-        """Refuse."""
+        """Raise a `ReadOnlyStoreError`."""
         self._refuse(feature_name)
 
     def delete(self, feature_name: str) -> NoReturn:
-        """Refuse."""
+        """Raise a `ReadOnlyStoreError`."""
         self._refuse(feature_name)
 
     def set_meta(self, feature_name: str, meta: FeatureFlagStoreMeta) -> NoReturn:  # noqa: ARG002
-        """Refuse."""
+        """Raise a `ReadOnlyStoreError`."""
         self._refuse(feature_name)
 
     def update(self, feature_name: str, change: Change) -> NoReturn:  # noqa: ARG002
-        """Refuse."""
+        """Raise a `ReadOnlyStoreError`."""
         self._refuse(feature_name)
 
     def delete_existing(self, feature_name: str) -> NoReturn:
-        """Refuse."""
+        """Raise a `ReadOnlyStoreError`."""
         self._refuse(feature_name)
 
     def _refuse(self, feature_name: str) -> NoReturn:

@@ -496,7 +496,7 @@ class CachedInvalidated(Cached):
     def make_store(self) -> Any:
         """Put the cache before it, and wait until it listens."""
         store = super().make_store()
-        eventually(lambda: store._invalidation._is_told)
+        eventually(lambda: store._listener._is_listening)
         return store
 
     def close_store(self, store: Any) -> None:

@@ -33,7 +33,7 @@ from flipper.contracts.last_known import LastKnownFlags, SupportsLastKnown
 from flipper.contracts.watch import SupportsWatch, WatchQueue, WatchRefusedError
 from flipper.contracts.wrapper import FeatureFlagStoreWrapper
 from flipper.contrib import cached
-from flipper.contrib.cached import lru
+from flipper.contrib.cached import entries, lru
 from flipper.contrib.cached.lru import PlainLRU, make_lru
 from flipper.contrib.interface import AbstractFeatureFlagStore
 from flipper.contrib.storage import FeatureFlagStoreMeta
@@ -246,6 +246,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Give the clock of the cache."""
     clock = Clock()
     monkeypatch.setattr(cached, "monotonic", clock)
+    monkeypatch.setattr(entries, "monotonic", clock)
     return clock
 
 
@@ -283,12 +284,12 @@ def waiting(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
             waiting.release()
             return super().wait(AT_MOST)
 
-    class Fill(cached._Fill):
+    class CountedRead(entries.ReadInProgress):
         def __init__(self) -> None:
             super().__init__()
             self.done = Counted()
 
-    monkeypatch.setattr(cached, "_Fill", Fill)
+    monkeypatch.setattr(entries, "ReadInProgress", CountedRead)
     return waiting
 
 
@@ -630,7 +631,7 @@ def test_a_failed_write_leaves_the_cache_as_it_was(
     inner.reads.clear()
     assert store.get("x") is before
     assert inner.reads == []
-    assert store._under_way == {}
+    assert store._in_progress == {}
 
 
 def test_a_refused_write_leaves_the_cache_as_it_was(inner: OwnStore) -> None:
@@ -652,7 +653,7 @@ def test_a_failed_read_is_not_remembered(inner: OwnStore) -> None:
         store.get("x")
     inner.fail_reads = None
     assert state(store.get("x")) is False
-    assert store._under_way == {}
+    assert store._in_progress == {}
 
 
 def test_a_failed_read_leaves_an_expired_entry(inner: OwnStore, clock: Clock) -> None:
@@ -723,7 +724,7 @@ def test_a_slow_read_never_undoes_a_write(
     pause.end()
     assert slow.result(AT_MOST) is old
     assert store.get("x") is inner.flags.get("x") is not old
-    assert store._under_way == {}
+    assert store._in_progress == {}
 
 
 @pytest.mark.parametrize("write", WRITES)
@@ -746,7 +747,7 @@ def test_a_read_during_a_slow_write_is_not_kept(
     read.end()
     assert reader.result(AT_MOST) is old
     assert store.get("x") is inner.flags.get("x") is not old
-    assert store._under_way == {}
+    assert store._in_progress == {}
 
 
 def test_a_read_that_ends_during_a_write_is_forgotten_after_it(
@@ -779,7 +780,7 @@ def test_of_two_writes_at_once_the_later_is_seen(
     slow.result(AT_MOST)
     found = store.get("x")
     assert found is inner.flags.get("x")
-    assert store._under_way == {}
+    assert store._in_progress == {}
 
 
 def test_a_failed_write_does_not_keep_a_slow_read_from_the_next(
@@ -998,7 +999,7 @@ def test_a_storm_gets_right_answers_only(pool: ThreadPoolExecutor) -> None:
     turns = [*pool.map(storm.rage, range(8))]
     assert min(turns) > 0
     assert 0 < storm.largest <= 100
-    assert store._under_way == {}
+    assert store._in_progress == {}
     for name, n in storm.written.items():
         assert number_of(store.get(name)) == number_of(inner.get(name)) == n
 
@@ -1247,7 +1248,7 @@ def test_an_expired_entry_answers_for_as_long_as_it_may(
     clock.now += 0.25
     with pytest.raises(OSError, match="on purpose"):
         store.get("x")
-    assert store._under_way == {}
+    assert store._in_progress == {}
 
 
 def test_without_an_entry_a_failure_is_an_error(inner: OwnStore) -> None:
@@ -1256,7 +1257,7 @@ def test_without_an_entry_a_failure_is_an_error(inner: OwnStore) -> None:
     inner.fail_reads = OSError("on purpose")
     with pytest.raises(OSError, match="on purpose"):
         store.get("x")
-    assert store._under_way == {}
+    assert store._in_progress == {}
 
 
 @pytest.mark.parametrize("none", [None, 0, 0.0])
@@ -1522,7 +1523,7 @@ def test_an_entry_expires_earlier_by_a_random_part_of_the_jitter(
     lasts: float,
 ) -> None:
     """Here it is always half of it."""
-    monkeypatch.setattr(cached, "uniform", lambda low, high: (low + high) / 2)
+    monkeypatch.setattr(entries, "uniform", lambda low, high: (low + high) / 2)
     store = CachedFeatureFlagStore(inner, ttl=8, jitter=jitter)
     store.get("x")
     clock.now += lasts - 0.125
@@ -1580,8 +1581,8 @@ def test_options_are_given_by_name(inner: OwnStore, option: str) -> None:
 
 def listens(store: CachedFeatureFlagStore, is_told: bool = True) -> None:
     """Wait until the store is told of changes, or knows that it is not."""
-    assert store._invalidation is not None
-    eventually(lambda: store._invalidation._is_told is is_told)  # type: ignore[union-attr]
+    assert store._listener is not None
+    eventually(lambda: store._listener._is_listening is is_told)  # type: ignore[union-attr]
 
 
 @pytest.fixture
@@ -1647,7 +1648,7 @@ def test_a_read_that_began_before_the_signal_is_not_kept(
     pause.end()
     slow.result(AT_MOST)
     assert state(told.get("x")) is True
-    assert told._under_way == {}
+    assert told._in_progress == {}
 
 
 @pytest.mark.parametrize("how", ["anything", "lost"])
@@ -1725,7 +1726,7 @@ def test_a_write_during_which_a_change_is_told_is_not_kept(
     writer.result(AT_MOST)
     announcing.__dict__.pop("get", None)
     assert told.get("x") is flags.get("x")
-    assert told._under_way == {}
+    assert told._in_progress == {}
 
 
 def test_a_write_is_seen_at_once_though_it_is_told_of(
@@ -1806,7 +1807,9 @@ def test_a_signal_that_is_refused_is_said_once_and_asked_for_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Somebody may allow it meanwhile; until then it is a cache by ttl."""
-    monkeypatch.setattr("flipper.contrib.cached.invalidation._ASK_AGAIN", 0.01)
+    monkeypatch.setattr(
+        "flipper.contrib.cached.invalidation._RETRY_AFTER_REFUSAL", 0.01
+    )
     caplog.set_level(logging.INFO, "flipper")
     announcing.fail_watch = WatchRefusedError("no rights")
     with CachedFeatureFlagStore(announcing, ttl=60, invalidate=True) as store:
@@ -1926,8 +1929,8 @@ def test_a_closed_cache_listens_no_more(
     told.close()
     told.close()
     assert announcing.watches == []
-    assert told._invalidation is not None
-    assert not told._invalidation._thread.is_alive()  # type: ignore[union-attr]
+    assert told._listener is not None
+    assert not told._listener._thread.is_alive()  # type: ignore[union-attr]
     announcing.flags.set("x", is_enabled=True)
     assert state(told.get("x")) is True
     told.set("x", False)
@@ -1943,8 +1946,8 @@ def test_a_closed_cache_stays_closed_in_a_child(
     asked = announcing.asked
     told.after_fork()  # as in the child
     assert state(told.get("x")) is False
-    assert told._invalidation is not None
-    assert told._invalidation._thread is None
+    assert told._listener is not None
+    assert told._listener._thread is None
     assert announcing.asked == asked
 
 
@@ -2002,7 +2005,7 @@ def test_caches_that_are_told_come_level(
     list(pool.map(write, range(4)))
     for store in caches:
         eventually(lambda store=store: store.get("x") is announcing.flags.get("x"))
-        assert store._under_way == {}
+        assert store._in_progress == {}
         store.close()
 
 
@@ -2033,7 +2036,7 @@ def until(condition):
         time.sleep(0.01)
 
 def is_told():
-    return store._invalidation._is_told and len(inner.watches) == 1
+    return store._listener._is_listening and len(inner.watches) == 1
 
 inner = Announcing()
 inner.create("x")

@@ -195,7 +195,7 @@ def test_the_calls_are_repeated_as_they_were_made(
 ) -> None:
     """Replicas have been called, with the primary's arguments, when a call returns."""
     # Mocks are slow for a moment's sake where other programs have the processor.
-    monkeypatch.setattr(replicated_module, "_MOMENT", PATIENCE)
+    monkeypatch.setattr(replicated_module, "_IDLE_REPLICA_TIMEOUT", PATIENCE)
     for _ in range(100):
         stores = primary, *replicas = [Mock() for _ in range(4)]
         store = ReplicatedFeatureFlagStore(primary, *replicas)
@@ -218,16 +218,16 @@ def test_a_busy_processor_is_no_slow_replica(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The moment a write waits begins when the replica's thread has begun."""
-    monkeypatch.setattr(replicated_module, "_OVERLOAD", PATIENCE)
+    monkeypatch.setattr(replicated_module, "_START_TIMEOUT", PATIENCE)
     replica = store._replicas[0]
     run, go = replica._run, threading.Event()
 
     def run_late() -> None:
         assert go.wait(PATIENCE)
-        monkeypatch.setattr(replicated_module, "_MOMENT", PATIENCE)
+        monkeypatch.setattr(replicated_module, "_IDLE_REPLICA_TIMEOUT", PATIENCE)
         run()
 
-    monkeypatch.setattr(replicated_module, "_MOMENT", 0)
+    monkeypatch.setattr(replicated_module, "_IDLE_REPLICA_TIMEOUT", 0)
     monkeypatch.setattr(replica, "_run", run_late)
     timer = threading.Timer(0.1, go.set)
     timer.start()
@@ -678,7 +678,7 @@ def test_a_failing_replica_does_not_hold_up_a_write(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """That it is tried again is not mistaken for a busy processor."""
-    monkeypatch.setattr(replicated_module, "_OVERLOAD", 10 * PATIENCE)
+    monkeypatch.setattr(replicated_module, "_START_TIMEOUT", 10 * PATIENCE)
     backup.error = OSError()
     call_with_timeout(PATIENCE, lambda: store.create("x"))
     assert store.status()[0].pending == 1

@@ -383,7 +383,7 @@ def test_a_cache_is_told_of_changes_once_the_server_is_there(
         inner = PostgreSQLFeatureFlagStore(conninfo)
         store = CachedFeatureFlagStore(inner, invalidate=True)
     with inner, store, PostgreSQLFeatureFlagStore(conninfo) as other:
-        eventually(lambda: store._invalidation._is_told)
+        eventually(lambda: store._listener._is_listening)
         assert store.get("x") is None
         other.create("x")
         eventually(lambda: store.get("x") is not None)

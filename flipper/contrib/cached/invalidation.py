@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The thread that tells a cache what has changed in the store behind it."""
+"""The background thread that drops the entries of changed flags from a cache."""
 
 from __future__ import annotations
 
@@ -18,29 +18,33 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_ASK_AGAIN: Final = 30.0  # seconds after a refusal: it may be allowed by then
+_RETRY_AFTER_REFUSAL: Final = 30.0  # seconds; the server may allow it by then
 
 
-class Invalidation(BackgroundListener):
-    """Listens to a store on behalf of a cache, which is free to go meanwhile.
+class InvalidationListener(BackgroundListener):
+    """Listens to the inner store of a cache. Safe for threads and forks.
+
+    It holds only weak references to the cache, so that the cache can be
+    garbage-collected while this thread runs.
 
     Args:
-        store: the store behind the cache.
-        drop: called with the names of flags that have changed, `None` if it may be any.
-        trust: called with `True` when every change will be told from now on, and with
-            `False` when that is over.
+        store: the inner store.
+        invalidate: called with the names of flags that have changed, or with `None` if
+            any flag may have changed.
+        set_listening: called with `True` when every change is reported from now on, and
+            with `False` when that has ended.
     """
 
     def __init__(
         self,
         store: Any,
-        drop: WeakMethod[Callable[[Collection[str] | None], None]],
-        trust: WeakMethod[Callable[[bool], None]],
+        invalidate: WeakMethod[Callable[[Collection[str] | None], None]],
+        set_listening: WeakMethod[Callable[[bool], None]],
     ) -> None:
         super().__init__(store, "flipper-invalidation")
-        self._drop = drop
-        self._trust = trust
-        self._is_told: bool | None = None
+        self._invalidate = invalidate
+        self._set_listening = set_listening
+        self._is_listening: bool | None = None
         self._log = LogThrottle(__name__)
 
     def _listen(self, closed: threading.Event) -> None:
@@ -48,32 +52,33 @@ class Invalidation(BackgroundListener):
             watch = self._open_watch()
         except WatchRefusedError as refusal:
             self._note_failure(refusal)
-            self._sleep(closed, uniform(0.8, 1.2) * _ASK_AGAIN)
+            self._sleep(closed, uniform(0.8, 1.2) * _RETRY_AFTER_REFUSAL)
             return
         try:
             self._failures = 0
-            # Race: first listen, then trust: what is read from now on and changes after
-            # that is reported.
-            _call(self._trust, True)
-            self._note(None)
+            # Race: first listen, then let the cache keep what it reads: whatever
+            # changes after such a read is reported.
+            _call(self._set_listening, True)
+            self._log_transition(None)
             while not self._is_over(closed):
                 changed = watch.wait(SLICE)
                 if changed is None or changed:
-                    _call(self._drop, changed)
+                    _call(self._invalidate, changed)
         finally:
-            _call(self._trust, False)
+            _call(self._set_listening, False)
             self._close_watch()
 
     def _note_failure(self, error: Exception) -> None:
-        self._note(error)
+        self._log_transition(error)
 
-    def _note(self, problem: Exception | None) -> None:
-        if self._is_told is (problem is None):
+    def _log_transition(self, problem: Exception | None) -> None:
+        """Log that listening has begun, or why it does not work; not each retry."""
+        if self._is_listening is (problem is None):
             return
-        is_first = self._is_told is None
-        self._is_told = problem is None
+        is_first = self._is_listening is None
+        self._is_listening = problem is None
         store = type(self._store).__name__
-        told = "%s tells its cache what changes"
+        message = "%s tells its cache what changes"
         if problem is not None:
             self._log.warning(
                 "untold",
@@ -84,13 +89,13 @@ class Invalidation(BackgroundListener):
                 problem,
             )
         elif is_first:
-            logger.info(told, store)
+            logger.info(message, store)
         else:
-            self._log.end("untold", told, store)
+            self._log.end("untold", message, store)
 
 
 def _call(method: WeakMethod[Callable[[Any], None]], argument: object) -> None:
-    """Call a method if its object is still there, and do not hold on to it."""
+    """Call a method if its object still exists, and keep no reference to it."""
     bound = method()
     if bound is not None:
         bound(argument)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of the cached store: least recently used entries go first."""
+"""The table of the cached store, which drops the least recently used entries."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ except ImportError:
 
 
 class PlainLRU:
-    """A table of bounded size in plain Python, where lru-dict has no wheel.
+    """A table of bounded size in plain Python. Safe for threads.
 
-    Safe for threads.
+    It is used where lru-dict is not installed, since that has no wheel for each system.
 
     Args:
         size: how many entries it keeps; with 0 or less it keeps none.
@@ -27,13 +27,13 @@ class PlainLRU:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        # Not a dict: it would look for its oldest entry past all that were removed.
+        # Not a dict: the search for its oldest entry would pass all removed entries.
         self._entries: OrderedDict[Any, Any] = OrderedDict()
         self.after_fork()
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Make the lock anew: the thread that held it may not be in this process."""
+        """Make a new lock: the thread that held the old one is not in the child."""
         self._lock = threading.Lock()
 
     def __getitem__(self, key: Any) -> Any:
@@ -46,7 +46,7 @@ class PlainLRU:
         with self._lock:
             entries = self._entries
             entries.pop(key, None)
-            # Race: `len` takes no lock, so there is never one entry too many.
+            # Race: `len` takes no lock, so the table must never hold too many entries.
             while entries and len(entries) >= self._size:
                 entries.popitem(last=False)
             if self._size > 0:
@@ -70,7 +70,7 @@ class PlainLRU:
 
 
 def make_lru(size: int) -> Any:
-    """Make a table for `size` entries; lru-dict's where it is there."""
-    if LRU is None or size < 1:  # lru-dict cannot be empty for good
+    """Make a table for `size` entries, with lru-dict where that is installed."""
+    if LRU is None or size < 1:  # lru-dict has room for one at least
         return PlainLRU(size)
     return LRU(size)

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One store that counts, and others that are kept like it."""
+"""`ReplicatedFeatureFlagStore` repeats each write to a primary store on its replicas.
+
+`replica` holds one replica with its thread, `tasks` what it has to do, and `copying`
+how it copies a flag from the primary.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import finalize
 
 from ...arguments import check_seconds
@@ -24,43 +28,48 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ...contracts.atomic import Change
-    from .replica import ReplicaStatus, Ticket
-
-    # A replica, what is set once it is level, and whether it had nothing else to do.
-    _Wait = tuple[Replica, Ticket, bool]
+    from .tasks import Completion, ReplicaStatus
 
 logger = logging.getLogger(__name__)
 
 StoreType = AbstractFeatureFlagStore
 
-# Seconds that an asynchronous write waits for replicas that had nothing else to do: one
-# in memory is written on return, one that is slow does not hold the writer up.
-_MOMENT: Final = 0.01
-# Seconds that it waits before that for the processor, which the threads of replicas
-# have to get first. It is given within microseconds unless the machine is overloaded.
-_OVERLOAD: Final = 1.0
+# Seconds that an asynchronous write waits for replicas that had nothing else to do. A
+# replica in memory has the write when the call returns; a slow one does not delay it.
+_IDLE_REPLICA_TIMEOUT: Final = 0.01
+# Seconds that such a write waits before that until the threads of the replicas run.
+# They do so within microseconds unless the machine is overloaded.
+_START_TIMEOUT: Final = 1.0
+
+
+class _ReplicaWrite(NamedTuple):
+    """A write that a replica has to repeat."""
+
+    replica: Replica
+    completion: Completion
+    was_idle: bool  # whether the replica had nothing else to do
 
 
 class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
     """Reads and writes a primary store, and repeats each write on the replicas.
 
-    A write that fails on the primary raises, and is not repeated. A replica that fails
-    is logged and counted (`status`), and comes level by itself within seconds once it
-    answers again. Safe for threads; writes of one flag follow each other.
+    A write that fails on the primary raises and is not repeated. A replica that fails
+    is logged and counted (`status`). It gets the missing writes within seconds once it
+    answers again. Safe for threads; writes of one flag are made one after the other.
 
-    Writes take `asynch`: `True` returns once the primary is done, `False` once every
-    replica has the write too, has failed to take it, or `replication_timeout` has
-    passed. A warning is logged for each such write that a replica does not have then;
-    it is no error, since the primary has it.
+    Writes take `asynch`. With `True` they return once the primary is done. With `False`
+    they return once every replica has the write, too, or has failed to take it, or
+    `replication_timeout` has passed. A warning is logged for each such write that a
+    replica does not have then. It is no error, since the primary has the write.
 
     Args:
-        primary: the store that counts.
-        *replicas: stores to be kept like it.
-        replication_timeout: seconds that `asynch=False` waits at most for all replicas
-            together; `None` waits for ever.
+        primary: the store to read.
+        *replicas: stores that get all writes of the primary.
+        replication_timeout: seconds that a write with `asynch=False` waits at most for
+            all replicas together; `None` waits for ever.
 
     Raises:
-        InvalidArgumentError: the timeout is no time.
+        InvalidArgumentError: the timeout is not a number of seconds.
     """
 
     def __init__(
@@ -78,14 +87,14 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
         self.after_fork()
         renew_after_fork(self)
         for replica in self._replicas:
-            finalize(self, replica.abandon).atexit = False
+            finalize(self, replica.stop_retrying).atexit = False
 
     def after_fork(self) -> None:
-        """Make the locks anew: threads that held one are not in this process."""
-        self._locks = [threading.RLock() for _ in range(16)]
+        """Make new locks: the threads that held the old ones are not in the child."""
+        self._flag_locks = [threading.RLock() for _ in range(16)]
 
     def get(self, *args: Any, **kwargs: Any) -> FeatureFlagStoreItem | None:
-        """Return the flag of the primary, or `None`."""
+        """Return the flag of the primary, or `None` if there is none."""
         if kwargs or len(args) != 1:
             return self._store.get(*args, **kwargs)  # type: ignore[no-any-return]
         return super().get(*args)
@@ -101,7 +110,7 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
         client_data: dict[str, Any] | None = None,
         asynch: bool | None = True,
     ) -> FeatureFlagStoreItem:
-        """Write a new flag over whatever was there, and return the primary's."""
+        """Write a new flag over whatever was there, and return that of the primary."""
         client_data = copy_containers(client_data)
 
         def create(store: Any) -> Any:
@@ -109,17 +118,17 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
                 feature_name, is_enabled=is_enabled, client_data=client_data
             )
 
-        return self._repeat(feature_name, create, asynch)  # type: ignore[no-any-return]
+        return self._write_all(feature_name, create, asynch)  # type: ignore[no-any-return]
 
     def set(
         self, feature_name: str, is_enabled: bool, asynch: bool | None = True
     ) -> None:
         """Change the state and keep the metadata; create the flag if it is missing."""
-        self._repeat(feature_name, lambda s: s.set(feature_name, is_enabled), asynch)
+        self._write_all(feature_name, lambda s: s.set(feature_name, is_enabled), asynch)
 
     def delete(self, feature_name: str, asynch: bool | None = True) -> None:
         """Remove the flag, if it is there."""
-        self._repeat(feature_name, lambda s: s.delete(feature_name), asynch)
+        self._write_all(feature_name, lambda s: s.delete(feature_name), asynch)
 
     def set_meta(
         self,
@@ -132,47 +141,62 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
         Raises:
             FlagDoesNotExistError: the primary has no such flag.
         """
-        self._repeat(
-            feature_name, lambda s: s.set_meta(feature_name, meta), asynch, lent=True
+        self._write_all(
+            feature_name,
+            lambda s: s.set_meta(feature_name, meta),
+            asynch,
+            arguments_may_change=True,
         )
 
     def update(self, feature_name: str, change: Change) -> FeatureFlagStoreItem:
-        """Replace a flag by what `change` makes of it, and return that."""
+        """Replace a flag by what `change` returns for it, and return that.
+
+        Raises:
+            FlagDoesNotExistError: the primary has no such flag.
+        """
         before: list[FeatureFlagStoreItem] = []
 
-        def noting(item: FeatureFlagStoreItem) -> FeatureFlagStoreItem:
+        def change_and_note(item: FeatureFlagStoreItem) -> FeatureFlagStoreItem:
             before[:] = [item]
             return change(item)
 
-        with self._lock_of(feature_name):
-            after = super().update(feature_name, noting)
-            waits = self._hand_on(feature_name, _as_call(before[0], after))
-        self._await(feature_name, waits, asynch=True)
+        with self._flag_lock(feature_name):
+            after = super().update(feature_name, change_and_note)
+            writes = self._enqueue(feature_name, _repeating_call(before[0], after))
+        self._wait_for_replicas(feature_name, writes, asynch=True)
         return after
 
     def get_uncached(self, feature_name: str) -> FeatureFlagStoreItem | None:
-        """Return the flag as it is where the primary's writes go."""
+        """Return the flag as it is where the writes of the primary go."""
         return super().get_uncached(feature_name)
 
     def delete_existing(self, feature_name: str) -> None:
-        """Remove the flag, or raise if the primary tells that there is none."""
-        with self._lock_of(feature_name):
+        """Remove the flag.
+
+        Raises:
+            FlagDoesNotExistError: the primary reports that there is no such flag.
+        """
+        with self._flag_lock(feature_name):
             super().delete_existing(feature_name)
-            waits = self._hand_on(feature_name, lambda s: s.delete(feature_name))
-        self._await(feature_name, waits, asynch=True)
+            writes = self._enqueue(feature_name, lambda s: s.delete(feature_name))
+        self._wait_for_replicas(feature_name, writes, asynch=True)
 
     def status(self) -> Sequence[ReplicaStatus]:
-        """Tell how far each replica is, in the order in which they were given."""
+        """Return how far each replica is, in the order in which they were passed."""
         return [replica.status() for replica in self._replicas]
 
     def resync(self, timeout: float | None = 60) -> bool:
-        """Copy every flag to every replica, and remove there what the primary has not.
+        """Copy every flag to every replica, and remove all others from the replicas.
 
         Args:
-            timeout: seconds to wait for it, `None` for ever; it goes on afterwards.
+            timeout: seconds to wait until that is done, `None` for ever. The replicas
+                go on after that time.
 
         Returns:
-            Whether all replicas are level.
+            Whether all replicas have every flag as the primary has it.
+
+        Raises:
+            Exception: the primary cannot be read.
         """
         deadline = None if timeout is None else monotonic() + timeout
         names = [item.feature_name for item in self._store.list() if item is not None]
@@ -181,79 +205,94 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
         return self._flush(deadline)
 
     def close(self, timeout: float | None = 2) -> bool:
-        """Do what is pending, for `timeout` seconds at most, and try no more.
+        """Wait until the replicas have all writes, and stop retrying. Idempotent.
 
         Later writes are repeated as before.
 
+        Args:
+            timeout: seconds to wait at most; `None` for ever.
+
         Returns:
-            Whether all replicas are level.
+            Whether all replicas have every write.
         """
         deadline = None if timeout is None else monotonic() + timeout
         for replica in self._replicas:
-            replica.abandon()
+            replica.stop_retrying()
         return self._flush(deadline)
 
     def _flush(self, deadline: float | None) -> bool:
-        remaining = [replica.flush(_left(deadline)) for replica in self._replicas]
-        return all(remaining) and not any(r.status().last_error for r in self._replicas)
+        are_idle = [r.flush(_seconds_left(deadline)) for r in self._replicas]
+        return all(are_idle) and not any(r.status().last_error for r in self._replicas)
 
-    def _repeat(
+    def _write_all(
         self,
         feature_name: str,
         call: Callable[[Any], Any],
         asynch: bool | None,
         *,
-        lent: bool = False,
+        arguments_may_change: bool = False,
     ) -> Any:
-        # Race: replicas get the writes of a flag in the order in which the primary got
-        # them.
-        with self._lock_of(feature_name):
+        """Write to the primary, have the replicas repeat it, and wait for them."""
+        # Race: replicas must get the writes of a flag in the order in which the primary
+        # got them.
+        with self._flag_lock(feature_name):
             with write_lock(self._store, feature_name):
                 result = call(self._store)
             self._reader.record_write(feature_name, result)
-            waits = self._hand_on(feature_name, call)
-        self._await(feature_name, waits, asynch=bool(asynch), lent=lent)
+            writes = self._enqueue(feature_name, call)
+        self._wait_for_replicas(
+            feature_name,
+            writes,
+            asynch=bool(asynch),
+            arguments_may_change=arguments_may_change,
+        )
         return result
 
-    def _hand_on(
+    def _enqueue(
         self, feature_name: str, call: Callable[[Any], Any] | None
-    ) -> Sequence[_Wait]:
-        waits = []
+    ) -> Sequence[_ReplicaWrite]:
+        """Have the replicas repeat a call, or copy the flag if it is `None`."""
+        writes = []
         for replica in self._replicas:
             repeated = None if call is None else partial(call, replica.store)
-            waits.append((replica, *replica.write(feature_name, repeated)))
-        return waits
+            completion, was_idle = replica.write(feature_name, repeated)
+            writes.append(_ReplicaWrite(replica, completion, was_idle))
+        return writes
 
-    def _await(
+    def _wait_for_replicas(
         self,
         feature_name: str,
-        waits: Sequence[_Wait],
+        writes: Sequence[_ReplicaWrite],
         *,
         asynch: bool,
-        lent: bool = False,
+        arguments_may_change: bool = False,
     ) -> None:
+        """Wait until replicas have a write, as long as `asynch` says."""
         if asynch:
-            overload = monotonic() + _OVERLOAD
-            for replica, ticket, prompt in waits:
-                if prompt:
-                    replica.wait_for_start(feature_name, ticket, _left(overload))
-        timeout = _MOMENT if asynch else self._replication_timeout
-        deadline = None if timeout is None else monotonic() + timeout
-        for replica, ticket, prompt in waits:
-            wanted = prompt or not asynch
-            is_done = wanted and ticket.wait(_left(deadline))
+            start_deadline = monotonic() + _START_TIMEOUT
+            for replica, completion, was_idle in writes:
+                if was_idle:
+                    timeout = _seconds_left(start_deadline)
+                    replica.wait_for_start(feature_name, completion, timeout)
+        limit = _IDLE_REPLICA_TIMEOUT if asynch else self._replication_timeout
+        deadline = None if limit is None else monotonic() + limit
+        for replica, completion, was_idle in writes:
+            is_awaited = was_idle or not asynch
+            is_done = is_awaited and completion.wait(_seconds_left(deadline))
             if not is_done:
-                replica.fell_behind(feature_name, lent=lent)
-            if not asynch and (not is_done or ticket.error is not None):
-                _warn(replica, feature_name, ticket.error)
+                replica.copy_instead_of_repeating(
+                    feature_name, arguments_may_change=arguments_may_change
+                )
+            if not asynch and (not is_done or completion.error is not None):
+                _warn(replica, feature_name, completion.error)
 
-    def _lock_of(self, feature_name: str) -> Any:
-        return self._locks[hash(feature_name) % len(self._locks)]
+    def _flag_lock(self, feature_name: str) -> Any:
+        return self._flag_locks[hash(feature_name) % len(self._flag_locks)]
 
 
 def _warn(replica: Replica, feature_name: str, error: BaseException | None) -> None:
-    """Tell who has waited for a write that a replica does not have it."""
-    if error is None:  # the wait was over before: why the last try failed, if any did
+    """Log that a replica does not have a write for which its caller has waited."""
+    if error is None:  # the time was up, but an earlier try may have failed
         error = replica.status().last_error
     logger.warning(
         "Feature %r was written, but replica %s does not have it yet (%s)",
@@ -265,10 +304,10 @@ def _warn(replica: Replica, feature_name: str, error: BaseException | None) -> N
     )
 
 
-def _as_call(
+def _repeating_call(
     before: FeatureFlagStoreItem, after: FeatureFlagStoreItem
 ) -> Callable[[Any], Any] | None:
-    """Return the call that repeats a change; `None` if it takes more than one."""
+    """Return a call that repeats an update; `None` if that takes more than one."""
     feature_name, state, meta = after.feature_name, after.raw_is_enabled, after.raw_meta
     if after.shares_meta_with(before):
         return lambda store: store.set(feature_name, state)
@@ -277,5 +316,5 @@ def _as_call(
     return None
 
 
-def _left(deadline: float | None) -> float | None:
+def _seconds_left(deadline: float | None) -> float | None:
     return None if deadline is None else max(0.0, deadline - monotonic())

@@ -1,82 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One replica of a replicated store, and the thread that keeps it level."""
+"""One replica of a replicated store, and the thread that repeats writes on it."""
 
 from __future__ import annotations
 
 import atexit
 import logging
 import threading
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
-from ...exceptions import InvalidFlagDataError
 from ...runtime.background import start_thread
 from ...runtime.clock import monotonic
 from ...runtime.fork import detect_fork, renew_after_fork
 from ...runtime.log_throttle import LogThrottle
-from ..storage import FeatureFlagStoreItem
+from .copying import copy_flag
+from .tasks import Completion, ReplicaStatus, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, MutableSet
+    from collections.abc import Iterable, MutableSet
 
-    Call = Callable[[], object]
+    from .tasks import Call
 
 logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE: Final = 0.05  # seconds between two tries, doubled each time
 _LONGEST_PAUSE: Final = 5.0
-_EXIT_PATIENCE: Final = 2.0  # seconds for all that is pending when the program ends
-
-
-class ReplicaStatus(NamedTuple):
-    """How far a replica is.
-
-    Attributes:
-        replica: the store.
-        pending: the number of flags that it does not have as they are.
-        behind: seconds since the oldest of them was written, 0 if there is none.
-        failures: the number of tries that failed so far.
-        last_error: why the last try failed; `None` once one has succeeded.
-    """
-
-    replica: Any
-    pending: int
-    behind: float
-    failures: int
-    last_error: BaseException | None
-
-
-class Ticket(threading.Event):
-    """Is set once a replica has a write, or has failed to take it."""
-
-    error: BaseException | None = None
-    """Why the replica does not have the write; it is tried again all the same."""
-
-
-class _Task:
-    def __init__(self, feature_name: str | None, call: Call | None) -> None:
-        self.feature_name = feature_name  # None: look which flags the replica has
-        self.call = call  # None: copy what the primary has
-        self.has_begun = False  # stays true when it is tried again
-        self.has_failed = False
-        self.since = monotonic()
-        self.tickets: list[Ticket] = []
-
-    def release(self, error: BaseException | None = None) -> None:
-        """Let go who waits for it, and tell them why it has failed, if it has."""
-        for ticket in self.tickets:
-            ticket.error = error
-            ticket.set()
-        self.tickets = []
+_EXIT_TIMEOUT: Final = 2.0  # seconds for all pending tasks when the program ends
 
 
 class Replica:
-    """Repeats writes on a store in their order, and copies flags where it fell behind.
+    """Repeats the writes of the primary on one other store. Safe for threads.
 
-    A write is repeated as it was made if it is the only one pending for its flag.
-    Otherwise, and after a failure, the flag is copied as the primary has it then: that
-    keeps the order, makes one write of many, and repairs. A daemon thread does it,
-    which begins with a write and ends when nothing is pending. Safe for threads.
+    A write is repeated as it was made if it is the only pending write of its flag.
+    Otherwise, and after a failure, the flag is copied as the primary has it at that
+    time. This keeps the order of writes, combines several writes into one, and repairs
+    differences. A daemon thread does the work; it starts when there is a write, and
+    ends when nothing is pending.
 
     Args:
         store: the replica.
@@ -92,81 +51,94 @@ class Replica:
         _replicas.add(self)
 
     def after_fork(self) -> None:
-        """Begin with nothing pending: the parent's thread does what was."""
+        """Drop all tasks: the thread of the parent process does what it had to do."""
         self._changed = threading.Condition()
-        self._pending: dict[str | None, _Task] = {}
-        self._current: _Task | None = None
-        self._running = False
-        self._persistent = True
+        self._pending: dict[str | None, Task] = {}
+        self._current: Task | None = None
+        self._is_running = False
+        self._is_retrying = True
         self._failures = 0
-        self._streak = 0
+        self._failures_in_a_row = 0
         self._last_error: BaseException | None = None
 
-    def write(self, feature_name: str, call: Call | None = None) -> tuple[Ticket, bool]:
-        """Repeat a write, or copy the flag.
+    def write(
+        self, feature_name: str, call: Call | None = None
+    ) -> tuple[Completion, bool]:
+        """Have the thread repeat a write.
+
+        Args:
+            feature_name: the flag.
+            call: repeats the write; without it, the flag is copied from the primary.
 
         Returns:
-            What is set once it is there or has failed, and whether nothing is done
-            before it.
+            What is set once the replica has the write or has failed to take it, and
+            whether the replica had nothing else to do.
         """
         detect_fork()
-        ticket = Ticket()
+        completion = Completion()
         with self._changed:
-            is_next = self.is_idle
-            self._persistent = True
-            self._add(feature_name, call).tickets.append(ticket)
-            if self._running:
+            was_idle = self.is_idle
+            self._is_retrying = True
+            self._enqueue(feature_name, call).completions.append(completion)
+            if self._is_running:
                 self._changed.notify_all()
             else:
                 self._start()
-        return ticket, is_next
+        return completion, was_idle
 
     def wait_for_start(
-        self, feature_name: str, ticket: Ticket, timeout: float | None
+        self, feature_name: str, completion: Completion, timeout: float | None
     ) -> None:
-        """Wait until the thread has got to a write, for `timeout` seconds at most."""
+        """Wait until the thread has begun with a write, `timeout` seconds at most."""
 
         def has_started() -> bool:
             task = self._pending.get(feature_name)
-            return task is None or task.has_begun or ticket not in task.tickets
+            return task is None or task.has_begun or completion not in task.completions
 
         with self._changed:
             self._changed.wait_for(has_started, timeout)
 
     def resync(self, feature_names: Iterable[str]) -> None:
-        """Copy these flags, and remove those that are in the replica alone."""
+        """Have the thread copy these flags, and remove all others from the replica."""
         detect_fork()
         with self._changed:
-            self._persistent = True
+            self._is_retrying = True
             for feature_name in (None, *feature_names):
-                self._add(feature_name)
-            if not self._running:
+                self._enqueue(feature_name)
+            if not self._is_running:
                 self._start()
             self._changed.notify_all()
 
     @property
     def is_idle(self) -> bool:
-        """Whether it has all that was written."""
+        """Whether the replica has every write."""
         with self._changed:
             return not self._pending and self._current is None
 
-    def fell_behind(self, feature_name: str, *, lent: bool) -> None:
+    def copy_instead_of_repeating(
+        self, feature_name: str, *, arguments_may_change: bool
+    ) -> None:
         """Copy the flag instead of repeating its pending write.
 
         Args:
             feature_name: the flag.
-            lent: what the write was given is still the caller's, who may change it: a
-                write that is being repeated at this moment is followed by a copy.
+            arguments_may_change: whether the caller of the write may change an object
+                that it has passed to it. A write that is being repeated at this moment
+                is followed by a copy then.
         """
         with self._changed:
             task, current = self._pending.get(feature_name), self._current
             if task is not None:
                 task.call = None
-            elif lent and current is not None and current.feature_name == feature_name:
+            elif (
+                arguments_may_change
+                and current is not None
+                and current.feature_name == feature_name
+            ):
                 self.write(feature_name)
 
     def status(self) -> ReplicaStatus:
-        """Tell how far the replica is."""
+        """Return how far the replica is."""
         with self._changed:
             tasks = [*self._pending.values()]
             if self._current is not None:
@@ -179,54 +151,63 @@ class Replica:
             )
 
     def flush(self, timeout: float | None) -> bool:
-        """Wait until nothing is pending, for `timeout` seconds at most; tell if so."""
+        """Wait at most `timeout` seconds until nothing is pending; `None` is for ever.
+
+        Returns:
+            Whether nothing is pending.
+        """
         with self._changed:
             self._changed.notify_all()
             return self._changed.wait_for(lambda: self.is_idle, timeout)
 
-    def abandon(self) -> None:
-        """Do what is pending, but stop when also a copy fails; a new write goes on."""
+    def stop_retrying(self) -> None:
+        """Do what is pending, but end the thread once a copy fails, too.
+
+        The next write starts the thread again.
+        """
         with self._changed:
-            self._persistent = False
+            self._is_retrying = False
             self._changed.notify_all()
 
-    def _add(self, feature_name: str | None, call: Call | None = None) -> _Task:
+    def _enqueue(self, feature_name: str | None, call: Call | None = None) -> Task:
         task = self._pending.get(feature_name)
         if task is None:
-            task = self._pending[feature_name] = _Task(feature_name, call)
+            task = self._pending[feature_name] = Task(feature_name, call)
         else:
             task.call = None
         return task
 
     def _start(self) -> None:
         if start_thread("flipper-replica", self._run) is None:
-            # The writer does it. The lock is reentrant.
-            self._running = True
-            self._persistent = False
+            # No thread runs in the background here, so the writer does the work
+            # itself. The lock is reentrant.
+            self._is_running = True
+            self._is_retrying = False
             self._run()
         else:
-            self._running = True
+            self._is_running = True
 
     def _run(self) -> None:
-        while (task := self._next()) is not None:
+        while (task := self._next_task()) is not None:
             try:
                 if task.call is not None:
                     task.call()
                 elif task.feature_name is not None:
-                    self._copy(task.feature_name)
+                    copy_flag(task.feature_name, self._primary, self.store)
                 else:
-                    self._look()
-            # Whatever it is (a pytest.fail, a time limit of gevent's): it is counted,
-            # logged and tried again, since nobody else would go on with this.
+                    self._enqueue_flags_of_replica()
+            # Any error, even a pytest.fail or a timeout of gevent, is counted, logged
+            # and tried again: no other thread would go on with the tasks.
             except BaseException as error:  # noqa: BLE001
                 self._failed(task, error)
             else:
                 self._succeeded(task)
 
-    def _next(self) -> _Task | None:
+    def _next_task(self) -> Task | None:
         with self._changed:
-            # The second try copies, which often helps; who gives up waits for that.
-            if self._pending and (self._persistent or self._streak <= 1):
+            # The second try copies the flag, which often helps. So it is made before
+            # the thread gives up.
+            if self._pending and (self._is_retrying or self._failures_in_a_row <= 1):
                 task = self._pending.pop(next(iter(self._pending)))
                 task.has_begun = True
                 self._current = task
@@ -234,10 +215,10 @@ class Replica:
                 return task
             lost = [*self._pending.values()]
             self._pending.clear()
-            self._running = False
-            self._streak = 0
+            self._is_running = False
+            self._failures_in_a_row = 0
             for task in lost:
-                task.release(self._last_error)
+                task.complete(self._last_error)
             self._changed.notify_all()
         if lost:
             logger.warning(
@@ -247,22 +228,22 @@ class Replica:
             )
         return None
 
-    # Logging is done without the lock: a slow handler holds no writer up.
+    # These two log without the lock: writers must not wait for a slow log handler.
 
-    def _succeeded(self, task: _Task) -> None:
-        if self._streak:
+    def _succeeded(self, task: Task) -> None:
+        if self._failures_in_a_row:
             self._log.end(
                 "fails", "Replica %s answers again", type(self.store).__name__
             )
         with self._changed:
             self._current = None
-            self._streak = 0
+            self._failures_in_a_row = 0
             self._last_error = None
-            task.release()
+            task.complete()
             self._changed.notify_all()
 
-    def _failed(self, task: _Task, error: BaseException) -> None:
-        if self._streak == 1:
+    def _failed(self, task: Task, error: BaseException) -> None:
+        if self._failures_in_a_row == 1:
             self._log.warning(
                 "fails",
                 "Replica %s fails (%s); its writes are kept and tried again",
@@ -274,65 +255,43 @@ class Replica:
         with self._changed:
             self._current = None
             self._failures += 1
-            self._streak += 1
+            self._failures_in_a_row += 1
             self._last_error = error
-            if self._streak > 1 or task.has_failed:  # else it is tried again at once
-                task.release(error)
+            in_a_row = self._failures_in_a_row
+            if in_a_row > 1 or task.has_failed:  # else it is tried again at once
+                task.complete(error)
             task.has_failed = True
             newer = self._pending.pop(task.feature_name, None)
             if newer is not None:
-                task.tickets += newer.tickets
+                task.completions += newer.completions
             task.call = None
             self._pending[task.feature_name] = task  # behind the others
-            if self._streak == 1 or not self._persistent:
-                return  # the first try again is made at once
-            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(self._streak - 2, 10))
+            if in_a_row == 1 or not self._is_retrying:
+                return  # there is no pause before the second try, or before giving up
+            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(in_a_row - 2, 10))
             self._changed.wait(pause)
 
-    def _look(self) -> None:
-        """Copy all flags that the replica has: one may be in the primary no more."""
+    def _enqueue_flags_of_replica(self) -> None:
+        """Copy all flags that the replica has, since the primary may lack some."""
         found = [item.feature_name for item in self.store.list() if item is not None]
         with self._changed:
             for feature_name in found:
-                self._add(feature_name)
-
-    def _copy(self, feature_name: str) -> None:
-        """Make the flag what it is in the primary, and never more than that."""
-        replica = self.store
-        found = self._primary.get(feature_name)
-        if found is None:
-            replica.delete(feature_name)
-            return
-        item = FeatureFlagStoreItem.of(found)
-        state, meta = item.raw_is_enabled, item.raw_meta
-        # Race: somebody may ask the replica meanwhile. The flag is off while its
-        # conditions are not there yet.
-        if not self._has(feature_name):
-            replica.create(feature_name, is_enabled=False, client_data=meta.client_data)
-        elif not state:
-            replica.set(feature_name, state)
-        replica.set_meta(feature_name, meta)
-        replica.set(feature_name, state)
-
-    def _has(self, feature_name: str) -> bool:
-        try:
-            return self.store.get(feature_name) is not None
-        except InvalidFlagDataError:
-            return False  # what is there is no flag, and `create` replaces it
+                self._enqueue(feature_name)
 
 
-_replicas: MutableSet[Replica] = WeakSet()
+_replicas: MutableSet[Replica] = WeakSet()  # all of this process
 
 
-def _flush_all() -> None:
-    deadline = monotonic() + _EXIT_PATIENCE
-    # Again, since one replica may be a store that has replicas itself.
+def _flush_at_exit() -> None:
+    """Let all replicas finish their tasks, for a limited time."""
+    deadline = monotonic() + _EXIT_TIMEOUT
+    # A loop, since a replica may be a store that has replicas itself.
     while busy := [replica for replica in list(_replicas) if not replica.is_idle]:
         for replica in busy:
-            replica.abandon()
+            replica.stop_retrying()
         for replica in busy:
             if not replica.flush(max(0.0, deadline - monotonic())):
                 return
 
 
-atexit.register(_flush_all)
+atexit.register(_flush_at_exit)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small things that several stores share."""
+"""`date` returns the creation date of flags, and `iter` divides lists into batches."""

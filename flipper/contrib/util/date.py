@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The clock that dates flags."""
+"""The creation date of flags."""
 
 from time import time
 
@@ -7,9 +7,9 @@ _last = 0
 
 
 def now() -> int:
-    """Return the current time in whole seconds since the epoch."""
-    global _last  # noqa: PLW0603  (one number for all)
+    """Return the current time in whole seconds since the epoch. Safe for threads."""
+    global _last  # noqa: PLW0603  (one for the whole process)
     last, seconds = _last, int(time())
     if seconds != last:
         last = _last = seconds
-    return last  # one object for all flags of this second
+    return last  # the same object for all flags of this second saves memory

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Iteration in batches."""
+"""Division of an iterable into batches."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def batchify(iterable: Iterable[T], chunk_size: int) -> Iterator[list[T]]:
-    """Yield lists of at most `chunk_size` consecutive elements, none of them empty."""
+    """Yield lists of at most `chunk_size` consecutive elements, and no empty list."""
     iterator = iter(iterable)
     while chunk := list(islice(iterator, chunk_size)):
         yield chunk

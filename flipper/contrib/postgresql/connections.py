@@ -184,9 +184,9 @@ class Connections:
             close_pool()
 
     def _diagnose(self) -> errors.OperationalError | None:
-        """Return why the pool of the caller cannot connect. The pool hides the error."""
+        """Return why a pool of the caller cannot connect: the pool hides the error."""
         try:
-            with suppress(WatchRefusedError):  # the pool hides its settings, too
+            with suppress(WatchRefusedError):  # the pool may hide its settings, too
                 self.connect(_DIAGNOSIS_TIMEOUT).close()
         except errors.OperationalError as reason:
             return reason

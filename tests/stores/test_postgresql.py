@@ -24,8 +24,11 @@ from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from flipper import Condition, FeatureFlagClient
-from flipper.contrib import postgresql
-from flipper.contrib.postgresql import PostgresNotEnabled, PostgreSQLFeatureFlagStore
+from flipper.contrib.postgresql import (
+    PostgresNotEnabled,
+    PostgreSQLFeatureFlagStore,
+    migrations,
+)
 from flipper.events import EventType
 from flipper.exceptions import (
     FlagDoesNotExistError,
@@ -248,7 +251,7 @@ def test_a_table_that_cannot_be_widened_is_used_as_it_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Short names go on working: that is no reason not to start."""
-    monkeypatch.setattr(postgresql, "_LONGEST_WAIT_FOR_A_LOCK", "100ms")
+    monkeypatch.setattr(migrations, "_LOCK_TIMEOUT", "100ms")
     raw.execute(OLD_TABLE)
     with (
         raw.transaction(),
@@ -390,7 +393,7 @@ def settle(store: PostgreSQLFeatureFlagStore) -> None:
     """Wait for the connections that the pool makes on the quiet, for more callers."""
 
     def has_all() -> bool:
-        found = store._connections._open().get_stats()
+        found = store._connections._open_pool().get_stats()
         return bool(found["pool_available"] == found["pool_size"])
 
     eventually(has_all)

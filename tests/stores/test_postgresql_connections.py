@@ -11,8 +11,7 @@ from psycopg import errors
 from psycopg.conninfo import make_conninfo
 
 from flipper import FeatureFlagClient
-from flipper.contrib.postgresql import PostgreSQLFeatureFlagStore
-from flipper.contrib.postgresql import connections as postgresql_connections
+from flipper.contrib.postgresql import PostgreSQLFeatureFlagStore, time_limits
 from servers import PostgresServer, Proxy
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def store(
     postgres_conninfo: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[PostgreSQLFeatureFlagStore]:
     """Give a store behind the proxy, which keeps a connection and waits for little."""
-    monkeypatch.setattr(postgresql_connections, "_ANSWER_WITHIN", 1.0)
+    monkeypatch.setattr(time_limits, "_ANSWER_WITHIN", 1.0)
     through = make_conninfo(postgres_conninfo, host=proxy.host, port=proxy.port)
     with PostgreSQLFeatureFlagStore(through) as store:
         store.create("x", is_enabled=True)

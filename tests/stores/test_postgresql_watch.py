@@ -22,8 +22,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
 from flipper.contracts.watch import WatchRefusedError, watch
-from flipper.contrib import postgresql
-from flipper.contrib.postgresql import PostgreSQLFeatureFlagStore
+from flipper.contrib.postgresql import PostgreSQLFeatureFlagStore, migrations
 from flipper.contrib.postgresql.watch import PostgreSQLWatch
 from flipper.testing.contract import eventually
 from servers import PostgresServer, Proxy
@@ -346,7 +345,7 @@ def test_a_table_that_is_in_use_is_not_waited_for_long(
 ) -> None:
     """Changes are told sooner or later; a deployment has to go on."""
     caplog.set_level(logging.INFO, "flipper")
-    monkeypatch.setattr(postgresql, "_LONGEST_WAIT_FOR_A_LOCK", "100ms")
+    monkeypatch.setattr(migrations, "_LOCK_TIMEOUT", "100ms")
     raw.execute("CREATE TABLE feature_flags (name text PRIMARY KEY, item bytea)")
     with raw.transaction():
         raw.execute("INSERT INTO feature_flags VALUES ('x', '')")

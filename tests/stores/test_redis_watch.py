@@ -20,8 +20,7 @@ from redis.sentinel import Sentinel
 from test_redis import Replica, SentinelServer, address, cluster  # noqa: F401
 
 from flipper.contracts.watch import WatchRefusedError
-from flipper.contrib.redis import RedisFeatureFlagStore
-from flipper.contrib.redis import watch as module
+from flipper.contrib.redis import RedisFeatureFlagStore, tracking
 from flipper.exceptions import StoreTimeoutError, StoreUnavailableError
 from flipper.testing.contract import eventually
 from servers import Proxy, RedisServer, start, start_redis
@@ -336,7 +335,7 @@ def test_a_server_without_news_is_asked_whether_it_is_there(
     proxy: Proxy, base_key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And goes on being listened to."""
-    monkeypatch.setattr(module, "_SILENCE", 0.02)
+    monkeypatch.setattr(tracking, "_PING_AFTER", 0.02)
     store = through(proxy, base_key)
     watch = store.watch()
     before = proxy.requests

@@ -38,7 +38,7 @@ from flipper import (
     SyncedFeatureFlagStore,
     ThriftRPCFeatureFlagStore,
 )
-from flipper.contrib.postgresql.start import is_refusal
+from flipper.contrib.postgresql.first_task import is_permanent
 from flipper.testing.contract import at_once, eventually
 from flipper_thrift.python.feature_flag_store import FeatureFlagStore
 from servers import PostgresServer, Proxy, start_postgres, unmeasured
@@ -240,14 +240,14 @@ def test_what_would_not_pass_by_itself_raises_at_once(
 )
 def test_what_passes_by_itself_is_no_refusal(message: str) -> None:
     """A server that starts is there in a moment."""
-    assert is_refusal(errors.OperationalError(message)) is False
-    assert is_refusal(errors.AdminShutdown(message)) is False
+    assert is_permanent(errors.OperationalError(message)) is False
+    assert is_permanent(errors.AdminShutdown(message)) is False
 
 
 def test_a_server_that_refuses_a_statement_has_refused() -> None:
     """By its code, whatever its words."""
-    assert is_refusal(errors.InvalidPassword("ВАЖНО")) is True
-    assert is_refusal(errors.LockNotAvailable("busy")) is True
+    assert is_permanent(errors.InvalidPassword("ВАЖНО")) is True
+    assert is_permanent(errors.LockNotAvailable("busy")) is True
 
 
 def test_a_pool_that_was_given_may_have_no_server_yet(

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Flags in a table of PostgreSQL, each a row of its own; needs psycopg 3."""
+"""Flags in a table of PostgreSQL: the store keeps each flag in a row; needs psycopg 3.
+
+`connections` lends connections, from `pools` and with `time_limits`. `table` runs
+statements, `migrations` and `triggers` prepare the table, as the `first_task` of a
+store. `watch` listens to changes.
+"""
 
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from ...contracts.atomic import ABSENT, ANY
@@ -18,14 +22,16 @@ from ..storage import FeatureFlagStoreItem as FeatureFlagStoreItem
 from ..storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
 from ..util.date import now
 
-# It is in the way of nobody who has not got it, nor where its library libpq is missing.
+# This module can be imported without psycopg, and without its library libpq.
 try:
-    from psycopg import Connection, Cursor, errors, sql
+    from psycopg import Connection, errors
     from psycopg import connect as connect
-    from psycopg.rows import tuple_row
+    from psycopg import sql as sql
 
     from .connections import Connections
-    from .watch import PostgreSQLWatch, make_triggers
+    from .migrations import migrate, name_length_limits
+    from .table import Table
+    from .watch import PostgreSQLWatch
 except ImportError:
     POSTGRES_ENABLED = False
 else:
@@ -38,7 +44,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# In the order of code points whatever the database's is, and not to be sorted for it.
+# The collation "C" orders names by code points, whatever the order of the database is,
+# and `list` can read them in this order from the index.
 CREATE_TABLE_SQL = """
     CREATE TABLE IF NOT EXISTS {table}
         ({name} text COLLATE "C" PRIMARY KEY, {item} bytea NOT NULL)
@@ -59,20 +66,12 @@ UPDATE_ITEM_SQL = "UPDATE {table} SET {item} = %s WHERE {name} = %s AND {item} =
 _INSERT_SQL: Final = """
     INSERT INTO {table} ({name}, {item}) VALUES (%s, %s) ON CONFLICT DO NOTHING
 """
-_WIDEN_SQL: Final = "ALTER TABLE {table} ALTER COLUMN {name} TYPE text"
-# A row if the column is there; its only value is the longest name, null for any length.
-_LIMIT_SQL: Final = """
-    SELECT CASE WHEN atttypid = 'varchar'::regtype AND atttypmod > 0
-                THEN atttypmod - 4 END
-        FROM pg_attribute
-        WHERE attrelid = to_regclass(%s) AND attname = %s AND NOT attisdropped
-"""
-
 _NOTIFY_SQL: Final = "SELECT pg_notify(%s, '')"
 
-_LONGEST_WAIT_FOR_A_LOCK: Final = "3s"  # which others who use the table wait for, too
-_BATCHES: Final = (100, 5000)  # rows of the first statement of a list, of the others
-_LISTENER_TIMEOUT: Final = 3  # seconds
+# Rows that `list` reads by its first statement, and by each later one.
+_FIRST_BATCH_SIZE: Final = 100
+_BATCH_SIZE: Final = 5000
+_LISTENER_CONNECT_TIMEOUT: Final = 3  # seconds
 _LARGEST_OFFSET: Final = 2**63 - 1
 
 
@@ -85,42 +84,42 @@ class PostgresNotEnabled(MissingDependencyError):  # noqa: N818  (flipper-client
         )
 
     def __reduce__(self) -> tuple[type[PostgresNotEnabled], tuple[()]]:
-        """Be made without a message when unpickled, too."""
+        """Let pickle call the constructor without a message."""
         return type(self), ()
 
 
 class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFlagStore):
     """Keeps each flag in a row of one table. Safe for threads and forks.
 
-    `list` gives flags by name, in the order of code points. It reads rows by hundreds
-    and thousands, and holds no connection between them.
+    `list` returns flags by name, in the order of code points. It reads some hundreds
+    or thousands of rows at a time, and holds no connection in between.
 
-    A write compares and sets in one statement. Errors of psycopg come out as they are;
-    a write whose reply is lost raises, and may have taken effect.
+    A write compares and sets in one statement. The store raises the errors of psycopg
+    unchanged. A write whose reply is lost raises an error, and may have taken effect.
 
-    Connections are kept, and made anew where they were lost. Those of a connection
-    string give up connecting after its `connect_timeout`, or 5 seconds, and a statement
-    that is not answered at all after 30, if psycopg is 3.2 or newer.
+    The store keeps its connections, and replaces those that are lost. With a connection
+    string, connecting gives up after its `connect_timeout`, or else 5 seconds. A
+    statement without an answer gives up after 30 seconds with psycopg 3.2 or newer.
 
-    A store can be made while the server is away: that is logged as a warning, and the
-    table is made before the first statement that reaches the server. What would not
-    pass by itself raises at once: a refused password, an unknown role or database.
+    A store can be created while the server is away. It then logs a warning, and creates
+    the table before the first statement that reaches the server. Errors that do not
+    pass by themselves raise at once: a wrong password, an unknown role or database.
 
     Args:
         conninfo: a connection string or URI of libpq, or an open
-            `psycopg_pool.ConnectionPool`, which remains the caller's to close.
-        table_name: the table; like the columns a name as it is, with its upper case,
-            dots and spaces.
-        name_column: the column of the names.
-        item_column: the column of the flags.
-        run_migrations: whether to do what `run_migrations()` does, as soon as the
+            `psycopg_pool.ConnectionPool`, which the caller has to close.
+        table_name: the table. The names of the table and of the columns are used
+            literally, with upper case letters, dots and spaces.
+        name_column: the column of the feature names.
+        item_column: the column of the items.
+        run_migrations: whether to do the work of `run_migrations()` as soon as the
             server answers.
 
     Raises:
         PostgresNotEnabled: psycopg is not installed.
         InvalidArgumentError: `conninfo` is neither text nor a pool.
-        psycopg.ProgrammingError: `conninfo` is no connection string, or the table is
-            missing and may not be made.
+        psycopg.ProgrammingError: `conninfo` is not a valid connection string, or the
+            table is missing and its role may not create it.
         psycopg.OperationalError: the server refuses the connection.
     """
 
@@ -138,79 +137,86 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
             raise PostgresNotEnabled
         super().__init__()
         self._connections = Connections(conninfo)
-        self._table, self._name_column = table_name, name_column
-        self._names = {"table": table_name, "name": name_column, "item": item_column}
-        self._statements: dict[str, str] = {}
+        self._table = Table(self._connections, table_name, name_column, item_column)
         if run_migrations:
-            try:
-                away = self._connections.do_first(self._migrate)
-            except BaseException:
-                self._connections.close()  # nobody else can
-                raise
-            if away is not None:
-                logger.warning(
-                    "PostgreSQL is away (%s); the table %s is looked after as soon as "
-                    "it answers",
-                    away,
-                    table_name,
-                )
+            self._migrate_when_reachable()
 
     @property
     def away_errors(self) -> tuple[type[Exception], ...]:
-        """The error of psycopg by which it tells that nobody answers, among others."""
+        """The error that psycopg raises, among other reasons, if no server answers."""
         return (errors.OperationalError,)
 
     def run_migrations(self) -> None:
-        """Create the table, or let it take names longer than flipper-client's 40.
+        """Create the table, or let it take names of more than flipper-client's 40.
 
-        It gets triggers, too, that tell whoever listens (`watch`) of changes.
+        It also creates the triggers that report changes to `watch`.
 
-        Nothing is locked if there is nothing to do. Several processes may do it at
-        once. A table that may not be altered, or is not free within 3 seconds, stays as
-        it is: with a warning, or in silence if it only does not tell of changes.
+        If there is nothing to do it takes no lock. Several processes may call it at
+        once. A table stays as it is if its role may not alter it, or if its lock is not
+        free within 3 seconds. That is logged: as a warning if long names cannot be
+        stored, as information if only the triggers are missing.
 
         Raises:
-            psycopg.Error: the server is away, or the table may not be made.
+            psycopg.Error: the server is away, or the table cannot be created.
         """
         with self._connections.connection() as connection:
             self._migrate(connection)
 
     def watch(self) -> PostgreSQLWatch:
-        """Listen to what the table tells of its changes, on one more connection.
+        """Listen to changes of the table, on one more connection.
 
         Raises:
-            WatchRefusedError: the table does not tell, the server cannot be heard, or
-                it takes no more connections.
+            WatchRefusedError: the table has no triggers, notifications do not arrive,
+                or the server accepts no more connections.
             psycopg.OperationalError: the server is away.
         """
-        self._connections.catch_up()  # the triggers may be still to be made
+        self._connections.run_pending_first_task()  # it creates the triggers
+        table = self._table
         return PostgreSQLWatch(
-            self._connect_to_listen, self._table, self._name_column, self._notify
+            self._connect_listener, table.name, table.name_column, self._notify
         )
 
     def close(self) -> None:
-        """Close the connections, but not a pool that was given. Idempotent."""
+        """Close the store's connections, but not a pool of the caller. Idempotent."""
         self._connections.close()
 
-    def _connect_to_listen(self) -> Connection[Any]:
+    def _migrate_when_reachable(self) -> None:
+        """Migrate now, or on the first connection if the server is away now."""
         try:
-            return self._connections.connect(_LISTENER_TIMEOUT)
+            error = self._connections.run_first(self._migrate)
+        except BaseException:
+            self._connections.close()  # the caller gets no store to close
+            raise
+        if error is not None:
+            logger.warning(
+                "PostgreSQL is away (%s); the table %s is looked after as soon as it "
+                "answers",
+                error,
+                self._table.name,
+            )
+
+    def _migrate(self, connection: Connection[Any]) -> None:
+        migrate(connection, self._table, CREATE_TABLE_SQL)
+
+    def _connect_listener(self) -> Connection[Any]:
+        try:
+            return self._connections.connect(_LISTENER_CONNECT_TIMEOUT)
         except errors.ConnectionTimeout:
             raise
         except errors.OperationalError:
-            self._notify("flipper")  # which fails, too, if the server is away
+            self._notify("flipper")  # raises if the server is away
         try:
-            return self._connections.connect(_LISTENER_TIMEOUT)
+            return self._connections.connect(_LISTENER_CONNECT_TIMEOUT)
         except errors.OperationalError as error:
             raise WatchRefusedError(
                 f"There is no connection left by which to listen to changes: {error}"
             ) from error
 
     def _notify(self, channel: str) -> None:
-        self._fetch(_NOTIFY_SQL, (channel,), prepare=False)
+        self._table.fetch(_NOTIFY_SQL, (channel,), prepare=False)
 
     def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
-        rows = self._fetch(SELECT_ITEM_SQL, (feature_name,), prepare=None)
+        rows = self._table.fetch(SELECT_ITEM_SQL, (feature_name,), prepare=None)
         if not rows:
             return None
         document = bytes(rows[0][0])
@@ -219,155 +225,47 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
     def _replace(self, feature_name: str, document: bytes, expected: Any) -> bool:
         if expected is not ANY and expected is not ABSENT:
             update = (document, feature_name, expected)
-            return self._execute(UPDATE_ITEM_SQL, update)
+            return self._table.write(UPDATE_ITEM_SQL, update)
         template = CREATE_ITEM_SQL if expected is ANY else _INSERT_SQL
-        # An old column cuts spaces at its end off without a word.
+        # A column of flipper-client silently cuts off spaces at the end of a long name.
         if feature_name.endswith(" "):
             self._refuse_if_too_long(feature_name)
         try:
-            return self._execute(template, (feature_name, document))
+            return self._table.write(template, (feature_name, document))
         except errors.StringDataRightTruncation:
             self._refuse_if_too_long(feature_name)
             raise
 
     def _remove(self, feature_name: str) -> bool:
-        return self._execute(DELETE_ITEM_SQL, (feature_name,))
+        return self._table.write(DELETE_ITEM_SQL, (feature_name,))
 
     def _documents(self, offset: int, limit: int | None) -> Iterator[tuple[str, bytes]]:
         left, after, offset = limit, None, min(offset, _LARGEST_OFFSET)
-        size = _BATCHES[0]
+        size = _FIRST_BATCH_SIZE
         while left is None or left > 0:
             count = size if left is None else min(size, left)
             page = {"after": after, "limit": count, "offset": offset}
-            rows = self._fetch(LIST_ITEMS_SQL, page, prepare=False)
+            rows = self._table.fetch(LIST_ITEMS_SQL, page, prepare=False)
             yield from rows
             if len(rows) < count:
                 return
-            # Going on behind the last name, none is missed and none comes twice,
-            # whatever is written meanwhile.
-            after, offset, size = rows[-1][0], 0, _BATCHES[1]
+            # Race: others may write between two statements. Continuing after the last
+            # name, no flag that stays is missed, and none is returned twice.
+            after, offset, size = rows[-1][0], 0, _BATCH_SIZE
             left = None if left is None else left - count
 
     def _now(self) -> int:
         return now()
 
-    def _fetch(
-        self, template: str, parameters: Any, *, prepare: bool | None
-    ) -> list[Any]:
-        """Read rows; a second time if the connection breaks meanwhile."""
-        with self._connections.connection() as connection:
-            statement = self._statement(template, connection)
-            try:
-                return _rows(connection, statement, parameters, prepare=prepare)
-            except errors.ConnectionTimeout:
-                raise  # it has taken long enough
-            except errors.OperationalError as error:
-                if not _is_lost(connection, error):
-                    raise
-        with self._connections.connection() as connection:
-            return _rows(connection, statement, parameters, prepare=prepare)
-
-    def _execute(self, template: str, parameters: tuple[Any, ...]) -> bool:
-        """Write, and tell whether there was a row to be written."""
-        with self._connections.connection() as connection:
-            return self._run(connection, template, parameters) > 0
-
-    def _run(
-        self, connection: Connection[Any], template: str, parameters: tuple[Any, ...]
-    ) -> int:
-        with Cursor(connection) as cursor:
-            # Never prepared: behind a pooler that might be another's statement.
-            statement = self._statement(template, connection)
-            cursor.execute(statement, parameters, prepare=False)
-            return cursor.rowcount
-
-    def _statement(self, template: str, connection: Connection[Any]) -> str:
-        """Fill in the names."""
-        statement = self._statements.get(template)
-        if statement is None:
-            names = {
-                # psycopg takes a percent sign for the beginning of a parameter.
-                placeholder: sql.Identifier(name.replace("%", "%%"))
-                for placeholder, name in self._names.items()
-            }
-            statement = sql.SQL(template).format(**names).as_string(connection)
-            self._statements[template] = statement
-        return statement
-
-    def _migrate(self, connection: Connection[Any]) -> None:
-        limits = self._limits(connection)
-        if not limits:
-            # Race: of two who create it one may be told so by an error.
-            with suppress(
-                errors.DuplicateObject,
-                errors.DuplicateTable,
-                errors.UniqueViolation,
-            ):
-                self._run(connection, CREATE_TABLE_SQL, ())
-        elif limits[0] is not None:
-            self._widen(connection)
-        make_triggers(
-            connection, self._table, self._name_column, _LONGEST_WAIT_FOR_A_LOCK
-        )
-
-    def _limits(self, connection: Connection[Any]) -> list[int | None]:
-        """Give the length of names that the table takes, nothing if there is none."""
-        table = sql.Identifier(self._table).as_string(connection)
-        rows = _rows(connection, _LIMIT_SQL, (table, self._name_column), prepare=False)
-        return [limit for (limit,) in rows]
-
-    def _widen(self, connection: Connection[Any]) -> None:
-        try:
-            with connection.transaction():
-                connection.execute(
-                    f"SET LOCAL lock_timeout = '{_LONGEST_WAIT_FOR_A_LOCK}'"
-                )
-                self._run(connection, _WIDEN_SQL, ())
-        except errors.DatabaseError as error:
-            if connection.closed:
-                raise
-            logger.warning(
-                "The column %s.%s could not be widened (%s); it takes short names only",
-                self._table,
-                self._name_column,
-                error,
-            )
-
     def _refuse_if_too_long(self, feature_name: str) -> None:
         with self._connections.connection() as connection:
-            limits = self._limits(connection)
+            limits = name_length_limits(connection, self._table)
         if any(limit is not None and len(feature_name) > limit for limit in limits):
             raise InvalidArgumentError(
                 f"Feature {feature_name!r} cannot be stored: the column "
-                f"{self._name_column!r} of the table {self._table!r} takes names of "
-                f"{limits[0]} characters at most; call run_migrations() to widen it",
+                f"{self._table.name_column!r} of the table {self._table.name!r} takes "
+                f"names of {limits[0]} characters at most; call run_migrations() to "
+                f"widen it",
                 feature_name=feature_name,
                 value=feature_name,
             )
-
-
-def _rows(
-    connection: Connection[Any],
-    statement: str,
-    parameters: Any,
-    *,
-    prepare: bool | None,
-) -> list[Any]:
-    # Not by a method of the connection, which in a pool that was given may make
-    # cursors of other kinds, and rows that are dicts.
-    with Cursor(connection, row_factory=tuple_row) as cursor:
-        try:
-            cursor.execute(statement, parameters, prepare=prepare, binary=True)
-        except (errors.InvalidSqlStatementName, errors.DuplicatePreparedStatement):
-            # A pooler such as PgBouncer stands between, and gives each statement to
-            # another session of the server.
-            connection.prepare_threshold = None
-            cursor.execute(statement, parameters, prepare=False, binary=True)
-        return cursor.fetchall()
-
-
-def _is_lost(connection: Connection[Any], error: Any) -> bool:
-    """Tell whether a connection has broken, and close it then."""
-    if not connection.closed and (error.sqlstate or "").startswith("57P"):
-        connection.close()  # the server has said that it closes it
-    return connection.closed

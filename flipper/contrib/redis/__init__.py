@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Flags in Redis, each under a key of its own."""
+"""Flags in Redis: the store keeps each flag under a key of its own.
+
+`clients` knows single servers, clusters and doubles. `transaction` writes atomically.
+`watch` listens to changes, on the connections of `tracking`.
+"""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +21,20 @@ from ..storage import FeatureFlagStoreItem as FeatureFlagStoreItem
 from ..storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
 from ..util.date import now
 from ..util.iter import batchify
+from .clients import (
+    client_of_key,
+    decode_key,
+    is_cluster,
+    key_encodings,
+    supports_transactions,
+    values_from_double,
+)
+from .transaction import (
+    pooled_connection,
+    unwatch,
+    watch_and_read,
+    write_unless_changed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,32 +46,33 @@ if TYPE_CHECKING:
 
 DEFAULT_LIST_METHOD_BATCH_SIZE = 100
 
-# How many keys the server looks at for one SCAN, at least: it walks through all keys of
-# the database, and each walk of its own default of 10 would be a round trip.
-_SCANNED_AT_ONCE: Final = 1000
-# Gives replies in bytes, also by clients that decode: keys and values that are no text
-# would be errors there. Each of redis-py's commands takes it.
+# The smallest number of keys that the server looks at for one SCAN command. A scan goes
+# through all keys of the database; the server's default of 10 costs many round trips.
+_SMALLEST_SCAN_COUNT: Final = 1000
+# The option of redis-py's commands for replies in bytes. A client that decodes replies
+# would raise errors for keys and values that are no text.
 _IN_BYTES: Final[dict[str, Any]] = {"NEVER_DECODE": []}
-_LITERALLY: Final = str.maketrans({sign: f"\\{sign}" for sign in "*?[]\\"})
+_PATTERN_ESCAPES: Final = str.maketrans({sign: f"\\{sign}" for sign in "*?[]\\"})
 
 
 class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
     """Keeps flags in Redis, each as a string that does not expire.
 
-    Writes are atomic, by WATCH and not by scripts. Safe for threads and forks, as the
-    clients of redis-py are; their errors come out as they are. A write whose reply is
-    lost raises, unless the flag can be seen to be as written.
+    Writes are atomic: they use WATCH, and no scripts. The store is as safe for threads
+    and forks as the clients of redis-py are, and it raises their errors unchanged. A
+    write whose reply is lost raises an error, unless the store can read that the flag
+    is as written.
 
     Args:
-        redis: a client of redis-py: `Redis`, from a URL or a `Sentinel` too, or
-            `RedisCluster`; whether it decodes responses does not matter. Or a double of
-            one, with `get`, `set`, `delete`, and `scan_iter` or `keys`.
-        base_key: flags are kept under the keys `<base_key>/<feature_name>`.
+        redis: a client of redis-py: `RedisCluster`, or `Redis`, also one made from a
+            URL or by a `Sentinel`. The client may decode responses or not. A test
+            double works if it has `get`, `set`, `delete`, and `scan_iter` or `keys`.
+        base_key: the store keeps flags under the keys `<base_key>/<feature_name>`.
         list_method_batch_size: how many flags `list` reads in one round trip, 1 or
             more.
 
     Raises:
-        InvalidArgumentError: the batch size is no integer from 1 on.
+        InvalidArgumentError: the batch size is not an integer of 1 or more.
     """
 
     _documents_are_tokens = True
@@ -74,19 +92,20 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
 
     @property
     def atomic(self) -> bool:
-        """Whether writes are atomic, which they are by all clients but doubles.
+        """Whether writes are atomic. They are with all clients except test doubles.
 
-        By a double, the threads of this process do not undo each other's writes, but
+        With a double, the threads of this process do not undo each other's writes, but
         another process may.
         """
-        # Not by `cached_property`, whose lock a forked child may find taken.
+        # `cached_property` of Python before 3.12 has a lock. Another thread may hold it
+        # during a fork, and then the child waits for ever.
         if self._atomic is None:
-            self._atomic = _can_swap(self._redis)
+            self._atomic = supports_transactions(self._redis)
         return self._atomic
 
     @property
     def away_errors(self) -> tuple[type[Exception], ...]:
-        """The errors that tell that nobody answers, or that no reply comes whole."""
+        """The errors that mean: no server answers, or its reply is incomplete."""
         try:
             from redis import exceptions
         except ImportError:  # the client is a double
@@ -101,12 +120,12 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
         )
 
     def watch(self) -> RedisWatch:
-        """Begin to listen, on a connection of its own, to what Redis tells of changes.
+        """Listen to changes of flags, on a separate connection.
 
         Raises:
-            WatchRefusedError: Redis is older than 6.0, the user may not, or the client
-                is a double.
-            redis.RedisError: it is away.
+            WatchRefusedError: Redis is older than 6.0, its user has no permission for
+                this, or the client is a double.
+            redis.RedisError: the server is away.
         """
         if not self.atomic:
             kind = type(self._redis).__name__
@@ -118,7 +137,7 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
     def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
         try:
             found = self._redis.get(self._key(feature_name))
-        except UnicodeDecodeError as error:  # by a client that decodes
+        except UnicodeDecodeError as error:  # the client decodes responses
             raise InvalidFlagDataError.of(error, feature_name=feature_name) from error
         if not found:
             return None
@@ -135,30 +154,29 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
         from redis import exceptions
 
         try:
-            with _connection_of_pool(
-                self._client_of(key).connection_pool
-            ) as connection:
-                if (_watched(connection, key) or ABSENT) != expected:
-                    _asked(connection, ("UNWATCH",))
+            pool = client_of_key(self._redis, key).connection_pool
+            with pooled_connection(pool) as connection:
+                if (watch_and_read(connection, key) or ABSENT) != expected:
+                    unwatch(connection)
                     return False
                 try:
-                    return _written(connection, key, document)
+                    return write_unless_changed(connection, key, document)
                 except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
                     connection.disconnect()
                     lost = error
         except exceptions.AskError:
-            # The key is moving between the nodes of a cluster: reading it again waits,
-            # or asks the other node.
+            # The key is moving between two nodes of a cluster. The caller reads it
+            # again, which waits for the move or asks the other node.
             return False
-        # The write may have taken effect. Beginning again would apply the change twice.
+        # The write may have taken effect. To repeat it could apply the change twice.
         now_stored = self._read(feature_name)
         if now_stored is None or now_stored[0] != document:
             raise lost
         return True
 
     def _remove(self, feature_name: str) -> None:
-        # What Redis answers does not tell: a client that repeats a command whose reply
-        # was lost is told that there is no flag, though it has removed it.
+        # This does not return whether the flag existed. If a reply is lost, the client
+        # repeats the command, and the second reply says that there was no flag.
         self._redis.delete(self._key(feature_name))
 
     def _documents(self, offset: int, limit: int | None) -> Iterator[tuple[str, bytes]]:
@@ -171,7 +189,7 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
                     f"many; is there a proxy in between?"
                 )
             for (_, feature_name), document in zip(batch, documents, strict=True):
-                # A proxy before several servers tells so which of them is away.
+                # A proxy for several servers reports in this way that one is away.
                 if isinstance(document, Exception):
                     raise document
                 if document:
@@ -184,7 +202,7 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
         return self.base_key + "/" + feature_name
 
     def _encoded(self, found: Any) -> Any:
-        """Return what was read as bytes."""
+        """Return a value as bytes, also if the client has decoded it."""
         if not isinstance(found, str):
             return found
         return (
@@ -192,15 +210,13 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
         )
 
     def _keys(self) -> Iterator[tuple[Any, str]]:
-        """Give the keys under the base key, each once, with the names in them."""
+        """Yield each key under the base key once, with the feature name in it."""
         prefix = self._key("")
-        pattern = prefix.translate(_LITERALLY) + "*"
+        pattern = prefix.translate(_PATTERN_ESCAPES) + "*"
         encodings = ["utf-8"]
         if self.atomic:
-            # The driver's C extension writes keys in UTF-8, even for a client that has
-            # another encoding.
-            encodings.append(self._redis.get_encoder().encoding)
-            count = max(self.list_method_batch_size, _SCANNED_AT_ONCE)
+            encodings = key_encodings(self._redis)
+            count = max(self.list_method_batch_size, _SMALLEST_SCAN_COUNT)
             keys = self._redis.scan_iter(match=pattern, count=count, **_IN_BYTES)
         elif hasattr(self._redis, "scan_iter"):
             keys = self._redis.scan_iter(match=pattern)
@@ -211,113 +227,21 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
             if key in seen:
                 continue
             seen.add(key)
-            text = key if isinstance(key, str) else _decoded(key, encodings)
+            text = key if isinstance(key, str) else decode_key(key, encodings)
             if text is not None and text.startswith(prefix):
                 yield key if self.atomic else text, text[len(prefix) :]
 
     def _values(self, keys: Sequence[Any]) -> Sequence[bytes | None]:
-        """Read strings in one round trip; what is no string is `None`."""
+        """Read strings in one round trip. A key that holds no string gives `None`."""
         if not self.atomic:
-            return [self._encoded(found) for found in _values_of(self._redis, keys)]
-        if not _is_cluster(self._redis):
+            found = values_from_double(self._redis, keys)
+            return [self._encoded(value) for value in found]
+        if not is_cluster(self._redis):
             return self._redis.execute_command(  # type: ignore[no-any-return]
                 "MGET", *keys, keys=keys, **_IN_BYTES
             )
-        # One MGET cannot go to several nodes, nor to several slots of one.
+        # One MGET cannot read from several nodes, nor from several slots of one node.
         pipe = self._redis.pipeline()
         for key in keys:
             pipe.execute_command("MGET", key, **_IN_BYTES)
         return [value for (value,) in pipe.execute()]
-
-    def _client_of(self, key: str) -> Any:
-        """Return a client that can watch this key: in a cluster, one of its node."""
-        if not _is_cluster(self._redis):
-            return self._redis
-        return self._redis.get_redis_connection(self._redis.get_node_from_key(key))
-
-
-# Asked of classes, since a test double seems to have any attribute.
-
-
-def _is_cluster(client: Any) -> bool:
-    return hasattr(type(client), "get_node_from_key")
-
-
-def _can_swap(client: Any) -> bool:
-    """Tell whether a client lends connections, by which writes are atomic."""
-    pool = getattr(client, "connection_pool", None)
-    return _is_cluster(client) or hasattr(type(pool), "get_connection")
-
-
-def _values_of(double: Any, keys: Sequence[str]) -> Sequence[Any]:
-    """Read strings by a double of a client, at once if it can."""
-    if hasattr(double, "mget"):
-        try:
-            found = list(double.mget(keys))
-        except TypeError:  # it takes keys one by one
-            found = []
-        if len(found) == len(keys):
-            return found
-    return [double.get(key) for key in keys]
-
-
-# Not by a pipeline of redis-py: it takes a round trip for WATCH and one for GET, twice
-# the time for the same bytes, and tells a lost connection by the error of a lost race.
-
-
-@contextmanager
-def _connection_of_pool(pool: Any) -> Iterator[Any]:
-    """Lend a connection of a client's pool."""
-    try:
-        connection = pool.get_connection()
-    except TypeError:  # redis-py before 5.3 wants to know what for
-        connection = pool.get_connection("WATCH")
-    try:
-        yield connection
-    except BaseException:
-        # The next to use it must get none of our replies, nor fail by what we watch.
-        connection.disconnect()
-        raise
-    finally:
-        pool.release(connection)
-
-
-def _watched(connection: Any, key: str) -> bytes | None:
-    """Read a key that is watched from before, as often as the client's owner allows."""
-    replies = connection.retry.call_with_retry(
-        lambda: _asked(connection, ("WATCH", key), ("GET", key)),
-        lambda _: connection.disconnect(),
-    )
-    found: bytes | None = replies[1]
-    return found
-
-
-def _written(connection: Any, key: str, document: bytes) -> bool:
-    """Write a key, unless somebody has since it is watched; tell whether it was."""
-    # Race: a check of the connection's health could make a new one, which watches not.
-    transaction = ("MULTI",), ("SET", key, document), ("EXEC",)
-    outcome = _asked(connection, *transaction, check_health=False)[2]
-    if outcome is None:
-        return False
-    for reply in outcome:
-        if isinstance(reply, Exception):
-            raise reply
-    return True
-
-
-def _asked(
-    connection: Any, *commands: tuple[Any, ...], check_health: bool = True
-) -> list[Any]:
-    """Send commands at once and read their replies, in bytes."""
-    packed = connection.pack_commands(commands)
-    connection.send_packed_command(packed, check_health=check_health)
-    return [connection.read_response(disable_decoding=True) for _ in commands]
-
-
-def _decoded(key: bytes, encodings: Sequence[str]) -> str | None:
-    for encoding in encodings:
-        try:
-            return key.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return None

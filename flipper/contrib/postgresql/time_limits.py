@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Limits of time for connections: to connect, to get an answer, to wait for data."""
+
+from __future__ import annotations
+
+import os
+import select
+from typing import TYPE_CHECKING, Any, Final
+
+from psycopg import Connection, errors
+from psycopg.conninfo import conninfo_to_dict
+
+from ...runtime.clock import monotonic
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+# All in seconds.
+DEFAULT_CONNECT_TIMEOUT: Final = 5.0
+_UNLIMITED_CONNECT_TIMEOUT: Final = 30.0  # where the application asks for no limit
+_ANSWER_WITHIN: Final = 30.0
+
+
+class TimeLimitedConnection(Connection[Any]):
+    """A connection that waits at most 30 seconds for the answer to a statement.
+
+    Some servers, and proxies before them, accept a statement and never answer. psycopg
+    itself waits for ever. Before version 3.2 it does not support this limit either.
+    """
+
+    def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
+        """Wait as psycopg does, but only for a limited time.
+
+        Raises:
+            psycopg.errors.ConnectionTimeout: it took too long. The statement may have
+                taken effect, or may take effect later.
+        """
+        return super().wait(self._limited(gen), *args, **kwargs)
+
+    def _limited(self, steps: Any) -> Generator[Any, Any, Any]:
+        """Run the steps of psycopg. It sends in a false value if no data has come."""
+        deadline = monotonic() + _ANSWER_WITHIN
+        try:
+            awaited = next(steps)
+            while True:
+                ready = yield awaited
+                if not ready and monotonic() >= deadline:
+                    self.close()
+                    raise errors.ConnectionTimeout(
+                        f"The server has not answered within {_ANSWER_WITHIN:g} seconds"
+                    )
+                awaited = steps.send(ready)
+        except StopIteration as end:
+            return end.value
+
+
+def connect_timeout(conninfo: str) -> float:
+    """Return how many seconds connecting may take with a connection string.
+
+    Raises:
+        psycopg.ProgrammingError: the text is not a valid connection string.
+    """
+    given = conninfo_to_dict(conninfo).get("connect_timeout")
+    timeout = given or os.environ.get("PGCONNECT_TIMEOUT") or DEFAULT_CONNECT_TIMEOUT
+    seconds = float(timeout)
+    return seconds if seconds > 0 else _UNLIMITED_CONNECT_TIMEOUT
+
+
+def is_readable(connection: Any, timeout: float) -> bool:
+    """Wait until data or the end of a connection arrives, at most `timeout` seconds.
+
+    Args:
+        connection: an object with a file descriptor, or the descriptor.
+        timeout: seconds; 0 or less does not wait.
+    """
+    timeout = max(timeout, 0.0)  # with a negative timeout, poll waits for ever
+    if not hasattr(select, "poll"):
+        return bool(select.select([connection], [], [], timeout)[0])
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(timeout * 1000))
+
+
+def is_stale(connection: Connection[Any]) -> bool:
+    """Return whether the server has closed an idle connection, without waiting."""
+    # An idle connection expects no data. If there is some, the server says goodbye.
+    return connection.closed or is_readable(connection, 0)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from flags import NAMES, Places
 
 from flipper import FeatureFlagClient
-from flipper.contrib.consul import mirror
+from flipper.contrib.consul import follower
 from flipper.contrib.synced import read_through
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def make_application(clients: dict[str, FeatureFlagClient]) -> Callable[..., Any
 places = Places.of_environment()
 if "FLIPPER_TEST_PATIENCE" in os.environ:
     patience = float(os.environ["FLIPPER_TEST_PATIENCE"])
-    read_through._PATIENCE = mirror._PATIENCE_OF_CHILD = patience
+    read_through._PATIENCE = follower._FIRST_ANSWER_TIMEOUT_IN_CHILD = patience
 names = os.environ.get("FLIPPER_TEST_STORES", " ".join(NAMES)).split()
 application = make_application(
     {name: FeatureFlagClient(places.store(name)) for name in names}

@@ -23,14 +23,15 @@ from flags import Places
 
 from flipper import FeatureFlagClient, ReplicatedFeatureFlagStore
 from flipper import SyncedFeatureFlagStore as Synced
-from flipper.contrib.consul import mirror
+from flipper.contrib.consul import follower
 from flipper.contrib.synced import read_through
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 # A machine that is overloaded may take longer for an answer than children wait.
-read_through._PATIENCE = mirror._PATIENCE_OF_CHILD = LIMIT = 20.0  # seconds
+LIMIT = 20.0  # seconds
+read_through._PATIENCE = follower._FIRST_ANSWER_TIMEOUT_IN_CHILD = LIMIT
 FLAGS = [f"P{number}" for number in range(8)]
 places = Places.of_environment()
 

@@ -26,8 +26,9 @@ from hostile import hostile_documents
 
 from flipper import Condition, FeatureFlagClient, FlagDoesNotExistError
 from flipper.contrib.consul import ConsulFeatureFlagStore
-from flipper.contrib.consul import mirror as module
+from flipper.contrib.consul import follower as module
 from flipper.contrib.consul.connections import ConsulConnections, renew_connections
+from flipper.contrib.consul.copy import UNKNOWN_REVISION
 from flipper.events import EventType
 from flipper.exceptions import InvalidArgumentError, StoreUnavailableError
 from flipper.testing.contract import eventually
@@ -347,7 +348,7 @@ def test_asking_and_listing_take_no_request(
         for number in range(3):
             flags.create(f"flag-{number}", is_enabled=True)
         # Until the thread waits for what is not going to happen.
-        eventually(lambda: not store._copy._facts)
+        eventually(lambda: not store._copy._single_reads)
         time.sleep(0.5)
         before = proxy.requests
         for _ in range(200):
@@ -401,7 +402,7 @@ def test_ones_own_write_is_seen_at_once_and_from_then_on(
     with Brief(tapped, base_key) as store:
         if write in {"set", "update", "delete", "create again"}:
             store.create("x")
-            eventually(lambda: not store._copy._facts)
+            eventually(lambda: not store._copy._single_reads)
         tapped.asking = gate
         eventually(lambda: tapped.asked and store._copy.index)
         # The thread's next answer is of this moment: another flag has changed.
@@ -461,7 +462,7 @@ def test_a_write_that_cannot_be_read_again_is_seen_all_the_same(
         flags.create("x", client_data={"a": 1})
         assert flags.get_client_data("x") == {"a": 1}
         # What is to be changed has to be known, though: from the thread, here.
-        eventually(lambda: store._copy.rows["x"].revision != module.UNKNOWN)
+        eventually(lambda: store._copy.rows["x"].revision != UNKNOWN_REVISION)
         flags.enable("x")
         assert flags.is_enabled("x") is True
         assert flags.get_client_data("x") == {"a": 1}
@@ -640,7 +641,7 @@ def test_a_thread_that_hangs_is_replaced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A request whose answer got lost may wait for ever: the client has no limit."""
-    monkeypatch.setattr(module, "_SLACK", 0.1)
+    monkeypatch.setattr(module, "_GRACE", 0.1)
     is_over = threading.Event()
 
     def hang(*arguments: Any, **options: Any) -> Any:
@@ -664,8 +665,8 @@ def test_threads_that_hang_do_not_pile_up(
     base_key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A network that swallows everything may do so for days."""
-    monkeypatch.setattr(module, "_SLACK", -2.0)  # each hangs as soon as it has begun
-    monkeypatch.setattr(module, "_PATIENCE", 0.1)
+    monkeypatch.setattr(module, "_GRACE", -2.0)  # each hangs as soon as it has begun
+    monkeypatch.setattr(module, "_FIRST_ANSWER_TIMEOUT", 0.1)
     script = Script()
     before = followers()
     with Brief(script, base_key) as store:
@@ -724,7 +725,7 @@ def test_the_end_of_a_store_interrupts_its_requests(
         store.create("x")
         watch = store.watch()
         # Until the thread waits for what is not going to happen.
-        eventually(lambda: not store._copy._facts)  # noqa: F821  (deleted below)
+        eventually(lambda: not store._copy._single_reads)  # noqa: F821  (deleted below)
         time.sleep(0.2)
         assert proxy.requests == proxy.replies + 1
         if is_silent:
@@ -744,10 +745,11 @@ def test_the_end_of_a_store_interrupts_its_requests(
 def test_a_dropped_store_takes_no_lock(tapped: Tapped, base_key: str) -> None:
     """The garbage collector drops it wherever a thread is, with the locks it holds."""
     store = Brief(tapped, base_key)
-    copy, is_held, may_go = store._copy, threading.Event(), threading.Event()
+    lock, closed = store._copy.lock, store._follower._closed
+    is_held, may_go = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with copy._lock, copy._closed._cond:  # type: ignore[attr-defined]
+        with lock, closed._cond:  # type: ignore[attr-defined]
             is_held.set()
             may_go.wait(60)
 
@@ -814,7 +816,7 @@ def test_adapters_of_the_clients_session_are_used(
     client.http.session.mount("http://", Particular(4096))
     with Brief(client, base_key) as store:
         store.create("x")
-        adapters = [own for _, own in store._copy._connections._adapters.values()]
+        adapters = [own for _, own in store._follower._connections._adapters.values()]
         (own,) = [each for each in adapters if isinstance(each, Particular)]
         assert own.poolmanager.connection_pool_kw["blocksize"] == 4096
         assert len(own.poolmanager.pools) == 1
@@ -852,7 +854,7 @@ def test_the_store_works_over_any_adapter(
     client.http.session.mount("http://", adapter)
     with Brief(client, base_key) as store:
         assert names(store) == []
-        eventually(lambda: store._copy._error is None)
+        eventually(lambda: store._copy.error is None)
 
 
 def test_a_client_that_is_unlike_consuls_is_used_as_it_is(
@@ -867,7 +869,7 @@ def test_a_client_that_is_unlike_consuls_is_used_as_it_is(
     own = connections.client(client)
     assert own is not client
     assert own.kv.agent is own
-    connections._take_in(SimpleNamespace())  # a connection of a double
+    connections.track(SimpleNamespace())  # a connection of a double
 
 
 def test_only_the_process_that_connected_interrupts(
@@ -878,7 +880,7 @@ def test_only_the_process_that_connected_interrupts(
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.setblocking(False)
-        connections._take_in(SimpleNamespace(sock=ours))
+        connections.track(SimpleNamespace(sock=ours))
         connections._sockets.add(lambda: None)  # one that has just gone
         process = os.getpid()
         monkeypatch.setattr(os, "getpid", lambda: process + 1)

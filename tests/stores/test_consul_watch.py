@@ -243,7 +243,7 @@ def test_an_agent_without_news_is_asked_whether_it_is_there(
     store: ConsulFeatureFlagStore, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And goes on being listened to."""
-    monkeypatch.setattr(module, "_SILENCE", 0.02)
+    monkeypatch.setattr(module, "_PING_AFTER", 0.02)
     watch = store.watch()
     before = proxy.requests
     for _ in range(30):
@@ -273,10 +273,10 @@ def test_a_refusal_is_a_sign_of_life(
 
     with Brief(Tapped(), "nothing-here") as store:
         watch = store.watch()
-        watch._heard -= 60
+        watch._last_sign_of_life -= 60
         assert watch.wait(0) == set()
-        assert watch._question is not None
-        watch._question.join()
+        assert watch._ping is not None
+        watch._ping.join()
         if is_answer:
             assert watch.wait(0) == set()
         else:

@@ -230,7 +230,7 @@ def test_flags_come_in_the_order_of_their_keys(
     store: S3FeatureFlagStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That of UTF-8, whichever object arrives first, over batches and pages."""
-    monkeypatch.setattr(s3, "_BATCH", 7)
+    monkeypatch.setattr(s3, "_BATCH_SIZE", 7)
     names = ["\U0001f600", "b", "a", "é", "\uffff", "B", "a/b", *map(str, range(20))]
     for name in names:
         store.create(name)
@@ -314,7 +314,7 @@ def test_list_leaves_out_what_is_no_flag(
         "video": b" " * 10_000 + document.replace(b"mine", b"video"),
     }.items():
         s3_client.put_object(Bucket=s3_bucket, Key=key, Body=body)
-    monkeypatch.setattr(s3, "_LARGEST", 10_000)
+    monkeypatch.setattr(s3, "_LARGEST_OBJECT", 10_000)
     requests = Requests(s3_client)
     assert listed(store) == ["folder/mine", "mine"]
     assert requests.keys("GetObject") == [

@@ -52,8 +52,9 @@ from flipper.bucketing import (
 )
 from flipper.bucketing.base import AbstractBucketer
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
-from flipper.contrib.thrift import EVERYTHING, item_struct
+from flipper.contrib.thrift import EVERYTHING
 from flipper.contrib.thrift.server import FeatureFlagStoreHandler
+from flipper.contrib.thrift.structs import item_to_struct
 from flipper.exceptions import (
     InvalidArgumentError,
     InvalidFlagDataError,
@@ -240,7 +241,7 @@ def test_a_state_that_is_neither_on_nor_off_is_not_sent() -> None:
         store.set("f", "off")  # type: ignore[arg-type]
     item = FeatureFlagStoreItem("f", "off", FeatureFlagStoreMeta(1))
     with pytest.raises(InvalidArgumentError, match="'off' of feature 'f'"):
-        item_struct(item, ttypes)
+        item_to_struct(item, ttypes)
     assert not client.mock_calls
 
 

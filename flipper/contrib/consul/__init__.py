@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Flags in the key-value store of Consul, followed as they change.
+"""A store for the key-value store of Consul, which keeps a copy of all its flags.
 
-A store keeps a copy of all its flags, which a thread replaces whenever something has
-changed on the server: reading takes no request, and goes on while the agent is away.
+`follower` has the background thread that keeps the `copy` up to date, and `polling` its
+pauses; `watch` reports changes, `connections` and `replies` deal with HTTP.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from ..interface import FlagDoesNotExistError as FlagDoesNotExistError
 from ..storage import FeatureFlagStoreItem as FeatureFlagStoreItem  # noqa: TC001
 from ..storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
 from ..util.date import now
-from .mirror import UNKNOWN, ConsulCopy
+from .copy import UNKNOWN_REVISION, ConsulCopy
+from .follower import ConsulFollower
 from .replies import Row, read_keys
 
 if TYPE_CHECKING:
@@ -38,15 +39,16 @@ logger = logging.getLogger(__name__)
 class ConsulFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFlagStore):
     """Keeps each flag under the key `<base_key>/<feature_name>`. Safe for threads.
 
-    `get` and `list` answer from the copy, which holds this store's own writes at once
-    and those of others a moment later. Writes are requests, check-and-set ones, and
-    Consul decides whether the flag exists; their errors are those of the Consul client.
-    Errors of following are logged.
+    `get` and `list` answer from a copy of all flags, without a request, also while the
+    Consul agent is away. A background thread keeps the copy up to date: it has the
+    writes of this store at once, and those of others a moment later. The thread logs
+    its errors. In a forked child, the first question about a flag starts another one.
+
+    Writes are check-and-set requests, and Consul decides whether a flag exists. They
+    raise the errors of the Consul client.
 
     Names with characters that cannot be printed, and with `.`, `..` or nothing between
-    slashes, are refused with an `InvalidArgumentError`: Consul cannot keep them.
-
-    In a forked child the copy is followed anew as soon as a flag is asked for.
+    slashes, raise an `InvalidArgumentError`: Consul cannot keep them.
 
     Requests in the background have connections of their own, made with the settings of
     the client. A reply that is incomplete, or not one of Consul's, counts as a failure
@@ -58,103 +60,106 @@ class ConsulFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFlagSto
     """
 
     wait: ClassVar[int] = 30
-    """For how many seconds Consul holds a request back while nothing changes."""
+    """For how many seconds Consul holds back a reply while nothing changes."""
 
     def __init__(self, consul: Any, base_key: str = "features") -> None:
         super().__init__()
         self.base_key = base_key
         self._consul = consul
         self._prefix = base_key.rstrip("/") + "/"
-        self._copy = ConsulCopy(consul, self._prefix, self.wait)
-        finalize(self, self._copy.abandon).atexit = False
-        self._copy.be_followed()
+        self._copy = ConsulCopy()
+        self._follower = ConsulFollower(consul, self._prefix, self.wait, self._copy)
+        finalize(self, self._follower.abandon).atexit = False
+        self._follower.ensure_running()
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
-        """Return the flag as the copy has it, or `None`."""
+        """Return the flag as the copy has it, or `None`, without I/O."""
         row = self._copy.rows.get(feature_name)
         return None if row is None else self._decode(feature_name, row.document)
 
     def get_uncached(self, feature_name: str) -> FeatureFlagStoreItem | None:
-        """Return the flag as Consul has it, which the copy may not have yet.
+        """Read the flag from Consul: the copy may not have the latest change yet.
 
         Raises:
+            StoreUnavailableError: the reply is incomplete, or not one of Consul's.
             Exception: of the Consul client, if the agent is away.
         """
-        if _fault(feature_name):
+        if _name_problem(feature_name):
             return None
-        found = self._look(feature_name, None, is_done=False)
+        found = self._refresh(feature_name, None, is_written=False)
         if not found or not found["Value"]:
             return None
-        return self._decode(feature_name, Row.of(found).document)
+        return self._decode(feature_name, Row.from_reply(found).document)
 
     def watch(self) -> ConsulWatch:
-        """Begin to report what changes in the copy.
+        """Begin to report the changes of the copy.
 
         Raises:
             WatchRefusedError: the store is closed.
             StoreUnavailableError: Consul is away, or has not answered yet.
         """
-        return self._copy.watch()
+        return self._follower.watch()
 
     def close(self) -> None:
-        """Stop following; `get` and `list` answer as of now from then on.
+        """Stop the thread; from then on `get` and `list` answer as of now.
 
-        Returns at once. The request that is under way is interrupted, so the thread and
-        its connection are gone a moment later. Only where the client is not one of
-        python-consul or py-consul, such as a test double, does the thread wait for the
-        answer, at most `wait` seconds. It never keeps a program from ending.
+        This returns at once. It interrupts the thread's request, so that the thread and
+        its connection are gone a moment later. A client that is not one of
+        python-consul or py-consul, such as a test double, cannot be interrupted: then
+        the thread waits for the reply, `wait` seconds at most. The thread never keeps a
+        program from ending.
         """
-        self._copy.close()
+        self._follower.close()
 
     def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
-        if not self._copy.be_followed() and not _fault(feature_name):
-            self._look(feature_name, None, is_done=False)
+        if not self._follower.ensure_running() and not _name_problem(feature_name):
+            self._refresh(feature_name, None, is_written=False)
         return self._copy.rows.get(feature_name)
 
     def _replace(self, feature_name: str, document: bytes, expected: Any) -> bool:
-        fault = _fault(feature_name)
-        if fault:
+        problem = _name_problem(feature_name)
+        if problem:
             raise InvalidArgumentError(
                 f"Feature {feature_name!r} cannot be stored in Consul: its name "
-                f"{fault}; use another name",
+                f"{problem}; use another name",
                 feature_name=feature_name,
                 value=feature_name,
             )
         key = self._prefix + feature_name
         if expected is ANY:
             self._kv.put(key, document)
-            self._look(feature_name, document, is_done=True)
+            self._refresh(feature_name, document, is_written=True)
             return True
-        # A number of its own for each write, which Consul keeps beside the value.
-        mark = randbits(63)
+        # Identifies this write: Consul keeps the number beside the value.
+        write_id = randbits(63)
         revision = 0 if expected is ABSENT else expected
-        written = self._kv.put(key, document, cas=revision, flags=mark)
-        # What comes too late begins again with what is there now.
-        row = self._look(feature_name, document, is_done=written)
+        written = self._kv.put(key, document, cas=revision, flags=write_id)
+        # If another writer was faster, the caller tries again with what is there now.
+        row = self._refresh(feature_name, document, is_written=written)
         if written or row is None:
             return bool(written)
-        if expected is ABSENT and not row["Value"]:  # no flag, but a key all the same
+        if expected is ABSENT and not row["Value"]:  # a key without a flag
             return self._replace(feature_name, document, row["ModifyIndex"])
-        # An HTTP client that repeats requests whose answer was lost: the write took
-        # effect, and it is its repetition that comes too late.
-        return bool(row.get("Flags") == mark)
+        # An HTTP client may repeat a request whose reply was lost: then the write took
+        # effect, and Consul has refused only its repetition.
+        return bool(row.get("Flags") == write_id)
 
     def _write(
         self, feature_name: str, change: Change, make: Make | None = None
     ) -> FeatureFlagStoreItem:
         if make is None and feature_name not in self._copy.rows:
-            # That there is no such flag is for Consul to say, not for the copy.
+            # The copy may not have the flag yet: Consul decides whether it exists.
             self.get_uncached(feature_name)
         return super()._write(feature_name, change, make)
 
     def _remove(self, feature_name: str) -> None:
-        if not _fault(feature_name):
+        if not _name_problem(feature_name):
             self._kv.delete(self._prefix + feature_name)
-            self._look(feature_name, None, is_done=True)
+            self._refresh(feature_name, None, is_written=True)
 
     def _documents(self, offset: int, limit: int | None) -> Iterator[tuple[str, bytes]]:
-        if not self._copy.be_followed():
-            self._copy.read_all()
+        if not self._follower.ensure_running():
+            self._follower.read_all()
         end = None if limit is None else offset + limit
         for feature_name in sorted(self._copy.rows)[offset:end]:
             row = self._copy.rows.get(feature_name)
@@ -166,22 +171,31 @@ class ConsulFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFlagSto
 
     @property
     def _kv(self) -> Any:
-        """What asks Consul, over connections of this process."""
+        """The client's key-value requests, over connections of this process."""
         detect_fork()
         return self._consul.kv
 
-    def _look(self, feature_name: str, document: bytes | None, *, is_done: bool) -> Any:
-        """Put into the copy what is there after a write, and return Consul's row."""
-        # Race: what the thread is being told right now may be older than the write. The
-        # index tells, and only reading gives the index of the write.
+    def _refresh(
+        self, feature_name: str, document: bytes | None, *, is_written: bool
+    ) -> Any:
+        """Read one flag from Consul into the copy, and return Consul's row.
+
+        Args:
+            feature_name: the flag.
+            document: what was written; `None` if the flag was deleted, or only read.
+            is_written: whether a write precedes. Then an error of the reading is only
+                logged, and the copy takes `document`.
+        """
+        # Race: the reply that the thread receives right now may be older than the
+        # write. Their indexes say which is newer, and only reading tells the write's.
         try:
             index, found = read_keys(self._kv, self._prefix + feature_name)
-            row = Row.of(found) if found and found["Value"] else None
+            row = Row.from_reply(found) if found and found["Value"] else None
         except Exception:
-            if not is_done:
+            if not is_written:
                 raise
             logger.debug("A write could not be read again", exc_info=True)
-            row = None if document is None else Row(document, UNKNOWN)
+            row = None if document is None else Row(document, UNKNOWN_REVISION)
             self._copy.record_write(feature_name, row, self._copy.index + 1)
             return None
         self._copy.record_write(
@@ -190,8 +204,8 @@ class ConsulFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFlagSto
         return found
 
 
-def _fault(feature_name: str) -> str | None:
-    """Say why Consul would refuse a name, or write to another key; `None` if not."""
+def _name_problem(feature_name: str) -> str | None:
+    """Say why Consul refuses a name, or writes to another key; `None` if it is fine."""
     segments = feature_name.split("/")
     if not {".", ".."}.isdisjoint(segments):
         return "contains '.' or '..' between slashes"

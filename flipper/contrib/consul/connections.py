@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connections to Consul: those of a store, and those of a client after a fork."""
+"""HTTP connections: those of a store's threads, and a client's own after a fork."""
 
 from __future__ import annotations
 
@@ -16,31 +16,33 @@ from ...exceptions import StoreUnavailableError
 
 _CONNECT_TIMEOUT: Final = 5.0  # in seconds
 
-# Sockets of the parent: to close them, or to let them go, is up to the parent.
-_parents: list[Any] = []
+# Adapters with connections of the parent process. They are kept, because the garbage
+# collector would close the connections, which the parent still uses.
+_adapters_of_parent: list[Any] = []
 
 
 def renew_connections(consul: Any) -> None:
-    """Let a client that keeps connections, as it does by a session, make new ones.
+    """Make a client open new connections, in place of those that its session keeps.
 
-    A request on a connection that the parent uses too would get the parent's answers.
+    On a connection that the parent process uses too, a child would get replies that are
+    meant for the parent.
     """
     adapters = _adapters_of(consul)
     if adapters is None:
         return
     for address, adapter in list(adapters.items()):
-        _parents.append(adapter)
+        _adapters_of_parent.append(adapter)
         adapters[address] = _without_connections(adapter)
 
 
 class ConsulConnections:
-    """The connections of one store's background threads, which `close` interrupts.
+    """The connections of one store's background threads.
 
-    They are apart from those of the client that the application has given: ending them
-    ends no request of anybody else.
+    They are not those of the application's client: closing them interrupts no request
+    of anybody else.
 
-    Safe for threads, and for forks after `after_fork`. `close` takes no lock: the
-    garbage collector may call it in any thread, at any place.
+    Safe for threads, and after a fork as soon as `after_fork` was called. `close` takes
+    no lock, because the garbage collector may call it in any thread at any time.
     """
 
     def __init__(self) -> None:
@@ -54,15 +56,16 @@ class ConsulConnections:
         self._adapters: dict[int, tuple[Any, Any]] = {}
 
     def after_fork(self) -> None:
-        """Leave the connections to the parent, and make others in this process."""
-        _parents.append(self._adapters)
+        """Leave the connections to the parent process, and use others in this one."""
+        _adapters_of_parent.append(self._adapters)
         self._begin()
 
     def client(self, consul: Any) -> Any:
-        """Return a client like `consul`, with its present settings, that uses these.
+        """Return a copy of `consul`, with its present settings, for these connections.
 
-        Whatever keeps its connections in another way than python-consul and py-consul
-        do, such as a test double, is returned as it is: it cannot be interrupted.
+        An object that keeps its connections in another way than python-consul and
+        py-consul do, such as a test double, is returned as it is. Its requests cannot
+        be interrupted.
         """
         adapters = _adapters_of(consul)
         if adapters is None:
@@ -75,66 +78,73 @@ class ConsulConnections:
         client.kv.agent = client
         client.http.session = _copied(agent.http.session)
         client.http.session.adapters = OrderedDict(
-            (address, self._own(adapter)) for address, adapter in adapters.items()
+            (address, self._own_adapter(adapter))
+            for address, adapter in adapters.items()
         )
         return client
 
     def interrupt(self) -> None:
-        """Let the requests that are under way fail; new ones may follow."""
+        """Make the requests that are under way fail; new ones are possible."""
         if os.getpid() != self._process:
-            return  # a forked child: shutting down would end the parent's requests
+            return  # in a forked child, this would end requests of the parent
         for reference in self._sockets.copy():
             connected = reference()
             if connected is not None:
-                # Not only closed, which would wake up no thread that reads.
+                # `close` would not wake up a thread that reads.
                 with suppress(OSError):
                     connected.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Interrupt the requests that are under way, and refuse new ones."""
         # Race: first refuse, then interrupt. A connection that is made meanwhile is
-        # known before it looks whether it is refused.
+        # added to the sockets before it checks whether this is closed.
         self._is_closed = True
         self.interrupt()
 
     def release(self) -> None:
-        """Close the connections that wait for a request."""
+        """Close the idle connections."""
         for _, adapter in list(self._adapters.values()):
             adapter.close()
 
-    def _own(self, adapter: Any) -> Any:
+    def _own_adapter(self, adapter: Any) -> Any:
         known = self._adapters.get(id(adapter))
         if known is None:
-            # With the original, so that no other object gets its id.
-            known = adapter, self._tracking(_without_connections(adapter))
+            # The original is kept, so that no other object gets its id.
+            known = adapter, self._track_connections(_without_connections(adapter))
             known = self._adapters.setdefault(id(adapter), known)
         return known[1]
 
-    def _tracking(self, adapter: Any) -> Any:
-        """Let an adapter of requests tell this of the connections that it makes."""
+    def _track_connections(self, adapter: Any) -> Any:
+        """Make an adapter of requests call `track` for each connection it opens."""
 
         def tracking(find: Any) -> Any:
             def find_and_track(*arguments: Any, **options: Any) -> Any:
                 pool = find(*arguments, **options)
                 kind = getattr(pool, "ConnectionCls", None)
-                if isinstance(kind, type) and not issubclass(kind, _Tracked):
-                    bases = (_Tracked, kind)
+                if isinstance(kind, type) and not issubclass(kind, _TrackedConnection):
+                    bases = (_TrackedConnection, kind)
                     members = {"connections": self}
                     pool.ConnectionCls = type(kind.__name__, bases, members)
                 return pool
 
             return find_and_track
 
-        # The one by which requests 2.32 and later find a pool, and the earlier one. Not
-        # what somebody has put in their place: it may find pools of the original.
+        # The methods by which requests finds a pool, from version 2.32 on and before. A
+        # method that was replaced on the adapter is left alone: it may find pools of
+        # the original adapter.
         for name in ("get_connection_with_tls_context", "get_connection"):
             if hasattr(adapter, name) and name not in vars(adapter):
                 setattr(adapter, name, tracking(getattr(adapter, name)))
         return adapter
 
-    def _take_in(self, connection: Any) -> None:
+    def track(self, connection: Any) -> None:
+        """Remember the socket of an open connection, so that it can be interrupted.
+
+        Raises:
+            StoreUnavailableError: the store is closed; so is the connection then.
+        """
         connected = getattr(connection, "sock", None)
-        # Encryption by other means than Python's ssl wraps a socket.
+        # pyOpenSSL, unlike Python's ssl, keeps the socket in an attribute.
         connected = getattr(connected, "socket", connected)
         if connected is not None:
             self._sockets.add(ref(connected, self._sockets.discard))
@@ -143,25 +153,25 @@ class ConsulConnections:
             raise StoreUnavailableError("This Consul store is closed; make another one")
 
 
-class _Tracked:
-    """A connection of urllib3 that tells the `ConsulConnections` when it is made."""
+class _TrackedConnection:
+    """A connection of urllib3 that calls `ConsulConnections.track` when it is open."""
 
     connections: ConsulConnections
     timeout: Any
 
     def connect(self, *arguments: Any, **options: Any) -> Any:
-        """Connect; without a time limit of the client's there is one for this."""
-        # What does not come about within that cannot be interrupted. urllib3 sets the
-        # limit for reading afterwards.
+        """Connect, within 5 seconds if the client has no timeout."""
+        # Connecting cannot be interrupted. urllib3 sets the timeout for reading after
+        # this.
         if self.timeout is None:
             self.timeout = _CONNECT_TIMEOUT
         result = super().connect(*arguments, **options)  # type: ignore[misc]
-        self.connections._take_in(self)  # noqa: SLF001  (its other half)
+        self.connections.track(self)
         return result
 
 
 def _adapters_of(consul: Any) -> MutableMapping[Any, Any] | None:
-    """Return what a client's session has for connections, `None` if it has nothing."""
+    """Return the HTTP adapters of a client's session, `None` if it has none."""
     adapters: Any = consul
     for name in ("http", "session", "adapters"):
         adapters = getattr(adapters, name, None)
@@ -169,14 +179,14 @@ def _adapters_of(consul: Any) -> MutableMapping[Any, Any] | None:
 
 
 def _without_connections(adapter: Any) -> Any:
-    """Make an adapter with all the settings of another and a pool of its own."""
+    """Copy an adapter with all its settings, but with a new connection pool."""
     if not hasattr(adapter, "init_poolmanager"):
         return _copied(adapter)
     made = object.__new__(type(adapter))
     made.__dict__.update(vars(adapter))
     made.proxy_manager = {}
-    # Not by copying: then a subclass that looks at attributes of its own here, such as
-    # a TLS setting, would not have them yet.
+    # `copy.copy` would call `init_poolmanager` before a subclass has its own
+    # attributes, such as a TLS setting, which it may need there.
     made.init_poolmanager(
         made._pool_connections, made._pool_maxsize, block=made._pool_block
     )
@@ -184,7 +194,7 @@ def _without_connections(adapter: Any) -> Any:
 
 
 def _copied(original: Any) -> Any:
-    """Copy an object with all of its attributes, those too that it would leave out."""
+    """Copy an object with all attributes, also those that its `copy` leaves out."""
     made = copy.copy(original)
     made.__dict__.update(vars(original))
     return made

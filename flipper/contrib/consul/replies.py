@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Consul says of keys, and whether that is a whole reply of Consul's.
+"""Reads replies of Consul about keys, and refuses those that are incomplete.
 
-The header `X-Consul-Index` is in each of its replies to such questions, also when there
-is no such key; rows have all of their fields. A reply that was cut, or a proxy's own
-page, must not be taken for "no flags".
+Each such reply of Consul has the header `X-Consul-Index`, also if there is no such key,
+and its rows have all of their fields. Without this check, a reply that was cut, or an
+error page of a proxy, would look like "no flags".
 """
 
 from __future__ import annotations
@@ -18,59 +18,60 @@ if TYPE_CHECKING:
 
 
 class Row(NamedTuple):
-    """A document, and what tells this version of it from others."""
+    """A document, and the revision of its key."""
 
     document: bytes
     revision: int
 
     @classmethod
-    def of(cls, found: Any) -> Row:
-        """Make it of what a client gives."""
+    def from_reply(cls, found: Any) -> Row:
+        """Make a row from what the Consul client gives for one key."""
         value = found["Value"]
         document = value.encode() if isinstance(value, str) else bytes(value)
         return cls(document, int(found["ModifyIndex"]))
 
 
 def read_keys(kv: Any, key: str, **options: Any) -> tuple[int, Any]:
-    """Read the index and what Consul has for a key, `None` if it has nothing.
+    """Return the index and what Consul has for a key, `None` if it has nothing.
 
     Raises:
         StoreUnavailableError: the reply is incomplete, or not one of Consul's.
-        Exception: the client's own errors.
+        Exception: of the Consul client.
     """
-    # The clients raise such errors, too, where the header is missing or JSON is not.
-    with _complete():
+    # The clients raise such errors where the header is missing or the JSON is wrong.
+    with _incomplete_replies_refused():
         index, found = kv.get(key, **options)
         return int(index), found
 
 
 def rows_under(prefix: str, found: Any) -> dict[str, Row]:
-    """Return the rows that Consul has under a prefix, by the rest of their keys.
+    """Return the rows of a reply by feature name: their keys without the prefix.
 
     Raises:
-        StoreUnavailableError: rows or fields of them are missing.
+        StoreUnavailableError: the reply is no list of rows, or fields are missing.
     """
     rows: dict[str, Row] = {}
     if found is None:
         return rows
-    with _complete():
+    with _incomplete_replies_refused():
         if not isinstance(found, (list, tuple)):
             message = f"{type(found).__name__} in place of a list"
             raise TypeError(message)
         for row in found:
             key = row["Key"]
-            # Without a value it is a folder, and the base key itself is one.
+            # A key without a value is a folder, as the base key itself.
             if row["Value"] and key.startswith(prefix) and key != prefix:
-                rows[key[len(prefix) :]] = Row.of(row)
+                rows[key[len(prefix) :]] = Row.from_reply(row)
     return rows
 
 
 @contextmanager
-def _complete() -> Iterator[None]:
+def _incomplete_replies_refused() -> Iterator[None]:
+    """Raise errors of missing fields as a `StoreUnavailableError`."""
     try:
         yield
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        if isinstance(error, OSError):  # requests' own, of a URL for instance
+        if isinstance(error, OSError):  # of requests, which derives its errors from it
             raise
         raise StoreUnavailableError(
             f"The reply is incomplete, or not one of Consul's "

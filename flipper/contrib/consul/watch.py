@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The change signal of Consul: what the thread of the store's copy is told."""
+"""The change signal of the Consul store: reports what changes in its copy."""
 
 from __future__ import annotations
 
@@ -13,74 +13,77 @@ from ...runtime.clock import monotonic
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-# In seconds. Consul answers the thread only when something has changed.
-_SILENCE: Final = 1.5  # after which it is asked whether it is there
-_PATIENCE: Final = 2.5  # with its answer
+# In seconds. Consul answers the store's thread only when something has changed, so a
+# watch sends a ping to find out whether Consul is there.
+_PING_AFTER: Final = 1.5
+_PING_TIMEOUT: Final = 2.5
 
 
 class ConsulWatch(WatchQueue):
-    """Reports what its copy is told of, and makes sure that somebody is there to tell.
+    """Reports the changes of a copy, and checks that Consul is there.
 
     Args:
-        look_after: is called at each `wait`, to end the watch of a store that is gone.
-        ask: asks Consul for something small.
-        distrust: called once when it has not answered.
+        close_if_abandoned: called by each `wait`; ends this watch if its store is gone.
+        ping: sends Consul a small request; raises an error if it fails.
+        replace_thread: called once when the ping has not been answered in time.
     """
 
     def __init__(
         self,
-        look_after: Callable[[], object],
-        ask: Callable[[], object],
-        distrust: Callable[[], None],
+        close_if_abandoned: Callable[[], object],
+        ping: Callable[[], object],
+        replace_thread: Callable[[], None],
     ) -> None:
         super().__init__(lambda: None)
-        self._look_after = look_after
-        self._ask = ask
-        self._distrust = distrust
-        self._question: _Question | None = None
-        self._heard = monotonic()
+        self._close_if_abandoned = close_if_abandoned
+        self._send_ping = ping
+        self._replace_thread = replace_thread
+        self._ping: _Ping | None = None
+        self._last_sign_of_life = monotonic()
 
     def report(self, *feature_names: str) -> None:
-        """Let these flags be given by `wait`. Without any it is a sign of life."""
-        self._heard = monotonic()
+        """Make `wait` return these names; with none, note that Consul is there."""
+        self._last_sign_of_life = monotonic()
         super().report(*feature_names)
 
     def wait(self, timeout: float) -> Collection[str]:
-        """Wait for changes; return the names of the flags, or raise what failed.
+        """Wait for changes, `timeout` seconds at most; return the names of the flags.
 
         Raises:
-            StoreTimeoutError: Consul is silent.
-            StoreUnavailableError: it cannot be asked.
+            StoreTimeoutError: Consul does not answer.
+            StoreUnavailableError: the store is closed, or its last request failed.
+            Exception: of the Consul client, if the ping fails.
         """
-        self._look_after()
-        # The error of a closed store's question says only that it was interrupted.
+        self._close_if_abandoned()
+        # The ping of a closed store fails only because it was interrupted.
         if self._error is None:
-            self._make_sure()
+            self._check_consul()
         return super().wait(timeout)
 
-    def _make_sure(self) -> None:
-        question, now = self._question, monotonic()
-        if question is None:
-            if now > self._heard + _SILENCE:
-                self._question = _Question(self._ask)
-        elif question.is_answered.is_set():
-            self._question, self._heard = None, now
-            if question.error is not None:
-                raise question.error
-        elif now > question.asked + _PATIENCE:
-            self._distrust()
+    def _check_consul(self) -> None:
+        ping, now = self._ping, monotonic()
+        if ping is None:
+            if now > self._last_sign_of_life + _PING_AFTER:
+                self._ping = _Ping(self._send_ping)
+        elif ping.is_answered.is_set():
+            self._ping, self._last_sign_of_life = None, now
+            if ping.error is not None:
+                raise ping.error
+        elif now > ping.sent_at + _PING_TIMEOUT:
+            self._replace_thread()
             raise StoreTimeoutError(
-                f"Consul has not answered for {now - self._heard:.1f} seconds"
+                f"Consul has not answered for {now - self._last_sign_of_life:.1f} "
+                f"seconds"
             )
 
 
-class _Question(threading.Thread):
-    """Asks once, in a thread of its own: Consul's clients wait for ever."""
+class _Ping(threading.Thread):
+    """Sends one small request, in a thread: Consul's clients have no timeout."""
 
-    def __init__(self, ask: Callable[[], object]) -> None:
-        super().__init__(name="flipper-consul-question", daemon=True)
-        self._ask = ask
-        self.asked = monotonic()
+    def __init__(self, send: Callable[[], object]) -> None:
+        super().__init__(name="flipper-consul-ping", daemon=True)
+        self._send = send
+        self.sent_at = monotonic()
         self.is_answered = threading.Event()
         self.error: Exception | None = None
         try:
@@ -89,9 +92,9 @@ class _Question(threading.Thread):
             self.is_answered.set()
 
     def run(self) -> None:
-        """Ask."""
+        """Send it, and keep the error if it fails."""
         try:
-            self._ask()
-        except Exception as error:  # noqa: BLE001  (raised by the watch)
+            self._send()
+        except Exception as error:  # noqa: BLE001  (the watch raises it)
             self.error = error
         self.is_answered.set()

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Flags in an S3 bucket, each an object of its own."""
+"""A store for an S3 bucket, in which each flag is an object.
+
+`replies` refuses incomplete replies, `connections` renews a client's after a fork.
+"""
 
 from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +24,7 @@ from ..storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
 from ..util.date import now
 from ..util.iter import batchify
 from .connections import renew_connections
+from .replies import check_page_complete, incomplete_object, is_complete_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,14 +33,15 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_PAGE_SIZE: Final = 1000
 
-# What `list` fetches before it gives the first of them, and by how many threads: fewer
-# than the ten connections that a client keeps by default.
-_BATCH: Final = 80
+# How many objects `list` fetches at a time, and in how many threads: fewer than the ten
+# connections that a client keeps by default.
+_BATCH_SIZE: Final = 80
 _THREADS: Final = 8
-# Bytes. A larger object in the same bucket is not fetched to see whether it is a flag.
-_LARGEST: Final = 16 * 1024 * 1024
+# In bytes. A larger object in the bucket is no flag, and is not fetched.
+_LARGEST_OBJECT: Final = 16 * 1024 * 1024
 
-_LOST_RACE: Final = frozenset(
+# The codes of S3 for a conditional write whose condition is not met.
+_CONDITION_FAILED: Final = frozenset(
     {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"}
 )
 
@@ -43,27 +49,27 @@ _LOST_RACE: Final = frozenset(
 class S3FeatureFlagStore(DocumentFeatureFlagStore):
     """Keeps flags in a bucket, under their names at its root.
 
-    Safe for threads, as boto3's clients are; their errors come out as they are. Where
-    it cannot be told whether a write took effect, the client's error is raised. A reply
-    to a question that is not complete, or not one of S3's, is a
-    `StoreUnavailableError` where boto3 does not notice that itself.
+    Safe for threads, as boto3's clients are. Errors of boto3 are raised unchanged, also
+    if it is unknown whether a write took effect. A reply to a read that is incomplete,
+    or not one of S3's, raises a `StoreUnavailableError` if boto3 does not notice it.
 
     Args:
         client: an S3 client of boto3.
         bucket_name: a bucket that exists.
-        page_size: how many names one request of `list` gives, 1 or more; S3 gives 1000
+        page_size: how many names one request of `list` gets, 1 or more; S3 gives 1000
             at most.
 
     Raises:
-        InvalidArgumentError: the page size is no integer from 1 on.
+        InvalidArgumentError: the page size is no integer, or less than 1.
 
     Attributes:
         atomic: whether writes are conditional, so that none undoes another. That needs
-            boto3 1.35.69 or newer, and a server that heeds If-Match and If-None-Match:
-            AWS does. With an older boto3 it is false from the start, and becomes so
-            when a server says that it does not know them; one that ignores them in
-            silence goes unnoticed. Then the threads of this process do not undo each
-            other's writes, but another process may.
+            boto3 1.35.69 or newer, and a server that supports If-Match and
+            If-None-Match, as AWS does. With an older boto3 this is false from the
+            start. It becomes false when a server reports that it does not support them;
+            a server that silently ignores them goes unnoticed. While it is false,
+            threads of this process do not undo each other's writes, but other processes
+            may.
     """
 
     def __init__(
@@ -74,18 +80,18 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
         self._client = client
         self._bucket_name = bucket_name
         self._page_size = page_size
-        # What the last complete list has fetched, by name, as `_read` gives it.
+        # The results of `_read` for the last complete list, by feature name.
         self._listed: dict[str, tuple[bytes, Any]] = {}
-        self.atomic = _puts_conditionally(client)
+        self.atomic = _supports_conditional_writes(client)
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Begin with connections of this process."""
+        """Use connections of this process only."""
         renew_connections(self._client)
 
     @property
     def away_errors(self) -> tuple[type[Exception], ...]:
-        """The errors that tell that nobody answers, or that no reply comes whole."""
+        """The errors of a server that does not answer, or not completely."""
         from botocore import exceptions
         from botocore.parsers import ResponseParserError
         from urllib3.exceptions import ProtocolError
@@ -94,7 +100,7 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
             exceptions.ConnectionError,
             exceptions.HTTPClientError,
             exceptions.IncompleteReadError,
-            ProtocolError,  # which botocore lets out where the reply is a refusal
+            ProtocolError,  # which botocore lets pass if the reply is an error
             ResponseParserError,
             StoreUnavailableError,
         )
@@ -105,12 +111,12 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
             found = self._client.get_object(Bucket=self._bucket_name, Key=feature_name)
         except self._client.exceptions.NoSuchKey:
             return None
-        except ValueError as error:  # of a header that has lost its end
-            raise _incomplete_object(feature_name) from error
-        if not _is_complete_object(found):
-            raise _incomplete_object(feature_name)
+        except ValueError as error:  # of a header that was cut
+            raise incomplete_object(feature_name) from error
+        if not is_complete_object(found):
+            raise incomplete_object(feature_name)
         document, etag = found["Body"].read(), found.get("ETag")
-        return document, document if etag is None else etag  # by a double
+        return document, document if etag is None else etag  # None in test doubles
 
     def _replace(self, feature_name: str, document: bytes, expected: Any) -> bool:
         if expected is ANY:
@@ -125,7 +131,7 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
             self._put(feature_name, document, **condition)
         except self._client.exceptions.ClientError as error:
             answer = error.response["ResponseMetadata"]
-            if answer["HTTPStatusCode"] == 501:  # noqa: PLR2004  (not implemented)
+            if answer["HTTPStatusCode"] == HTTPStatus.NOT_IMPLEMENTED:
                 self.atomic = False
                 logger.warning(
                     "The S3 server knows no conditional writes: another process may "
@@ -134,13 +140,13 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
                 return self._compare_and_put(
                     self._client, feature_name, document, expected
                 )
-            if error.response["Error"]["Code"] not in _LOST_RACE:
+            if error.response["Error"]["Code"] not in _CONDITION_FAILED:
                 raise
             if not answer.get("RetryAttempts"):
                 return False
-            # Race: the client has sent the request more than once, because a reply was
-            # lost. Then this may be the answer to our own write, and beginning again
-            # would apply the change twice.
+            # Race: boto3 has sent the request again, because a reply was lost. S3 may
+            # have carried out the first request, and refused only its repetition. Then
+            # another try would apply the change twice.
             written = self._read(feature_name)
             if written is None or written[0] != document:
                 raise
@@ -159,7 +165,7 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
     def _documents(self, offset: int, limit: int | None) -> Iterator[tuple[str, bytes]]:
         end = None if limit is None else offset + limit
         listed: dict[str, tuple[bytes, Any]] = {}
-        for batch in batchify(islice(self._entries(), offset, end), _BATCH):
+        for batch in batchify(islice(self._entries(), offset, end), _BATCH_SIZE):
             for feature_name, found in self._fetch(batch):
                 if found is not None:  # deleted since it was listed
                     listed[feature_name] = found
@@ -170,7 +176,7 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
     def _fetch(
         self, entries: Sequence[tuple[str, Any]]
     ) -> Iterator[tuple[str, tuple[bytes, Any] | None]]:
-        """Read objects, but for those whose ETag says that they are what they were."""
+        """Read the objects, except those whose ETag is as it was in the last list."""
         known = self._listed
         found: dict[str, tuple[bytes, Any] | None] = {}
         changed = []
@@ -181,7 +187,8 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
             else:
                 changed.append(feature_name)
         if changed:
-            # No thread is there between two flags: who stops asking, stops all.
+            # The threads end before a flag is returned, so that none is left if the
+            # caller does not ask for the next one.
             with ThreadPoolExecutor(_THREADS, "flipper-s3") as threads:
                 found.update(
                     zip(changed, threads.map(self._read, changed), strict=True)
@@ -192,78 +199,26 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
         return now()
 
     def _entries(self) -> Iterator[tuple[str, Any]]:
-        """Give names and ETags."""
+        """Yield the names and ETags of all objects that may be flags."""
         detect_fork()
         size = {"PaginationConfig": {"PageSize": self._page_size}}
-        if self._page_size == DEFAULT_PAGE_SIZE:  # S3's own; doubles may take no other
+        if (
+            self._page_size == DEFAULT_PAGE_SIZE
+        ):  # the default of S3; doubles may accept no other
             size = {}
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket_name, **size
         )
         for page in pages:
-            _refuse_incomplete_page(page)
+            check_page_complete(page)
             for entry in page.get("Contents", ()):
-                if 0 < entry.get("Size", 1) <= _LARGEST:  # doubles tell none
+                if 0 < entry.get("Size", 1) <= _LARGEST_OBJECT:  # doubles have no size
                     yield entry["Key"], entry.get("ETag")
 
 
-# botocore takes what is left of a reply when the connection ends between its headers,
-# or before its body, for a reply that says nothing: an empty list, an empty object.
-# What the following look for is in each reply of S3, and of other servers that speak
-# its protocol. Test doubles leave out what nobody reads, but they have no headers.
-
-
-def _refuse_incomplete_page(page: Any) -> None:
-    """Refuse what is no whole page of a list.
-
-    Raises:
-        StoreUnavailableError: it is not.
-    """
-    if _headers_of(page) is None:
-        return
-    entries = len(page.get("Contents", ())) + len(page.get("CommonPrefixes", ()))
-    if not page.keys() & {"Name", "IsTruncated", "KeyCount", "Contents"}:
-        problem = "it has no field of a list"
-    elif page.get("IsTruncated") and not page.get("NextContinuationToken"):
-        problem = "it does not tell how to go on"
-    elif page.get("KeyCount", 0) > entries:
-        problem = f"{page['KeyCount']} names are announced, and {entries} are there"
-    else:
-        return
-    raise StoreUnavailableError(
-        f"The list of the flags in S3 is not complete: {problem}; is there a proxy in "
-        f"between?"
-    )
-
-
-def _is_complete_object(found: Any) -> bool:
-    """Tell whether a reply with an object is whole; its body is not read yet."""
-    headers = _headers_of(found)
-    if headers is None:
-        return True
-    # By one or the other botocore notices that a body was cut.
-    is_chunked = headers.get("transfer-encoding", "").lower().endswith("chunked")
-    has_end = is_chunked or "content-length" in headers
-    return has_end and "etag" in headers
-
-
-def _incomplete_object(feature_name: str) -> StoreUnavailableError:
-    return StoreUnavailableError(
-        f"The reply of S3 with feature {feature_name!r} is not complete; is there a "
-        f"proxy in between?",
-        feature_name=feature_name,
-    )
-
-
-def _headers_of(reply: Any) -> Any:
-    """Return the HTTP headers of a reply, `None` of a test double's."""
-    metadata = reply.get("ResponseMetadata") if isinstance(reply, dict) else None
-    return metadata.get("HTTPHeaders") if isinstance(metadata, dict) else None
-
-
-def _puts_conditionally(client: Any) -> bool:
+def _supports_conditional_writes(client: Any) -> bool:
     try:
         arguments = client.meta.service_model.operation_model("PutObject").input_shape
-    except AttributeError:  # a double
+    except AttributeError:  # a test double
         return False
     return {"IfMatch", "IfNoneMatch"} <= set(arguments.members)

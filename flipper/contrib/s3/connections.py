@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connections to S3, in a forked child."""
+"""Renews the connections of a boto3 client in a forked child."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ import copy
 import sys
 from typing import Any
 
-# Sockets of the parent: to close them, or to let them go, is up to the parent.
-_parents: list[Any] = []
+# Sessions with connections of the parent process. They are kept, because the garbage
+# collector would close the connections, which the parent still uses.
+_sessions_of_parent: list[Any] = []
 
 
 def renew_connections(client: Any) -> None:
-    """Let a client of boto3, which keeps connections, make new ones.
+    """Make a client of boto3 open new connections in place of those that it keeps.
 
-    A request on a connection that the parent uses too would get the parent's answers.
+    On a connection that the parent process uses too, a child would get replies that are
+    meant for the parent.
     """
     endpoint: Any = getattr(client, "_endpoint", None)
     session: Any = getattr(endpoint, "http_session", None)
     manager = getattr(session, "_manager", None)
     urllib3: Any = sys.modules.get("urllib3")
     if urllib3 is None or not isinstance(manager, urllib3.PoolManager):
-        return  # a double, or another HTTP client
+        return  # a test double, or another HTTP client
     made = urllib3.PoolManager(**manager.connection_pool_kw)
     made.pool_classes_by_scheme = manager.pool_classes_by_scheme
     renewed = copy.copy(session)
-    renewed._manager, renewed._proxy_managers = made, {}  # noqa: SLF001  (botocore's)
-    _parents.append(session)
+    renewed._manager, renewed._proxy_managers = made, {}  # noqa: SLF001  (botocore has no method for it)
+    _sessions_of_parent.append(session)
     endpoint.http_session = renewed

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Any store, served over the Thrift service of `thrift/feature_flag_store.thrift`.
+"""A server of the Thrift service for any store.
 
-`python -m flipper.contrib.thrift.server` runs a server, `serve` does so in a program,
-and `FeatureFlagStoreHandler` is for those who bring a server of their own. The service
-knows no users: whoever can connect can write.
+`python -m flipper.contrib.thrift.server` runs it as a program, `serve` runs it within
+one, and `FeatureFlagStoreHandler` is for servers of your own. The service does not know
+who asks: whoever can connect can write.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ...contracts.atomic import update, write_lock
 from ...exceptions import FlagDoesNotExistError, FlipperError, MissingDependencyError
 from ...runtime.log_throttle import LogThrottle
 from ..storage import FeatureFlagStoreItem
-from . import EVERYTHING, item_struct, meta_of
+from .structs import EVERYTHING, item_to_struct, meta_from_struct
 
 try:
     from thrift.protocol.TBinaryProtocol import TBinaryProtocolFactory
@@ -44,11 +44,11 @@ logger = logging.getLogger(__name__)
 
 
 class FeatureFlagStoreHandler:
-    """Answers the methods of the service out of a store, for Thrift's `Processor`.
+    """Answers the methods of the service from a store, for Thrift's `Processor`.
 
-    Safe for threads, as the store is. What a caller did wrong, and what the store holds
-    that is no flag, is told as a `FlipperException`; an error of the store's driver is
-    logged by Thrift and told as an internal error.
+    Safe for threads, if the store is. An error of the caller, and a document of the
+    store that is no flag, become a `FlipperException`. Thrift logs an error of the
+    store's driver, and sends an internal error.
 
     Args:
         store: an `AbstractFeatureFlagStore`, or any object with its six methods.
@@ -58,44 +58,53 @@ class FeatureFlagStoreHandler:
         self._store = store
         self._log = LogThrottle(__name__)
 
-    def Create(  # noqa: N802  (the service's name, as those below)
+    def Create(  # noqa: N802  (a name of the service, as those below)
         self, feature_name: str, is_enabled: bool, client_data: str | None
     ) -> Any:
-        """Write a new flag over whatever was there, and return it."""
-        with _refused(f"Feature {feature_name!r} cannot be written so"):
+        """Write a new flag, or replace an old one; return it."""
+        with _report_all_errors(f"Feature {feature_name!r} cannot be written so"):
             check_feature_name(feature_name)
             data = json.loads(client_data or "null")
             check_client_data(feature_name, data)
-        with _told(feature_name), write_lock(self._store, feature_name):
+        with (
+            _report_flipper_errors(feature_name),
+            write_lock(self._store, feature_name),
+        ):
             item = self._store.create(
                 feature_name, is_enabled=bool(is_enabled), client_data=data
             )
-        with _refused(f"Feature {feature_name!r} cannot be sent"):
-            return _struct(item)
+        with _report_all_errors(f"Feature {feature_name!r} cannot be sent"):
+            return _to_struct(item)
 
     def Get(self, feature_name: str) -> Any:  # noqa: N802
-        """Return the flag, or tell NOT_FOUND."""
-        with _told(feature_name):
-            item = self._store.get(_name(feature_name))
+        """Return the flag, or report NOT_FOUND."""
+        with _report_flipper_errors(feature_name):
+            item = self._store.get(_required_name(feature_name))
             if item is None:
                 raise FlagDoesNotExistError.for_flag(feature_name)
-        with _refused(f"Feature {feature_name!r} cannot be sent"):
-            return _struct(item)
+        with _report_all_errors(f"Feature {feature_name!r} cannot be sent"):
+            return _to_struct(item)
 
     def Set(self, feature_name: str, is_enabled: bool) -> None:  # noqa: N802
         """Change the state and keep the metadata; create the flag if it is missing."""
-        with _told(feature_name), write_lock(self._store, feature_name):
-            self._store.set(_name(feature_name), bool(is_enabled))
+        with (
+            _report_flipper_errors(feature_name),
+            write_lock(self._store, feature_name),
+        ):
+            self._store.set(_required_name(feature_name), bool(is_enabled))
 
     def Delete(self, feature_name: str) -> None:  # noqa: N802
         """Remove the flag, if it is there."""
-        with _told(feature_name), write_lock(self._store, feature_name):
-            self._store.delete(_name(feature_name))
+        with (
+            _report_flipper_errors(feature_name),
+            write_lock(self._store, feature_name),
+        ):
+            self._store.delete(_required_name(feature_name))
 
     def List(self, limit: int | None, offset: int | None) -> list[Any]:  # noqa: N802
         """Return the flags: `offset` are skipped, `limit` given; absent means all."""
         offset = offset or 0
-        with _told(None):
+        with _report_flipper_errors(None):
             check_page(limit, offset)
             if limit is not None:
                 limit = min(limit, EVERYTHING)  # stores add it to the offset
@@ -103,15 +112,15 @@ class FeatureFlagStoreHandler:
         return list(self._structs(items))
 
     def SetMeta(self, feature_name: str, meta: Any) -> None:  # noqa: N802
-        """Replace the metadata and keep the state, or tell NOT_FOUND.
+        """Replace the metadata and keep the state, or report NOT_FOUND.
 
-        Without a creation date, the flag keeps its own.
+        If the new metadata has no creation date, the flag keeps its old one.
         """
-        with _refused(f"Feature {feature_name!r} cannot be written so"):
+        with _report_all_errors(f"Feature {feature_name!r} cannot be written so"):
             if meta is None:
                 message = "the metadata is absent"
                 raise ValueError(message)
-            new = meta_of(meta)
+            new = meta_from_struct(meta)
 
         def change(item: FeatureFlagStoreItem) -> FeatureFlagStoreItem:
             if new.created_date is not None:
@@ -120,16 +129,16 @@ class FeatureFlagStoreHandler:
             dated.created_date = item.raw_meta.created_date
             return item.replace(meta=dated)
 
-        with _told(feature_name):
-            update(self._store, _name(feature_name), change)
+        with _report_flipper_errors(feature_name):
+            update(self._store, _required_name(feature_name), change)
 
     def _structs(self, items: list[Any]) -> Iterator[Any]:
         for item in items:
-            if item is None:  # a store of one's own, and a flag deleted meanwhile
+            if item is None:  # of a custom store, for a flag that was deleted meanwhile
                 continue
             try:
-                struct = _struct(item)
-            except Exception as error:  # noqa: BLE001  (the others have to be sent)
+                struct = _to_struct(item)
+            except Exception as error:  # noqa: BLE001  (the others are sent)
                 self._log.warning(
                     (repr(getattr(item, "feature_name", None)), type(error)),
                     "A flag cannot be sent (%s) and is left out",
@@ -140,16 +149,20 @@ class FeatureFlagStoreHandler:
             yield struct
 
 
-def _name(feature_name: str | None) -> str:
-    """Return the name; without one, as an absent field is, there is no such flag."""
+def _required_name(feature_name: str | None) -> str:
+    """Return the name. If the field is absent or empty, there is no such flag.
+
+    Raises:
+        FlagDoesNotExistError: it is absent or empty.
+    """
     if not feature_name:
         raise FlagDoesNotExistError.for_flag(feature_name)
     return feature_name
 
 
 @contextmanager
-def _refused(what: str) -> Iterator[None]:
-    """Tell that `what` is wrong with something, and the error that says why."""
+def _report_all_errors(what: str) -> Iterator[None]:
+    """Report every error as a `FlipperException`: `what` is wrong, and why."""
     try:
         yield
     except FlipperError as error:
@@ -160,8 +173,8 @@ def _refused(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def _told(feature_name: str | None) -> Iterator[None]:
-    """Tell what the store says by itself; errors of its driver are internal ones."""
+def _report_flipper_errors(feature_name: str | None) -> Iterator[None]:
+    """Report flipper's own errors as a `FlipperException`; let others pass."""
     try:
         yield
     except FlagDoesNotExistError as error:
@@ -173,8 +186,8 @@ def _told(feature_name: str | None) -> Iterator[None]:
         raise ttypes.FlipperException(message=str(error)) from error
 
 
-def _struct(item: Any) -> Any:
-    return item_struct(FeatureFlagStoreItem.of(item), ttypes)
+def _to_struct(item: Any) -> Any:
+    return item_to_struct(FeatureFlagStoreItem.of(item), ttypes)
 
 
 def serve(
@@ -183,7 +196,7 @@ def serve(
     port: int = 9090,
     ready: Callable[[str, int], object] | None = None,
 ) -> None:
-    """Serve a store, a thread for each connection, until an exception ends it.
+    """Serve a store until an exception ends it. Each connection has a thread.
 
     Transport and protocol are `TBufferedTransport` and `TBinaryProtocol`.
 
@@ -191,7 +204,7 @@ def serve(
         store: see `FeatureFlagStoreHandler`.
         host: where to listen.
         port: where to listen; 0 is any free port.
-        ready: called with address and port as soon as clients can connect.
+        ready: called once with address and port, as soon as clients can connect.
 
     Raises:
         OSError: the address cannot be listened on.
@@ -208,7 +221,7 @@ def serve(
         FeatureFlagStore.Processor(FeatureFlagStoreHandler(store)),
         listener,
         TBufferedTransportFactory(),
-        # Strict, so that what is no Thrift (a browser) is refused at once.
+        # Strict, to refuse at once what is not Thrift, such as a browser.
         TBinaryProtocolFactory(strictRead=True),
         daemon=True,
     )
@@ -219,7 +232,7 @@ def serve(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve the store that the command line names, until SIGINT or SIGTERM."""
+    """Serve the store named on the command line, until SIGINT or SIGTERM."""
     parser = argparse.ArgumentParser(
         prog="python -m flipper.contrib.thrift.server",
         description="Serve feature flags over Thrift. Whoever can connect can write.",
@@ -248,14 +261,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     def run() -> None:
         try:
             serve(store, options.host, options.port, _announce)
-        except Exception as error:  # noqa: BLE001  (told by the main thread)
+        except Exception as error:  # noqa: BLE001  (the main thread reports it)
             failures.append(error)
 
     server = threading.Thread(target=run, daemon=True)
     server.start()
     try:
         # Race: a signal that comes just before the main thread begins to wait does not
-        # end the waiting, so that may not last. Waiting for clients would.
+        # end the waiting. So it waits in short steps, and another thread for clients.
         while server.is_alive():
             server.join(0.5)
     finally:

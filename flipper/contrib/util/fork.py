@@ -8,7 +8,6 @@ connection, a lock or a thread; beside those, comparing the process id costs not
 
 from __future__ import annotations
 
-import _imp
 import importlib
 import os
 import sys
@@ -32,7 +31,8 @@ _hooks: list[Callable[[], object]] = []
 _objects: MutableSet[AfterFork] = WeakSet()
 _imported_by = os.getpid()
 _process = _imported_by  # to which the present locks, threads and connections belong
-# A lock for each process, so that no thread of a parent can hold it.
+# A lock for each process, so that no thread of a parent can hold it. Reentrant: a signal
+# handler may ask for a flag in the middle of a renewal.
 _renewal_locks: dict[int, Any] = {}
 
 
@@ -50,7 +50,7 @@ def at_fork(*, after_in_child: Callable[[], object]) -> None:
 def detect_fork() -> None:
     """Renew everything if this process was forked and nobody has told so."""
     if os.getpid() != _process:
-        with _renewal_locks.setdefault(os.getpid(), threading.Lock()):
+        with _renewal_locks.setdefault(os.getpid(), threading.RLock()):
             # Race: another thread of this process may have renewed it meanwhile.
             if os.getpid() != _process:
                 _renew()
@@ -72,18 +72,18 @@ _LONGEST_IMPORT: Final = 1000  # milliseconds that a fork waits for
 
 
 def _wait_for_imports() -> None:
-    """Wait until no other thread imports a module, and let none begin.
+    """Wait until no other thread imports a module.
 
     Drivers import modules when they connect for the first time, in a thread. The child
     would inherit a half-made module, and a lock of it that nobody ever releases.
     """
-    _imp.acquire_lock()
+    # Not with the import lock held until the fork: Python calls the hooks of others
+    # after this one, such as that of `logging`, and takes that lock last. A hook may
+    # wait for a thread that imports something, and both would wait for ever.
     for _ in range(_LONGEST_IMPORT):
         if not _is_importing():
             return
-        _imp.release_lock()
         sleep(0.001)
-        _imp.acquire_lock()
 
 
 def _is_importing() -> bool:
@@ -97,17 +97,8 @@ def _is_importing() -> bool:
     return any(owner is not None and owner != own for owner in held)
 
 
-def _begin_child() -> None:
-    _imp.release_lock()
-    _renew()
-
-
 if hasattr(os, "register_at_fork"):  # not where processes do not fork
-    os.register_at_fork(
-        before=_wait_for_imports,
-        after_in_parent=_imp.release_lock,
-        after_in_child=_begin_child,
-    )
+    os.register_at_fork(before=_wait_for_imports, after_in_child=_renew)
 
 
 # -- uWSGI -----------------------------------------------------------------------------

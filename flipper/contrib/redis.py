@@ -90,7 +90,7 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
         try:
             from redis import exceptions
         except ImportError:  # the client is a double
-            return ()
+            return (StoreUnavailableError,)
         return (
             StoreUnavailableError,
             exceptions.InvalidResponse,

@@ -10,18 +10,15 @@ classes themselves notice, and compiled rules look at one global name, `patched`
 from __future__ import annotations
 
 from abc import ABCMeta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from weakref import WeakValueDictionary
-
-if TYPE_CHECKING:
-    from collections.abc import MutableMapping
 
 NAMES: Final[dict[str, Any]] = {"patched": False}
 """The globals of compiled rules; `patched` is whether anything is replaced now."""
 
 _originals: dict[tuple[type, str], Any] = {}
 # By identity: a client may be of a class whose objects cannot be hashed.
-_lookers: MutableMapping[int, Any] = WeakValueDictionary()
+_lookers: WeakValueDictionary[int, Any] = WeakValueDictionary()
 
 
 class Patchable(ABCMeta):
@@ -53,8 +50,12 @@ def add_looker(looker: Any) -> None:
 
 def look_again() -> None:
     """Tell all lookers that something may have been replaced."""
-    for looker in list(_lookers.values()):
-        looker.look_again()
+    # Race: other threads make clients meanwhile. `values` does not stand that before
+    # Python 3.14; the references are copied in one step.
+    for reference in _lookers.valuerefs():
+        looker = reference()
+        if looker is not None:
+            looker.look_again()
 
 
 def _look_at(changed: type, name: str) -> None:

@@ -15,6 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from weakref import ref
 
+from ..exceptions import StoreTimeoutError
+from .deadline import within
 from .util.background import start_thread
 from .util.clock import monotonic
 from .util.fork import detect_fork, renew_after_fork
@@ -33,8 +35,15 @@ if TYPE_CHECKING:
 _FIRST_PAUSE: Final = 0.1
 _GROWTH: Final = 1.5
 _LONGEST_PAUSE: Final = 1.0
+# Seconds until a try that has no answer is left to itself and the next one begins: a
+# client without a time limit waits for ever where a connection was lost in silence.
+# Doubled each time, so that few of them wait at once.
+_PATIENCE: Final = 5.0
+_LONGEST_PATIENCE: Final = 300.0
 # Seconds, where no thread runs and a question has to try.
 _QUESTIONS_APART: Final = 0.5
+
+_THREAD: Final = "flipper-circuit-breaker"
 
 # By the id of the store. It is removed when it closes, or when the store goes.
 _open: dict[int, CircuitBreaker] = {}
@@ -177,27 +186,33 @@ class CircuitBreaker:
             return False
         except Exception:  # noqa: BLE001, S110  (an answer after all; who asks hears it)
             pass
-        self._is_open = False
-        _forget(self._key)
-        self._outage.ended()
-        look_again()
+        # Race: it may be closed by a later try, and another breaker be open by now.
+        if self._is_open:
+            self._is_open = False
+            _forget(self._key)
+            self._outage.ended()
+            look_again()
         return True
 
     def _start(self) -> bool:
         """Start the background thread; tell whether it runs."""
         self._try_at = monotonic() + _QUESTIONS_APART
-        self._thread = start_thread("flipper-circuit-breaker", self._run)
+        self._thread = start_thread(_THREAD, self._run)
         return self._thread is not None
 
     def _run(self) -> None:
         """Try until the store answers, or is gone."""
         waiting = threading.Event()  # tests tend to replace `time.sleep`
+        patience = _PATIENCE
         for pause in _pauses():
             waiting.wait(pause)
             # Whatever it is (a pytest.fail, a time limit of gevent's), it is no answer.
             with suppress(BaseException):
-                if self._try():
-                    return
+                try:
+                    if within(patience, self._try, name=_THREAD):
+                        return
+                except StoreTimeoutError:
+                    patience = min(2 * patience, _LONGEST_PATIENCE)
 
     def _try_in_question(self) -> bool:
         """Try here if it is time and no thread can; tell whether the store answers."""

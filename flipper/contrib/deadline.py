@@ -24,6 +24,7 @@ def within(
     seconds: float | None,
     call: Callable[[], T],
     progress: Callable[[], object] | None = None,
+    name: str = "flipper-call",
 ) -> T:
     """Return what `call` does, or raise if that takes too long.
 
@@ -34,6 +35,7 @@ def within(
         seconds: the limit; `None` is none, and then the call runs in this thread.
         call: what to do.
         progress: tells how far it is; the limit begins anew whenever that changes.
+        name: of the thread.
 
     Raises:
         StoreTimeoutError: it took too long, or many such calls hang already.
@@ -47,7 +49,7 @@ def within(
             f"{len(_hanging)} calls wait for an answer of the store already; this one "
             f"was not begun"
         )
-    attempt = _Attempt(copy_context().run, call)
+    attempt = _Attempt(name, copy_context().run, call)
     try:
         attempt.start()
     except RuntimeError:  # no more threads, as at the very end of a program
@@ -72,8 +74,10 @@ def within(
 class _Attempt(threading.Thread):
     """Does one call."""
 
-    def __init__(self, run: Callable[..., Any], call: Callable[[], Any]) -> None:
-        super().__init__(name="flipper-call", daemon=True)
+    def __init__(
+        self, name: str, run: Callable[..., Any], call: Callable[[], Any]
+    ) -> None:
+        super().__init__(name=name, daemon=True)
         self._run, self._call = run, call
         self.result: Any = None
         self.error: BaseException | None = None

@@ -31,8 +31,8 @@ _hooks: list[Callable[[], object]] = []
 _objects: MutableSet[AfterFork] = WeakSet()
 _imported_by = os.getpid()
 _process = _imported_by  # to which the present locks, threads and connections belong
-# A lock for each process, so that no thread of a parent can hold it. Reentrant: a signal
-# handler may ask for a flag in the middle of a renewal.
+# A lock for each process, so that no thread of a parent can hold it. Reentrant, since a
+# signal handler may ask for a flag in the middle of a renewal.
 _renewal_locks: dict[int, Any] = {}
 
 

@@ -16,6 +16,7 @@ from .interface import FlagDoesNotExistError as FlagDoesNotExistError
 from .storage import FeatureFlagStoreItem as FeatureFlagStoreItem
 from .storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
 from .util.date import now
+from .util.fork import renew_after_fork, renew_locks
 from .util.iter import batchify
 from .watch import SupportsWatch, WatchRefusedError
 
@@ -71,6 +72,11 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
         self._atomic: bool | None = None
         self.base_key = base_key
         self.list_method_batch_size = list_method_batch_size
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Free the client from locks that a thread of the parent has held."""
+        renew_locks(self._redis, "redis")
 
     @property
     def atomic(self) -> bool:

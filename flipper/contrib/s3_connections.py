@@ -7,6 +7,8 @@ import copy
 import sys
 from typing import Any
 
+from .util.fork import renew_locks
+
 # Sockets of the parent: to close them, or to let them go, is up to the parent.
 _parents: list[Any] = []
 
@@ -16,6 +18,9 @@ def renew_connections(client: Any) -> None:
 
     A request on a connection that the parent uses too would get the parent's answers.
     """
+    signer = getattr(client, "_request_signer", None)
+    # One is held for as long as credentials are refreshed, which asks a server.
+    renew_locks(getattr(signer, "_credentials", None), "botocore")
     endpoint: Any = getattr(client, "_endpoint", None)
     session: Any = getattr(endpoint, "http_session", None)
     manager = getattr(session, "_manager", None)

@@ -10,9 +10,19 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from textwrap import dedent
+from typing import TYPE_CHECKING, Any
+from unittest.mock import MagicMock
 
+import fakeredis
 import pytest
+import redis
+
+from flipper.contrib.util.fork import renew_locks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 AT_MOST = 30  # seconds until a program counts as stuck
 
@@ -133,3 +143,45 @@ def test_a_signal_handler_may_ask_while_a_fork_is_noticed() -> None:
         assert asked == [False] and fork._process == os.getpid()
         """
     )
+
+
+def locks_of(*owners: Any) -> Iterator[Any]:
+    """Give every lock that these objects have themselves."""
+    for owner in owners:
+        for value in vars(owner).values():
+            if hasattr(value, "acquire"):
+                yield value
+
+
+def test_no_lock_of_the_parent_stays_in_a_driver() -> None:
+    """Neither in the client, nor in what it is made of."""
+    client = redis.Redis()
+    parts = [client, client.connection_pool, *vars(client).values()]
+    owners = [part for part in parts if type(part).__module__.startswith("redis.")]
+    held = list(locks_of(*owners))
+    assert len(held) > 1
+    for lock in held:
+        lock.acquire()
+    kinds = [type(lock) for lock in held]
+    renew_locks(client, "redis")
+    renewed = list(locks_of(*owners))
+    assert [type(lock) for lock in renewed] == kinds
+    assert not {id(lock) for lock in held} & {id(lock) for lock in renewed}
+    # They are asked by another thread, since this one may take its reentrant ones.
+    taken: list[bool] = []
+
+    def take() -> None:
+        for lock in renewed:
+            taken.append(lock.acquire(blocking=False))
+            lock.release()
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    thread.join()
+    assert all(taken)
+
+
+@pytest.mark.parametrize("client", [None, MagicMock(), fakeredis.FakeRedis(), object()])
+def test_doubles_are_left_as_they_are(client: Any) -> None:
+    """They need not be made as a driver is."""
+    renew_locks(client, "redis")

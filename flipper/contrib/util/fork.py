@@ -66,6 +66,44 @@ def _renew() -> None:
     _process = os.getpid()
 
 
+_NEW_LOCKS: Final[dict[type, Callable[[], Any]]] = {
+    type(threading.Lock()): threading.Lock,
+    type(threading.RLock()): threading.RLock,
+}
+
+
+def renew_locks(client: Any, package: str) -> None:
+    """Replace the locks of a driver's client in a child, and of the objects in it.
+
+    A background thread of the parent may have held one of them during the fork: no
+    thread of the child would ever release it.
+
+    Args:
+        client: the client.
+        package: the driver; objects of other packages are not looked into.
+    """
+    left, seen = [client], set()
+    while left:
+        owner = left.pop()
+        if id(owner) in seen or not _is_of(package, owner):
+            continue
+        seen.add(id(owner))
+        for name, value in list(getattr(owner, "__dict__", {}).items()):
+            if type(value) in _NEW_LOCKS:
+                setattr(owner, name, _NEW_LOCKS[type(value)]())
+            elif isinstance(value, dict):
+                left += value.values()
+            elif isinstance(value, (list, tuple)):
+                left += value
+            else:
+                left.append(value)
+
+
+def _is_of(package: str, value: object) -> bool:
+    kinds = type(value).__mro__
+    return any(kind.__module__.partition(".")[0] == package for kind in kinds)
+
+
 # -- imports under way -----------------------------------------------------------------
 
 _LONGEST_IMPORT: Final = 1000  # milliseconds that a fork waits for

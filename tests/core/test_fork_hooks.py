@@ -145,6 +145,37 @@ def test_a_signal_handler_may_ask_while_a_fork_is_noticed() -> None:
     )
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc is on Linux")
+def test_a_child_resolves_names_though_a_thread_of_the_parent_did() -> None:
+    """The C library holds a lock while it resolves the first name of a process."""
+    run(
+        """
+        import encodings.idna, os, socket, time
+        from flipper.contrib.util.background import start_thread
+        def ends(child):
+            end = time.monotonic() + 5
+            while time.monotonic() < end:
+                if os.waitpid(child, os.WNOHANG)[0]:
+                    return True
+                time.sleep(0.001)
+            os.kill(child, 9)
+            os.waitpid(child, 0)
+            return False
+        for number in range(30):
+            parent = os.fork()
+            if not parent:
+                start_thread("connects", socket.getaddrinfo, "localhost", 1)
+                time.sleep(number % 15 * 2e-5)
+                child = os.fork()
+                if not child:
+                    socket.getaddrinfo("localhost", 1)
+                    os._exit(0)
+                os._exit(not ends(child))
+            assert os.waitpid(parent, 0)[1] == 0, number
+        """
+    )
+
+
 def locks_of(*owners: Any) -> Iterator[Any]:
     """Give every lock that these objects have themselves."""
     for owner in owners:

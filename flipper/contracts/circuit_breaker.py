@@ -15,8 +15,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from weakref import ref
 
+from ..exceptions import StoreTimeoutError
 from ..runtime.background import start_thread
 from ..runtime.clock import monotonic
+from ..runtime.deadline import call_with_timeout
 from ..runtime.fork import detect_fork, renew_after_fork
 from ..runtime.jitter import uniform
 from ..runtime.patching import refresh_readers
@@ -33,8 +35,15 @@ if TYPE_CHECKING:
 _FIRST_PAUSE: Final = 0.1
 _GROWTH: Final = 1.5
 _LONGEST_PAUSE: Final = 1.0
+# Seconds after which a try without an answer is left alone, and the next one begins: a
+# client without a time limit waits for ever if its connection was lost in silence.
+# The limit is doubled each time, so that few of them wait at once.
+_TRY_TIMEOUT: Final = 5.0
+_LONGEST_TRY_TIMEOUT: Final = 300.0
 # Seconds between two tries by questions, where no background thread can run.
 _PAUSE_WITHOUT_THREAD: Final = 0.5
+
+_THREAD_NAME: Final = "flipper-circuit-breaker"
 
 # By the id of the store. An entry is removed when the breaker closes, or when the store
 # is garbage-collected.
@@ -180,28 +189,34 @@ class CircuitBreaker:
             return False
         except Exception:  # noqa: BLE001, S110  (not an outage; questions get it)
             pass
-        self._is_open = False
-        _forget(self._key)
-        self._outage.ended()
-        refresh_readers()
+        # Race: a later try may have closed it, and another breaker may be open now.
+        if self._is_open:
+            self._is_open = False
+            _forget(self._key)
+            self._outage.ended()
+            refresh_readers()
         return True
 
     def _start(self) -> bool:
         """Start the background thread; return whether it runs."""
         self._try_at = monotonic() + _PAUSE_WITHOUT_THREAD
-        self._thread = start_thread("flipper-circuit-breaker", self._run)
+        self._thread = start_thread(_THREAD_NAME, self._run)
         return self._thread is not None
 
     def _run(self) -> None:
         """Try until the store answers or is gone."""
         waiting = threading.Event()  # tests tend to replace `time.sleep`
+        timeout = _TRY_TIMEOUT
         for pause in _pauses():
             waiting.wait(pause)
             # Also errors that are no `Exception`, such as gevent's time limit: the
             # thread has to go on.
             with suppress(BaseException):
-                if self._try():
-                    return
+                try:
+                    if call_with_timeout(timeout, self._try, name=_THREAD_NAME):
+                        return
+                except StoreTimeoutError:
+                    timeout = min(2 * timeout, _LONGEST_TRY_TIMEOUT)
 
     def _try_in_question(self) -> bool:
         """Try to read the store if no thread can and it is time; return the success."""

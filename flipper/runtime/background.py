@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .fork import background_threads_run, uwsgi_enables_threads
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _warned = False
+_can_resolve = sys.platform != "linux"  # whether `_read_resolver_settings` was called
 
 
 def start_thread(
@@ -26,12 +29,29 @@ def start_thread(
         if not uwsgi_enables_threads():
             _warn_once()
         return None
+    if not _can_resolve:
+        _read_resolver_settings()
     thread = threading.Thread(target=target, args=args, name=name, daemon=True)
     try:
         thread.start()
     except RuntimeError:  # the interpreter exits, or there are too many threads
         return None
     return thread
+
+
+def _read_resolver_settings() -> None:
+    """Let the C library read how names of hosts are resolved.
+
+    glibc does that when the first name is resolved, and holds a lock meanwhile. A child
+    that is forked at that moment, while a thread connects, waits for the lock for ever
+    as soon as it resolves a name itself.
+    """
+    global _can_resolve  # noqa: PLW0603  (once for all threads)
+    _can_resolve = True
+    import _socket  # which gevent does not replace
+
+    with suppress(OSError):
+        _socket.getaddrinfo("localhost", None, _socket.AF_INET)
 
 
 def _warn_once() -> None:

@@ -25,6 +25,7 @@ def call_with_timeout(
     seconds: float | None,
     call: Callable[[], T],
     progress: Callable[[], object] | None = None,
+    name: str = "flipper-call",
 ) -> T:
     """Return the result of `call`, or raise an error if it takes too long.
 
@@ -38,6 +39,7 @@ def call_with_timeout(
         call: the function to call.
         progress: returns how far the call has come. Whenever its result changes, the
             limit starts again.
+        name: the name of the thread.
 
     Raises:
         StoreTimeoutError: the call took too long, or 32 earlier calls that took too
@@ -52,7 +54,7 @@ def call_with_timeout(
             f"{len(_unanswered)} calls wait for an answer of the store already; this "
             f"one was not begun"
         )
-    thread = _CallThread(copy_context().run, call)
+    thread = _CallThread(name, copy_context().run, call)
     try:
         thread.start()
     except RuntimeError:  # no more threads, for example while the interpreter exits
@@ -77,8 +79,10 @@ def call_with_timeout(
 class _CallThread(threading.Thread):
     """Runs one call, and keeps its result or its error."""
 
-    def __init__(self, run: Callable[..., Any], call: Callable[[], Any]) -> None:
-        super().__init__(name="flipper-call", daemon=True)
+    def __init__(
+        self, name: str, run: Callable[..., Any], call: Callable[[], Any]
+    ) -> None:
+        super().__init__(name=name, daemon=True)
         self._run, self._call = run, call
         self.result: Any = None
         self.error: BaseException | None = None

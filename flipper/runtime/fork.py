@@ -9,7 +9,6 @@ with these.
 
 from __future__ import annotations
 
-import _imp
 import importlib
 import os
 import sys
@@ -35,6 +34,7 @@ _first_process = os.getpid()  # which imported this module
 # The process that the present locks, threads and connections belong to.
 _process = _first_process
 # By process id: a lock of its own for each process, which no thread of a parent holds.
+# It is reentrant, because a signal handler may ask for a flag during a renewal.
 _renewal_locks: dict[int, Any] = {}
 
 
@@ -55,7 +55,7 @@ def detect_fork() -> None:
     Safe for threads: all of them wait until everything is renewed.
     """
     if os.getpid() != _process:
-        with _renewal_locks.setdefault(os.getpid(), threading.Lock()):
+        with _renewal_locks.setdefault(os.getpid(), threading.RLock()):
             # Race: another thread of this process may have renewed it meanwhile.
             if os.getpid() != _process:
                 _renew()
@@ -71,24 +71,62 @@ def _renew() -> None:
     _process = os.getpid()
 
 
+_NEW_LOCKS: Final[dict[type, Callable[[], Any]]] = {
+    type(threading.Lock()): threading.Lock,
+    type(threading.RLock()): threading.RLock,
+}
+
+
+def renew_locks(client: Any, package: str) -> None:
+    """Replace the locks of a driver's client in a child, and of the objects in it.
+
+    A background thread of the parent may have held one of them during the fork: no
+    thread of the child would ever release it.
+
+    Args:
+        client: the client.
+        package: the driver; objects of other packages are not looked into.
+    """
+    left, seen = [client], set()
+    while left:
+        owner = left.pop()
+        if id(owner) in seen or not _is_of(package, owner):
+            continue
+        seen.add(id(owner))
+        for name, value in list(getattr(owner, "__dict__", {}).items()):
+            if type(value) in _NEW_LOCKS:
+                setattr(owner, name, _NEW_LOCKS[type(value)]())
+            elif isinstance(value, dict):
+                left += value.values()
+            elif isinstance(value, (list, tuple)):
+                left += value
+            else:
+                left.append(value)
+
+
+def _is_of(package: str, value: object) -> bool:
+    kinds = type(value).__mro__
+    return any(kind.__module__.partition(".")[0] == package for kind in kinds)
+
+
 # -- imports under way -----------------------------------------------------------------
 
 _LONGEST_IMPORT: Final = 1000  # milliseconds for which a fork waits
 
 
 def _wait_for_imports() -> None:
-    """Wait until no other thread imports a module, and stop new imports.
+    """Wait until no other thread imports a module.
 
     Drivers import modules when they connect for the first time, in a thread. Otherwise
     the child would inherit a half-imported module, whose lock is never released.
     """
-    _imp.acquire_lock()
+    # The import lock is not held until the fork: Python calls the hooks of other
+    # modules, such as `logging`, after this one. Such a hook may wait for a thread that
+    # imports something, and then both would wait for ever.
     for _ in range(_LONGEST_IMPORT):
         if not _is_importing():
             return
-        _imp.release_lock()
         sleep(0.001)
-        _imp.acquire_lock()
 
 
 def _is_importing() -> bool:
@@ -102,17 +140,8 @@ def _is_importing() -> bool:
     return any(owner is not None and owner != own for owner in held)
 
 
-def _after_in_child() -> None:
-    _imp.release_lock()
-    _renew()
-
-
 if hasattr(os, "register_at_fork"):  # Windows has no fork
-    os.register_at_fork(
-        before=_wait_for_imports,
-        after_in_parent=_imp.release_lock,
-        after_in_child=_after_in_child,
-    )
+    os.register_at_fork(before=_wait_for_imports, after_in_child=_renew)
 
 
 # -- uWSGI -----------------------------------------------------------------------------

@@ -11,18 +11,15 @@ notices the replacement (see `Patchable`), and compiled rules read one global na
 from __future__ import annotations
 
 from abc import ABCMeta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from weakref import WeakValueDictionary
-
-if TYPE_CHECKING:
-    from collections.abc import MutableMapping
 
 COMPILED_GLOBALS: Final[dict[str, Any]] = {"patched": False}
 """The globals of compiled rules; `patched` is whether a guarded method is replaced."""
 
 _originals: dict[tuple[type, str], Any] = {}
 # By identity, since a client may be of a class whose objects cannot be hashed.
-_owners: MutableMapping[int, Any] = WeakValueDictionary()
+_owners: WeakValueDictionary[int, Any] = WeakValueDictionary()
 
 
 class Patchable(ABCMeta):
@@ -54,8 +51,12 @@ def register_reader_owner(owner: Any) -> None:
 
 def refresh_readers() -> None:
     """Call `refresh_reader()` of all registered owners."""
-    for owner in list(_owners.values()):
-        owner.refresh_reader()
+    # Race: other threads make clients at the same time, and before Python 3.14 `values`
+    # then raises an error. `valuerefs` copies the references in one step.
+    for reference in _owners.valuerefs():
+        owner = reference()
+        if owner is not None:
+            owner.refresh_reader()
 
 
 def _attribute_changed(changed: type, name: str) -> None:

@@ -29,6 +29,7 @@ from flipper.contracts import circuit_breaker
 from flipper.contracts.circuit_breaker import CircuitBreaker, reader_of
 from flipper.contracts.wrapper import FeatureFlagStoreWrapper
 from flipper.exceptions import InvalidFlagDataError
+from flipper.runtime.patching import refresh_readers
 from flipper.testing.contract import eventually
 
 if TYPE_CHECKING:
@@ -292,7 +293,8 @@ def test_wrappers_around_a_store_share_its_circuit_breaker(
     assert len(server.asked_by_questions()) == 1
     server.error = None
     eventually(lambda: not is_open(server))
-    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    said = [record for record in caplog.records if "Server" in record.getMessage()]
+    assert [record.levelname for record in said] == ["WARNING", "INFO"]
 
 
 def test_a_reader_that_was_taken_too_late_asks_the_store(
@@ -347,6 +349,78 @@ def test_whatever_a_try_raises_the_thread_goes_on(
     assert is_open(server)
     server.error = None
     eventually(lambda: not is_open(server))
+
+
+class Hanging(Server):
+    """A server of whose replies one never comes, as where a connection is lost.
+
+    Attributes:
+        silent: while it is set, a background thread that asks is not answered.
+        left: set for who was not answered to be answered after all.
+        late: how many were answered so.
+    """
+
+    def __init__(self) -> None:
+        self.silent, self.left = threading.Event(), threading.Event()
+        self.late = 0
+        super().__init__()
+
+    def get(self, feature_name: str) -> Any:
+        """Read a flag, or fail, or wait for ever."""
+        found = super().get(feature_name)
+        if self.silent.is_set() and threading.current_thread().name == BACKGROUND:
+            self.silent.clear()
+            assert self.left.wait(AT_MOST)
+            self.late += 1
+        return found
+
+
+def test_a_try_without_an_answer_is_left_to_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A client without a time limit may wait for ever; other tries are made then."""
+    monkeypatch.setattr(circuit_breaker, "_TRY_TIMEOUT", 0.05)
+    server = Hanging()
+    client = FeatureFlagClient(server)
+    leave(server)
+    client.is_enabled("x")
+    server.silent.set()
+    server.error = None
+    eventually(lambda: not server.silent.is_set() and not is_open(server))
+    server.set("x", False)
+    assert client.is_enabled("x") is False
+    # What comes late is no answer of the next outage.
+    leave(server)
+    client.is_enabled("x")
+    breaker = reader_of(server)
+    server.left.set()
+    eventually(lambda: server.late == 1)
+    eventually(lambda: server.asked_by.count(BACKGROUND) >= 2)
+    assert reader_of(server) is breaker
+
+
+def test_clients_may_be_made_while_a_server_goes_and_comes(server: Server) -> None:
+    """All clients are told of an outage, and new ones do not disturb that."""
+    over = threading.Event()
+
+    def make_clients() -> None:
+        kept: list[Any] = []
+        while not over.is_set():
+            kept = [*kept[-100:], FeatureFlagClient(server)]
+
+    before = sys.getswitchinterval()
+    makers = [threading.Thread(target=make_clients) for _ in range(2)]
+    sys.setswitchinterval(1e-5)
+    try:
+        for maker in makers:
+            maker.start()
+        for _ in range(500):
+            refresh_readers()
+    finally:
+        over.set()
+        sys.setswitchinterval(before)
+        for maker in makers:
+            maker.join()
 
 
 def test_pauses_grow_to_a_second_and_differ() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import logging
 import multiprocessing
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -728,6 +729,20 @@ def test_everything_works_by_a_double() -> None:
     assert [flag.name for flag in client.list(limit=1, offset=1)] == ["y"]
     client.destroy("x")
     assert list(double.objects) == ["y"]
+
+
+def test_no_driver_is_needed_for_a_double(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A suite may run where boto3 is not installed, and asking never raises there."""
+    for name in [*sys.modules]:
+        if name.partition(".")[0] in {"boto3", "botocore", "urllib3"}:
+            monkeypatch.setitem(sys.modules, name, None)
+
+    class Failing(Double):
+        def get_object(self, *, Bucket: str, Key: str) -> Any:  # noqa: N803
+            raise ConnectionError(Bucket, Key)
+
+    client = FeatureFlagClient(S3FeatureFlagStore(Failing(), "bucket"))
+    assert client.is_enabled("x", default=True) is True
 
 
 def test_stores_around_one_double_do_not_undo_each_others_writes() -> None:

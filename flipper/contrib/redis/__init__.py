@@ -15,6 +15,7 @@ from ...contracts.atomic import ABSENT, ANY
 from ...contracts.document import DocumentFeatureFlagStore
 from ...contracts.watch import SupportsWatch, WatchRefusedError
 from ...exceptions import InvalidFlagDataError, StoreUnavailableError
+from ...runtime.fork import renew_after_fork, renew_locks
 from ..interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
 from ..interface import FlagDoesNotExistError as FlagDoesNotExistError
 from ..storage import FeatureFlagStoreItem as FeatureFlagStoreItem
@@ -89,6 +90,11 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
         self._atomic: bool | None = None
         self.base_key = base_key
         self.list_method_batch_size = list_method_batch_size
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Replace the locks of the client: a thread of the parent may hold them."""
+        renew_locks(self._redis, "redis")
 
     @property
     def atomic(self) -> bool:
@@ -109,7 +115,7 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
         try:
             from redis import exceptions
         except ImportError:  # the client is a double
-            return ()
+            return (StoreUnavailableError,)
         return (
             StoreUnavailableError,
             exceptions.InvalidResponse,

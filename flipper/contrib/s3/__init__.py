@@ -92,10 +92,12 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
     @property
     def away_errors(self) -> tuple[type[Exception], ...]:
         """The errors of a server that does not answer, or not completely."""
-        from botocore import exceptions
-        from botocore.parsers import ResponseParserError
-        from urllib3.exceptions import ProtocolError
-
+        try:
+            from botocore import exceptions
+            from botocore.parsers import ResponseParserError
+            from urllib3.exceptions import ProtocolError
+        except ImportError:  # the client is a double
+            return (StoreUnavailableError,)
         return (
             exceptions.ConnectionError,
             exceptions.HTTPClientError,

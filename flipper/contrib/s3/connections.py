@@ -7,6 +7,8 @@ import copy
 import sys
 from typing import Any
 
+from ...runtime.fork import renew_locks
+
 # Sessions with connections of the parent process. They are kept, because the garbage
 # collector would close the connections, which the parent still uses.
 _sessions_of_parent: list[Any] = []
@@ -18,6 +20,9 @@ def renew_connections(client: Any) -> None:
     On a connection that the parent process uses too, a child would get replies that are
     meant for the parent.
     """
+    signer = getattr(client, "_request_signer", None)
+    # A thread holds one while it refreshes the credentials, which takes a request.
+    renew_locks(getattr(signer, "_credentials", None), "botocore")
     endpoint: Any = getattr(client, "_endpoint", None)
     session: Any = getattr(endpoint, "http_session", None)
     manager = getattr(session, "_manager", None)

@@ -121,7 +121,7 @@ def test_a_signal_handler_may_ask_while_a_fork_is_noticed() -> None:
         import os, signal
         from flipper import CachedFeatureFlagStore, FeatureFlagClient
         from flipper import MemoryFeatureFlagStore
-        from flipper.contrib.util import fork
+        from flipper.runtime import fork
         store = CachedFeatureFlagStore(MemoryFeatureFlagStore())
         client = FeatureFlagClient(store)
         asked = []

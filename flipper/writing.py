@@ -15,7 +15,8 @@ from .arguments import (
     check_state,
 )
 from .conditions.condition import Condition
-from .contracts.atomic import (
+from .contracts.last_known import SupportsLastKnown, TableFastPath
+from .contracts.update import (
     SupportsUpdate,
     delete_existing,
     get_uncached,
@@ -23,7 +24,6 @@ from .contracts.atomic import (
     updates_atomically,
     write_lock,
 )
-from .contracts.last_known import SupportsLastKnown, TableFastPath
 from .contrib.storage.item import switched_off, switched_on
 from .events.emitter import FlipperEventEmitter
 from .events.types import EventType
@@ -33,7 +33,7 @@ from .runtime.containers import copy_containers
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from .contracts.atomic import Change
+    from .contracts.update import Change
     from .contrib.interface import AbstractFeatureFlagStore
     from .contrib.storage.item import FeatureFlagStoreItem
     from .events.emitter import IEventEmitter

@@ -16,17 +16,12 @@ from ..contrib.interface import AbstractFeatureFlagStore
 from ..contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from ..exceptions import ConcurrentUpdateError, FlagDoesNotExistError
 from ..runtime.jitter import uniform
-from .update import SupportsUpdate as SupportsUpdate
-from .update import delete_existing as delete_existing
-from .update import get_uncached as get_uncached
-from .update import update as update
-from .update import updates_atomically as updates_atomically
-from .update import write_lock as write_lock
+from .update import SupportsUpdate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .update import Change as Change
+    from .update import Change
 
     Make = Callable[[], FeatureFlagStoreItem]
 

@@ -18,7 +18,7 @@ from .util.date import now
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..contracts.atomic import Change
+    from ..contracts.update import Change
 
 # One lock for all memory stores: it is held only for a comparison and an assignment.
 # A store without a lock of its own can be copied and pickled.

@@ -9,7 +9,7 @@ from ..contracts.wrapper import FeatureFlagStoreWrapper
 from ..exceptions import ReadOnlyStoreError
 
 if TYPE_CHECKING:
-    from ..contracts.atomic import Change
+    from ..contracts.update import Change
     from .storage import FeatureFlagStoreMeta
 
 

@@ -33,7 +33,7 @@ from ..bucketing import (
 )
 from ..client import FeatureFlagClient
 from ..conditions import Condition
-from ..contracts.atomic import update
+from ..contracts.update import update
 from ..contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from ..exceptions import FlagDoesNotExistError
 from .items import adding, names, plain

@@ -20,7 +20,7 @@ from flipper import (
     MemoryFeatureFlagStore,
     ReplicatedFeatureFlagStore,
 )
-from flipper.contracts.atomic import updates_atomically
+from flipper.contracts.update import updates_atomically
 from flipper.testing import StoreContract
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from .invalidation import InvalidationListener
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ...contracts.atomic import Change
+    from ...contracts.update import Change
     from .entries import ReadInProgress
 
 T = TypeVar("T")

@@ -30,7 +30,8 @@ from .replies import Row, read_keys
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ...contracts.atomic import Change, Make
+    from ...contracts.atomic import Make
+    from ...contracts.update import Change
     from .watch import ConsulWatch
 
 logger = logging.getLogger(__name__)

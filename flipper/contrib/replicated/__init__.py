@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import finalize
 
 from ...arguments import check_seconds
-from ...contracts.atomic import write_lock
+from ...contracts.update import write_lock
 from ...contracts.wrapper import FeatureFlagStoreWrapper
 from ...runtime.clock import monotonic
 from ...runtime.containers import copy_containers
@@ -27,7 +27,7 @@ from .replica import Replica
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from ...contracts.atomic import Change
+    from ...contracts.update import Change
     from .tasks import Completion, ReplicaStatus
 
 logger = logging.getLogger(__name__)

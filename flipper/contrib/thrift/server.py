@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from ... import contrib
 from ...arguments import check_client_data, check_feature_name, check_page
-from ...contracts.atomic import update, write_lock
+from ...contracts.update import update, write_lock
 from ...exceptions import FlagDoesNotExistError, FlipperError, MissingDependencyError
 from ...runtime.log_throttle import LogThrottle
 from ..storage import FeatureFlagStoreItem

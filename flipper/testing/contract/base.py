@@ -12,7 +12,8 @@ import pytest
 from ...arguments import LONGEST_NAME
 from ...client import FeatureFlagClient
 from ...contracts import document
-from ...contracts.atomic import AtomicFeatureFlagStore, updates_atomically
+from ...contracts.atomic import AtomicFeatureFlagStore
+from ...contracts.update import updates_atomically
 from ..items import innermost
 from ..samples import NAMES
 

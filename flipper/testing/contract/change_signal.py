@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ...conditions import Condition
-from ...contracts.atomic import update
+from ...contracts.update import update
 from ...contracts.watch import Watch, WatchRefusedError, watch
 from ...contrib.storage import FeatureFlagStoreMeta
 from ..items import adding

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ...contracts.atomic import update
+from ...contracts.update import update
 from ...contrib.storage import FeatureFlagStoreMeta
 from ...exceptions import FlagDoesNotExistError
 from ..items import adding, names

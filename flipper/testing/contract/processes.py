@@ -12,7 +12,7 @@ import pytest
 from ...bucketing import NoOpBucketer
 from ...client import FeatureFlagClient
 from ...conditions import Condition
-from ...contracts.atomic import update, updates_atomically
+from ...contracts.update import update, updates_atomically
 from ...events import EventType
 from ...exceptions import FlagDoesNotExistError
 from ..items import innermost, names, plain

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ...conditions import Condition
-from ...contracts.atomic import update, updates_atomically
+from ...contracts.update import update, updates_atomically
 from ...contrib.storage import FeatureFlagStoreMeta
 from ...exceptions import ConcurrentUpdateError, FlagDoesNotExistError
 from ..items import adding, fill, innermost, plain

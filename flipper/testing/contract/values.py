@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...bucketing import NoOpBucketer, Percentage, PercentageBucketer
 from ...conditions import Condition
-from ...contracts.atomic import update
+from ...contracts.update import update
 from ...contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from ..items import adding, answers, checks, fill, plain
 from ..samples import BUCKETERS, CLIENT_DATA, CONDITIONS, for_each

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ...conditions import Condition
-from ...contracts.atomic import update
+from ...contracts.update import update
 from ...contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from ...exceptions import FlagDoesNotExistError
 from ..items import adding, fill, innermost, names, plain

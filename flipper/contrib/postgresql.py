@@ -157,8 +157,11 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
 
     @property
     def away_errors(self) -> tuple[type[Exception], ...]:
-        """The error of psycopg by which it tells that nobody answers, among others."""
-        return (errors.OperationalError,)
+        """The error of psycopg by which it tells that nobody answers, among others.
+
+        None when the store is closed: it will never answer, so nobody has to try.
+        """
+        return () if self._connections.is_closed else (errors.OperationalError,)
 
     def run_migrations(self) -> None:
         """Create the table, or let it take names longer than flipper-client's 40.

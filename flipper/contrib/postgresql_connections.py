@@ -72,6 +72,9 @@ class Connections:
 
     Args:
         source: a connection string, or a pool.
+
+    Attributes:
+        is_closed: whether `close` was called, so that nothing is lent any more.
     """
 
     def __init__(self, source: Any) -> None:
@@ -88,7 +91,7 @@ class Connections:
             )
         self._pool: Any = None if self._makes_pool else source
         self._lock = threading.Lock()
-        self._is_closed = False
+        self.is_closed = False
         self._closing: finalize[Any, Any] | None = None
         # Whether the server has, when it was asked last.
         self._answers = False
@@ -184,7 +187,7 @@ class Connections:
             WatchRefusedError: the pool that was given does not tell how to connect.
         """
         detect_fork()
-        if self._is_closed:
+        if self.is_closed:
             raise PoolClosed("The feature flag store is closed")
         given: Any = self._source
         if self._makes_pool:
@@ -206,7 +209,7 @@ class Connections:
         """Close the pool that was made."""
         detect_fork()
         with self._lock:
-            self._is_closed = True
+            self.is_closed = True
             self._pool = None
             closing, self._closing = self._closing, None
         if closing is not None:
@@ -243,7 +246,7 @@ class Connections:
 
     def _open(self) -> Any:
         with self._lock:
-            if self._is_closed:
+            if self.is_closed:
                 raise PoolClosed("The feature flag store is closed")
             if self._pool is None:
                 pool = self._make_pool()

@@ -44,11 +44,7 @@ def within(
     if seconds is None:
         return call()
     detect_fork()
-    if len(_hanging) >= _MOST_HANGING:
-        raise StoreTimeoutError(
-            f"{len(_hanging)} calls wait for an answer of the store already; this one "
-            f"was not begun"
-        )
+    _refuse_too_many()
     attempt = _Attempt(name, copy_context().run, call)
     try:
         attempt.start()
@@ -69,6 +65,14 @@ def within(
         finally:
             del attempt  # or the error and this frame would hold each other
     return attempt.result  # type: ignore[no-any-return]
+
+
+def _refuse_too_many() -> None:
+    if len(_hanging) >= _MOST_HANGING:
+        raise StoreTimeoutError(
+            f"{len(_hanging)} calls wait for an answer of the store already; this one "
+            f"was not begun"
+        )
 
 
 class _Attempt(threading.Thread):

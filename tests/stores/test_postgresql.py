@@ -13,6 +13,7 @@ import textwrap
 import threading
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import psycopg
 import pytest
@@ -24,6 +25,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from flipper import Condition, FeatureFlagClient
+from flipper.contracts.circuit_breaker import reader_of
 from flipper.contrib.postgresql import (
     PostgresNotEnabled,
     PostgreSQLFeatureFlagStore,
@@ -561,6 +563,25 @@ def test_a_closed_store_has_no_connection_and_no_thread(
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
     eventually(lambda: raw.execute(others).fetchone() == (0,))
+
+
+def test_nobody_tries_whether_a_closed_store_is_back(postgres_conninfo: str) -> None:
+    """No background thread goes on, whether it was closed before an outage or in it."""
+    before = pool_threads()
+    store = PostgreSQLFeatureFlagStore(postgres_conninfo)
+    client = FeatureFlagClient(store)
+    client.create("x", is_enabled=True)
+    assert client.is_enabled("x") is True
+    with patch.object(
+        store._connections, "connection", side_effect=psycopg.OperationalError
+    ):
+        assert client.is_enabled("x") is True
+        assert reader_of(store) is not store
+        store.close()
+        eventually(lambda: reader_of(store) is store)
+    assert client.is_enabled("x") is True
+    assert reader_of(store) is store
+    eventually(lambda: not pool_threads() - before)
 
 
 def test_a_program_that_closes_nothing_ends_quietly(postgres_conninfo: str) -> None:

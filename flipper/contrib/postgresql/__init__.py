@@ -143,8 +143,11 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
 
     @property
     def away_errors(self) -> tuple[type[Exception], ...]:
-        """The error that psycopg raises, among other reasons, if no server answers."""
-        return (errors.OperationalError,)
+        """The error that psycopg raises, among other reasons, if no server answers.
+
+        There is none once the store is closed: trying again is of no use then.
+        """
+        return () if self._connections.is_closed else (errors.OperationalError,)
 
     def run_migrations(self) -> None:
         """Create the table, or let it take names of more than flipper-client's 40.

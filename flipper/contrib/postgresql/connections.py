@@ -38,6 +38,9 @@ class Connections:
     Args:
         source: a connection string, or a pool.
 
+    Attributes:
+        is_closed: whether `close` was called; after that there are no connections.
+
     Raises:
         InvalidArgumentError: the source is neither.
         psycopg.ProgrammingError: the text is not a valid connection string.
@@ -57,7 +60,7 @@ class Connections:
             )
         self._pool: Any = None if self._owns_pool else source
         self._lock = threading.Lock()
-        self._is_closed = False
+        self.is_closed = False
         self._close_pool: finalize[Any, Any] | None = None
         self._server_answers = False  # according to the last use of a connection
         self._first_task: FirstTask | None = None
@@ -165,7 +168,7 @@ class Connections:
             psycopg.OperationalError: the server is away, or the store is closed.
         """
         detect_fork()
-        if self._is_closed:
+        if self.is_closed:
             raise PoolClosed("The feature flag store is closed")
         if not self._owns_pool:
             return connect_like(self._source, timeout)
@@ -177,7 +180,7 @@ class Connections:
         """Close the pool of this object, but not a pool of the caller. Idempotent."""
         detect_fork()
         with self._lock:
-            self._is_closed = True
+            self.is_closed = True
             self._pool = None
             close_pool, self._close_pool = self._close_pool, None
         if close_pool is not None:
@@ -217,7 +220,7 @@ class Connections:
 
     def _open_pool(self) -> Any:
         with self._lock:
-            if self._is_closed:
+            if self.is_closed:
                 raise PoolClosed("The feature flag store is closed")
             if self._pool is None:
                 pool = self._make_pool()

@@ -21,7 +21,9 @@ from ...exceptions import StaleFlagsError, StoreUnavailableError
 from ...runtime.closing import ClosesAtExit
 from ...runtime.fork import renew_after_fork
 from ..storage import FeatureFlagStoreItem
+from .copy import FlagChange as FlagChange  # noqa: TC001  (for users' annotations)
 from .follower import Follower
+from .follower import SyncStatus as SyncStatus
 from .read_through import ReadThrough
 from .snapshot import Snapshot
 from .staleness import FreshFlags
@@ -34,8 +36,6 @@ if TYPE_CHECKING:
 
     from ...contracts.update import Change
     from ..storage import FeatureFlagStoreMeta
-    from .copy import FlagChange
-    from .follower import SyncStatus
 
 F = TypeVar("F", bound="Callable[..., object]")
 

@@ -86,6 +86,8 @@ class ReadThrough:
             self._follower.read_all_once(None)
 
     def _read_directly(self, feature_name: str) -> Any:
+        copy = self._follower.copy
+        copy.begin_reading()
         try:
             item = reader_of(self._reader).get(feature_name)
         except ANSWERS:
@@ -96,7 +98,5 @@ class ReadThrough:
             ):
                 self._outage.failed(error)
             return self._copied_flags.get(feature_name)
-        copy = self._follower.copy
-        copy.begin_reading()
         copy.apply({feature_name: item}, complete=False)
         return item

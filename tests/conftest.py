@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,10 @@ from servers import ConsulServer, PostgresServer, RedisServer, S3Server, shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# Background threads of stores whose server is gone may outlive their test by a while.
+# Thrift logs each of their tries, also into what the next test has captured.
+logging.getLogger("thrift").setLevel(logging.CRITICAL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

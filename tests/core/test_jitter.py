@@ -131,6 +131,8 @@ def test_a_random_bucketer_draws_from_the_numbers_of_the_application() -> None:
 
 
 @forks
+# Python warns where threads of other tests are still there; this child needs none.
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_children_do_not_pause_alike() -> None:
     """Workers that all ask again at the same moment would overload the server."""
     uniform(0, 1)

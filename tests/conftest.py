@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,18 @@ logging.getLogger("thrift").setLevel(logging.CRITICAL)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what waits for servers, lest a worker be left alone with it."""
     items.sort(key=lambda item: item.path.parent.name not in {"stores", "interop"})
+
+
+@pytest.fixture(autouse=True)
+def _end_outages() -> Iterator[None]:
+    """Close circuit breakers after each test, lest the next one captures their log."""
+    yield
+    module: Any = sys.modules.get("flipper.contracts.circuit_breaker")
+    if module is not None and module._open:
+        for breaker in list(module._open.values()):
+            breaker._is_open = False
+        module._open.clear()
+        module.refresh_readers()
 
 
 @pytest.fixture(scope="session")

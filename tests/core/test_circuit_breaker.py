@@ -18,6 +18,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hand_clock import Clock
 
 from flipper import (
     CachedFeatureFlagStore,
@@ -92,17 +93,6 @@ def client(server: Server) -> FeatureFlagClient:
     client = FeatureFlagClient(server)
     assert client.is_enabled("x") is True
     return client
-
-
-class Clock:
-    """Stands in for the clock; somebody has to put it forward."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        """Tell the time."""
-        return self.now
 
 
 @pytest.fixture

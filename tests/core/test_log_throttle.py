@@ -11,6 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hand_clock import Clock
 
 from flipper import MemoryFeatureFlagStore, ReplicatedFeatureFlagStore
 from flipper.contracts import listener
@@ -26,17 +27,6 @@ from flipper.testing.contract import eventually
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
-
-
-class Clock:
-    """Stands in for the clock; somebody has to put it forward."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        """Tell the time."""
-        return self.now
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from flipper import (
 from flipper_thrift.python.feature_flag_store import FeatureFlagStore
 
 KINDS = ("redis", "postgres", "consul", "s3", "thrift")
+FLAGS = [f"P{number}" for number in range(8)]
 WATCHED = ("redis", "postgres", "consul")  # those that report changes
 NAMES = (
     *KINDS,

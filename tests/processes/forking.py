@@ -19,7 +19,7 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from flags import Places
+from flags import FLAGS, Places
 
 from flipper import FeatureFlagClient, ReplicatedFeatureFlagStore
 from flipper import SyncedFeatureFlagStore as Synced
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 # A machine that is overloaded may take longer for an answer than children wait.
 LIMIT = 20.0  # seconds
 read_through._PATIENCE = follower._FIRST_ANSWER_TIMEOUT_IN_CHILD = LIMIT
-FLAGS = [f"P{number}" for number in range(8)]
 places = Places.of_environment()
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from application_server import HERE, ROOT
-from flags import KINDS, NAMES, WATCHED
+from flags import FLAGS, KINDS, NAMES, WATCHED
 
 from servers import unmeasured
 
@@ -22,8 +22,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here"),
 ]
-
-FLAGS = [f"P{number}" for number in range(8)]
 
 
 def run(places: Places, *arguments: str) -> str:

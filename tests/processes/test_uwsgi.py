@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from application_server import HERE, ROOT, ApplicationServer, python_program, run
-from flags import KINDS, NAMES
+from flags import FLAGS, KINDS, NAMES
 
 from flipper import FeatureFlagClient
 from flipper.testing.contract import eventually
@@ -41,7 +41,6 @@ SETTINGS = {
     "without threads": [],
     "without threads, lazy-apps": ["--lazy-apps"],
 }
-FLAGS = [f"P{number}" for number in range(8)]
 
 
 def uwsgi_without_threads() -> str:

@@ -453,8 +453,8 @@ def test_cut_replies_of_a_real_postgresql_server(
                 return states(store), state(store, "on"), state(store, "missing")
 
             assert read() == (FLAGS, True, None)
-            # Fewer if a connection is kept, since then no greeting can be cut.
-            assert cut_replies(proxy, read, store.away_errors, 11) > 10
+            # Small steps: if a connection is kept, there is no greeting to be cut.
+            assert cut_replies(proxy, read, store.away_errors, 7) > 30
 
 
 @pytest.mark.consul

@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 logging.getLogger("thrift").setLevel(logging.CRITICAL)
 
 
+SERVERS = {"redis", "postgres", "consul", "s3", "thrift", "interop"}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what waits for servers, lest a worker be left alone with it."""
-    items.sort(key=lambda item: item.path.parent.name not in {"stores", "interop"})
+    items.sort(key=lambda item: SERVERS.isdisjoint(m.name for m in item.iter_markers()))
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A store whose server is away is spared, and tried in the background.
 
-That the clients of real servers do so is in `tests/stores`.
+That the clients of real servers do so is in `tests/contrib`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hand_clock import Clock
 
 from flipper import (
     CachedFeatureFlagStore,
@@ -32,6 +31,7 @@ from flipper.contracts.wrapper import FeatureFlagStoreWrapper
 from flipper.exceptions import InvalidFlagDataError
 from flipper.runtime.patching import refresh_readers
 from flipper.testing.contract import eventually
+from support.clock import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from packaging.requirements import Requirement
+from test_readme import fences, play, programs
 
 import flipper
-from test_readme import fences, play, programs
 
 if TYPE_CHECKING:
     from email.message import Message
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 REQUIRED = {"boto3", "lru-dict", "pyee", "python-consul", "redis", "thrift"}
 EXTRAS = {"all", "consul", "dev", "postgres", "redis", "s3", "thrift"}
 IDL = "feature_flag_store.thrift"

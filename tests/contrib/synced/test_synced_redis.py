@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 import redis
-from synced_rules import Address, SyncedRules, is_live
 
 from flipper.contrib.redis import RedisFeatureFlagStore
 from flipper.contrib.synced import SyncedFeatureFlagStore
 from flipper.testing.contract import eventually
 from interop.conftest import original_python  # noqa: F401  (a fixture)
 from servers import RedisServer, start_redis
+from support.synced_rules import Address, SyncedRules, is_live
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

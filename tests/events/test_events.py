@@ -430,7 +430,7 @@ def test_every_pyee_will_do(pin: str, tmp_path: Path) -> None:
         "-c",
         "import pyee, pytest, sys; print(pyee.__file__); sys.exit(pytest.main())",
         *("-q", "-p", "no:cacheprovider", "-m", "not slow"),
-        *("tests/core/test_events.py", "tests/compat/test_compat_events.py"),
+        *("tests/events/test_events.py", "tests/compat/test_compat_events.py"),
         folder=folder,
     )
     assert Path(told.splitlines()[0]).is_relative_to(folder)

@@ -17,8 +17,6 @@ from unittest.mock import patch
 
 import psycopg
 import pytest
-from hostile import hostile_documents
-from outage_rules import check_that_it_is_spared
 from psycopg import errors, sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
@@ -39,6 +37,8 @@ from flipper.exceptions import (
 )
 from flipper.testing.contract import eventually
 from servers import PostgresServer, Proxy, start_postgres
+from support.broken_documents import hostile_documents
+from support.outage_rules import check_that_it_is_spared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from flipper.contrib.storage import FeatureFlagStoreItem
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PATIENCE = 30.0  # seconds after which a test gives up; none takes that long
 ADMIN = Condition(is_admin=True)
 WAYS_TO_WAIT = pytest.mark.parametrize("asynch", [False, None])

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 import consul
 import pytest
 import requests
-from hostile import hostile_documents
 
 from flipper import Condition, FeatureFlagClient, FlagDoesNotExistError
 from flipper.contrib.consul import ConsulFeatureFlagStore
@@ -34,6 +33,7 @@ from flipper.exceptions import InvalidArgumentError, StoreUnavailableError
 from flipper.testing.contract import eventually
 from servers import ConsulServer, Proxy, start_consul
 from servers.process import free_port
+from support.broken_documents import hostile_documents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

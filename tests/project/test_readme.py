@@ -44,7 +44,7 @@ from servers.process import Server
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 SECONDS = 60  # until a program is taken to hang
 # Languages of fences that show something without being a program.

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 from psycopg import sql
-from synced_rules import Address, SyncedRules, is_live
 
 from flipper import FeatureFlagClient
 from flipper.contrib.postgresql import PostgreSQLFeatureFlagStore
@@ -16,6 +15,7 @@ from flipper.contrib.synced import SyncedFeatureFlagStore
 from flipper.testing.contract import eventually
 from interop.conftest import original_python  # noqa: F401  (a fixture)
 from servers import PostgresServer, start_postgres
+from support.synced_rules import Address, SyncedRules, is_live
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

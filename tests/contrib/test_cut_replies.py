@@ -23,7 +23,6 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from test_thrift import Service, connected
 from thrift.protocol.TCompactProtocol import TCompactProtocol, TCompactProtocolFactory
 from thrift.transport.TTransport import TFramedTransport, TFramedTransportFactory
 
@@ -39,6 +38,7 @@ from flipper.contrib.thrift.server import FeatureFlagStoreHandler
 from flipper.exceptions import StoreUnavailableError
 from flipper.testing.contract import eventually
 from servers import Proxy
+from support.thrift_service import Service, connected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,13 +6,10 @@ from __future__ import annotations
 import inspect
 import json
 import os
-import socket
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -22,15 +19,11 @@ import pytest
 from thrift.protocol.TBinaryProtocol import (
     TBinaryProtocol,
     TBinaryProtocolAccelerated,
-    TBinaryProtocolFactory,
 )
 from thrift.protocol.TCompactProtocol import TCompactProtocol, TCompactProtocolFactory
-from thrift.server.TServer import TThreadedServer
 from thrift.Thrift import TApplicationException
-from thrift.transport.TSocket import TServerSocket, TSocket
 from thrift.transport.TTransport import (
     TBufferedTransport,
-    TBufferedTransportFactory,
     TFramedTransport,
     TFramedTransportFactory,
     TTransportException,
@@ -62,80 +55,17 @@ from flipper.exceptions import (
 )
 from flipper_thrift.python.feature_flag_store import FeatureFlagStore, ttypes
 from servers import Proxy
+from support.thrift_service import Service, connected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from typing_extensions import Self
 
 pytestmark = pytest.mark.thrift
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 NOT_FOUND = ttypes.FlipperException(ttypes.ErrorCode.NOT_FOUND, "gone")
 OTHER = ttypes.FlipperException(7, "no entry")
-
-
-class Service:
-    """A server in a thread of this process, for a handler that the test makes up."""
-
-    def __init__(
-        self, handler: Any, transports: Any = None, protocols: Any = None
-    ) -> None:
-        self._listener = TServerSocket("127.0.0.1", 0)
-        self._listener.listen()
-        self.port: int = self._listener.handle.getsockname()[1]
-        self._server = TThreadedServer(
-            FeatureFlagStore.Processor(handler),
-            self._listener,
-            transports or TBufferedTransportFactory(),
-            protocols or TBinaryProtocolFactory(),
-        )
-        self.connections = 0
-        self._thread = threading.Thread(target=self._accept)
-        self._thread.start()
-
-    def _accept(self) -> None:
-        serving = []
-        while True:
-            try:
-                connection = self._listener.accept()
-            except OSError:
-                break
-            self.connections += 1
-            thread = threading.Thread(target=self._server.handle, args=[connection])
-            thread.start()
-            serving.append(thread)
-        for thread in serving:
-            thread.join()
-
-    def __enter__(self) -> Self:
-        """Give the service, which listens already."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop listening, and wait until the clients have closed."""
-        self._listener.handle.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
-        self._listener.close()
-
-
-@contextmanager
-def connected(
-    port: int,
-    transport: Any = TBufferedTransport,
-    protocol: Any = TBinaryProtocol,
-    timeout: float | None = 10,
-) -> Iterator[ThriftRPCFeatureFlagStore]:
-    """Give a store that speaks to a port; its `transport` is the test's to look at."""
-    tsocket = TSocket("127.0.0.1", port)
-    tsocket.setTimeout(timeout and timeout * 1000)
-    outer = transport(tsocket)
-    store = ThriftRPCFeatureFlagStore(FeatureFlagStore.Client(protocol(outer)))
-    store.transport = outer  # type: ignore[attr-defined]
-    try:
-        yield store
-    finally:
-        outer.close()
 
 
 @pytest.fixture

@@ -35,7 +35,6 @@ import threading
 import time
 import uuid
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import pytest
@@ -55,10 +54,9 @@ from servers import Proxy, unmeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
+    from pathlib import Path
 
     from servers.process import Server
-
-HERE = Path(__file__).parent
 
 # A program begins with `connect` and `address`, and the names it may need.
 PRELUDE = """
@@ -66,7 +64,7 @@ import os, signal, sys, threading, time
 from flipper import FeatureFlagClient
 from flipper.contrib.synced import SyncedFeatureFlagStore
 from flipper.testing.contract import eventually
-from synced_rules import Address, connect_by
+from support.synced_rules import Address, connect_by
 connect = connect_by(*sys.argv[1:3])
 address = Address(sys.argv[3], int(sys.argv[4]), sys.argv[5])
 """

@@ -19,7 +19,6 @@ import pytest
 import redis
 from psycopg import errors, sql
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
-from synced_rules import is_live
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.transport.TSocket import TSocket
 from thrift.transport.TTransport import TBufferedTransport
@@ -43,6 +42,7 @@ from flipper.testing.contract import at_once, eventually
 from flipper_thrift.python.feature_flag_store import FeatureFlagStore
 from servers import PostgresServer, Proxy, start_postgres, unmeasured
 from servers.process import free_port
+from support.synced_rules import is_live
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -24,7 +24,6 @@ from botocore.exceptions import (
     EndpointConnectionError,
 )
 from botocore.stub import Stubber
-from hostile import hostile_documents
 
 from flipper import Condition, FeatureFlagClient, FlagDoesNotExistError
 from flipper.contrib import s3
@@ -32,6 +31,7 @@ from flipper.contrib.s3 import S3FeatureFlagStore
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.exceptions import InvalidArgumentError
 from servers import Proxy, S3Server, start_s3
+from support.broken_documents import hostile_documents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

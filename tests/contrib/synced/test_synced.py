@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The synchronised store, over stores in memory that fail, hang and lie as told.
 
-What it does over real servers: tests/stores/test_synced_*.py.
+What it does over real servers: tests/contrib/synced/test_synced_*.py.
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hand_clock import Clock
 
 from flipper import MemoryFeatureFlagStore, ReplicatedFeatureFlagStore
 from flipper.contracts import listener
@@ -23,6 +22,7 @@ from flipper.contrib.synced.snapshot import Snapshot
 from flipper.runtime import log_throttle
 from flipper.runtime.log_throttle import LogThrottle, OutageLog
 from flipper.testing.contract import eventually
+from support.clock import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -22,8 +22,6 @@ from urllib.parse import urlsplit
 import fakeredis
 import pytest
 import redis
-from hostile import hostile_documents
-from outage_rules import check_that_it_is_spared
 from redis.backoff import ConstantBackoff, NoBackoff
 from redis.cluster import RedisCluster
 from redis.retry import Retry
@@ -40,6 +38,8 @@ from flipper.exceptions import (
 )
 from servers import Proxy, RedisServer, start, start_redis
 from servers.process import free_port
+from support.broken_documents import hostile_documents
+from support.outage_rules import check_that_it_is_spared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import consul
 import pytest
-from synced_rules import Address, SyncedRules
 
 from flipper.contrib.consul import ConsulFeatureFlagStore
 from interop.conftest import original_python  # noqa: F401  (a fixture)
 from servers import ConsulServer, start_consul
+from support.synced_rules import Address, SyncedRules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

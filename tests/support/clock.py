@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A clock that tests put forward by hand."""
+"""A clock that tests move forward by hand."""
 
 from __future__ import annotations
 
 
 class Clock:
-    """Stands in for the clock; somebody has to put it forward."""
+    """Replaces a clock function; its time changes only when a test sets `now`."""
 
     def __init__(self) -> None:
         self.now = 1000.0
 
     def __call__(self) -> float:
-        """Tell the time."""
+        """Return the time in seconds."""
         return self.now

@@ -1,19 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Emitters and subscribers under writes, with every pyee there is.
+"""What an event emitter of flipper, or of an application, does when flags are written.
 
-What listeners get, and in which order, is in `tests/compat`.
+`tests/compat` tests what listeners get, and in which order.
 """
 
 from __future__ import annotations
 
-import copy
-import os
-import pickle
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,14 +20,10 @@ from flipper.events import (
     FlipperEventSubscriber,
     IEventEmitter,
 )
-from servers.process import absent, unmeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ROOT = Path(__file__).parents[2]
-# The last of each line that changed something here; without a number, the newest.
-PYEE_VERSIONS = ["==6.*", "==7.*", "==8.*", "==9.*", "==11.*", "==12.*", "==13.*", ""]
 
 WRITES: dict[str, Callable[[Any], object]] = {
     "create": lambda client: client.create("x", is_enabled=True, client_data={"a": 1}),
@@ -64,7 +54,7 @@ def refuse(*_: Any, **__: Any) -> None:
     raise PermissionError("on purpose")
 
 
-# A listener that raises
+# Listeners that raise
 
 
 @pytest.mark.parametrize("write", WRITES)
@@ -180,7 +170,7 @@ def test_threads_listen_and_leave_while_others_write(
             assert each.result() >= 0
 
 
-# What pyee gives
+# What pyee provides
 
 
 def test_emitting_tells_whether_anybody_heard(emitter: FlipperEventEmitter) -> None:
@@ -241,56 +231,6 @@ def test_a_decorated_listener_stays_what_it_was(client: FeatureFlagClient) -> No
     assert heard == ["x", "x", "y"]
 
 
-# Subscribers
-
-
-class Switches(FlipperEventSubscriber):
-    """A subscriber that cares for two events."""
-
-    def __init__(self) -> None:
-        self.heard: list[tuple[str, str]] = []
-
-    def on_post_enable(self, flag_name: str) -> None:
-        """Note it."""
-        self.heard.append(("on", flag_name))
-
-    def on_post_disable(self, flag_name: str) -> None:
-        """Note it."""
-        self.heard.append(("off", flag_name))
-
-
-def test_a_subscriber_overrides_what_it_cares_for(client: FeatureFlagClient) -> None:
-    """Every other event is heard by a method that does nothing."""
-    subscriber = Switches()
-    client.events.register_subscriber(subscriber)
-    client.events.register_subscriber(FlipperEventSubscriber())
-    for write in WRITES.values():
-        write(client)
-    assert subscriber.heard == [("on", "x"), ("off", "x")]
-    client.events.remove_subscriber(subscriber)
-    for write in WRITES.values():
-        write(client)
-    assert subscriber.heard == [("on", "x"), ("off", "x")]
-
-
-def test_there_is_a_method_for_every_event() -> None:
-    """An event without one could not be heard by a subscriber at all."""
-    methods = {name for name in vars(FlipperEventSubscriber) if name.startswith("on_")}
-    assert methods == {f"on_{event.value}" for event in EventType}
-
-
-def test_half_a_subscriber_is_refused_whole(emitter: FlipperEventEmitter) -> None:
-    """It would hear a write begin and never end."""
-
-    class Half:
-        def on_pre_create(self, *_: Any, **__: Any) -> None:
-            """Do nothing."""
-
-    with pytest.raises(AttributeError, match="on_post_create"):
-        emitter.register_subscriber(Half())  # type: ignore[arg-type]
-    assert not any(emitter.listeners(event) for event in EventType)
-
-
 def test_removing_who_does_not_listen_is_an_error(
     emitter: FlipperEventEmitter,
 ) -> None:
@@ -305,7 +245,7 @@ def test_removing_who_does_not_listen_is_an_error(
     assert emitter.listeners(EventType.PRE_CREATE) == [repr]
 
 
-# An emitter of one's own
+# Emitters of an application
 
 
 class Bus(IEventEmitter):
@@ -333,6 +273,21 @@ class Bus(IEventEmitter):
     def remove_subscriber(self, subscriber: FlipperEventSubscriber) -> None:
         """Stop all listening."""
         self.listening.clear()
+
+
+class Switches(FlipperEventSubscriber):
+    """A subscriber that cares for two events."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, str]] = []
+
+    def on_post_enable(self, flag_name: str) -> None:
+        """Note it."""
+        self.heard.append(("on", flag_name))
+
+    def on_post_disable(self, flag_name: str) -> None:
+        """Note it."""
+        self.heard.append(("off", flag_name))
 
 
 def test_an_emitter_of_ones_own_tells_and_refuses(client: FeatureFlagClient) -> None:
@@ -390,69 +345,3 @@ def test_what_only_emits_will_do(client: FeatureFlagClient) -> None:
         ((EventType.PRE_CREATE, "x"), announced),
         ((EventType.POST_CREATE, "x"), announced),
     ]
-
-
-# The names of events
-
-
-def test_an_event_is_one_object_wherever_it_goes() -> None:
-    """It is looked up by identity, so that copies have to be the same."""
-    for event in EventType:
-        for twin in (
-            copy.copy(event),
-            copy.deepcopy(event),
-            pickle.loads(pickle.dumps(event)),  # noqa: S301 # our own
-            EventType(event.value),
-            EventType[event.name],
-        ):
-            assert twin is event
-            assert hash(twin) == hash(event)
-        assert event.value == event.name.lower()
-
-
-# Every pyee
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("pin", PYEE_VERSIONS)
-def test_every_pyee_will_do(pin: str, tmp_path: Path) -> None:
-    """From the one flipper-client pinned to the newest: all that is said above.
-
-    The class has been renamed, removing has changed, and warnings are errors here.
-    """
-    folder = tmp_path / "pyee"
-    pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    try:
-        run(*pip, "--no-deps", "--no-compile", "--target", str(folder), f"pyee{pin}")
-    except AssertionError as error:
-        absent(f"pyee{pin} cannot be installed: {error}")
-    told = run(
-        "-c",
-        "import pyee, pytest, sys; print(pyee.__file__); sys.exit(pytest.main())",
-        *("-q", "-p", "no:cacheprovider", "-m", "not slow"),
-        *("tests/events/test_events.py", "tests/compat/test_compat_events.py"),
-        folder=folder,
-    )
-    assert Path(told.splitlines()[0]).is_relative_to(folder)
-    assert " passed" in told
-    assert " skipped" not in told
-
-
-def run(*arguments: str, folder: Path = ROOT) -> str:
-    """Run Python to its end, with the packages of `folder` before all others."""
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        env={
-            **unmeasured(),
-            "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]),
-            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        },
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return done.stdout

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stored flags: copies, pickles, and reading them from bytes and text."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+
+from flipper import FeatureFlagClient, MemoryFeatureFlagStore
+from flipper.bucketing import (
+    ConsistentHashPercentageBucketer,
+)
+from flipper.conditions import Condition
+from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
+from flipper.evaluation import Reason
+from flipper.exceptions import InvalidFlagDataError
+
+
+@pytest.fixture
+def client() -> FeatureFlagClient:
+    """Give a client whose flag `x` is on, and that was asked before."""
+    client = FeatureFlagClient(MemoryFeatureFlagStore(), on_error="raise")
+    client.create("x", is_enabled=True)
+    assert client.is_enabled("x") is True
+    return client
+
+
+def sticky(percentage: Any = 0.5) -> ConsistentHashPercentageBucketer:
+    """Make a bucketer for users."""
+    return ConsistentHashPercentageBucketer(
+        key_whitelist=["user_id"], percentage=percentage
+    )
+
+
+def flag(*conditions: Any, bucketer: Any = None) -> FeatureFlagStoreItem:
+    """Make a flag that is on."""
+    meta = FeatureFlagStoreMeta(1, conditions=[*conditions], bucketer=bucketer)
+    return FeatureFlagStoreItem("x", True, meta)
+
+
+def pickled(value: Any) -> Any:
+    """Send a value through a pickle."""
+    return pickle.loads(pickle.dumps(value))  # noqa: S301  (our own)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickled])
+def test_what_was_asked_can_be_copied_and_pickled(copied: Any) -> None:
+    """The function that decides is made anew."""
+    condition = Condition(a=1, b__gt=2)
+    item = flag(condition, bucketer=sticky())
+    asked = [({"a": 1}, True), ({"a": 1, "b": 2}, False), ({"user_id": 2}, False)]
+    for context, answer in asked:
+        assert item.is_enabled(**context) is answer
+    condition.check(a=1)
+    again, other = copied(item), copied(condition)
+    for context, answer in asked:
+        assert again.is_enabled(**context) is answer
+    assert other.check(a=1) is True
+    assert other.check(a=2) is False
+    assert (again.to_dict(), other.to_dict()) == (item.to_dict(), condition.to_dict())
+
+
+class Noted(Condition):
+    """A condition with an attribute in a slot of its own."""
+
+    __slots__ = ("__note",)
+
+    def __init__(self, note: str, **checks: Any) -> None:
+        super().__init__(**checks)
+        self.__note = note
+
+    def note(self) -> str:
+        """Return what was noted."""
+        return self.__note
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickled])
+def test_a_condition_of_ones_own_is_copied_with_all_it_has(copied: Any) -> None:
+    """What a subclass keeps is its own affair."""
+    again = copied(Noted("why", a=1))
+    assert again.note() == "why"
+    assert again.check(a=2) is False
+
+
+def test_metadata_may_be_a_double() -> None:
+    """It has the attributes of metadata, and nothing of it that decides."""
+    meta = MagicMock(spec=FeatureFlagStoreMeta)
+    meta.conditions = [Condition(a=1)]
+    meta.bucketer = sticky(0)
+    double = FeatureFlagStoreItem.__new__(FeatureFlagStoreItem)
+    double._set_fields("x", True, meta)
+    assert double.is_enabled(a=1) is True
+    assert double.is_enabled(a=2) is False
+    assert double.is_enabled() is False
+
+
+def test_a_flag_that_is_switched_decides_as_before(client: FeatureFlagClient) -> None:
+    """Its rules are the same, and off is off."""
+    client.add_condition("x", Condition(a=1))
+    for _ in range(2):
+        assert client.is_enabled("x", a=1) is True
+        assert client.is_enabled("x", a=2) is False
+        client.disable("x")
+        assert client.is_enabled("x", a=1) is False
+        assert client.explain("x", a=1).reason is Reason.DISABLED
+        client.enable("x")
+    client.add_condition("x", Condition(b=1))
+    assert client.is_enabled("x", a=1, b=2) is False
+
+
+DATES = [0, 1, 1795395905, 10**15, 10**16, -1, 1.5, None, "today"]
+
+
+NAMES = ["x", "", "feature one", "a.b/c:d", 'quo"te', "back\\slash", "tab\t", "é", "😀"]
+
+
+@pytest.mark.parametrize("is_enabled", [True, False, None, 1])
+@pytest.mark.parametrize("date", DATES)
+@pytest.mark.parametrize("name", NAMES)
+def test_bytes_and_text_give_the_same_flag(
+    name: str, date: Any, is_enabled: Any
+) -> None:
+    """Bytes of a flag that is just on or off are read without parsing, text is not."""
+    document = FeatureFlagStoreItem(
+        name, is_enabled, FeatureFlagStoreMeta(date)
+    ).serialize()
+    raw = json.dumps(json.loads(document), ensure_ascii=False).encode()
+    for variant in (document, raw, bytearray(document), memoryview(document)):
+        item = FeatureFlagStoreItem.deserialize(variant)
+        parsed = FeatureFlagStoreItem.deserialize(bytes(variant).decode())
+        assert item.to_dict() == parsed.to_dict()
+        assert (item.feature_name, item.raw_is_enabled) == (name, is_enabled)
+        assert item.raw_meta.created_date == date
+        assert type(item.raw_is_enabled) is type(parsed.raw_is_enabled)
+        assert item.is_enabled(user_id=1) is parsed.is_enabled(user_id=1)
+        assert item.switched(True).is_enabled() is True
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"true", b"True"),
+        (b"true", b"nul"),
+        (b"17", b"017"),
+        (b"17", b"1_7"),
+        (b"17", b""),
+        (b"NoOpBucketer", b"NoOpBucketers"),
+        (b'"x"', b'"\xff"'),
+        (b'"x"', b'"\n"'),
+        (b'"x"', b'"\\q"'),
+        (b"}}}", b"}}}x"),
+        (b"}}}", b"}}"),
+    ],
+)
+def test_bytes_are_no_flag_where_text_is_none(old: bytes, new: bytes) -> None:
+    """What is nearly such a flag is parsed, and refused as ever."""
+    document = FeatureFlagStoreItem("x", True, FeatureFlagStoreMeta(17)).serialize()
+    assert old in document
+    for broken in (document.replace(old, new), document.replace(old, new, 1)):
+        with pytest.raises(InvalidFlagDataError):
+            FeatureFlagStoreItem.deserialize(broken)
+
+
+def test_containers_are_made_when_somebody_asks_for_them() -> None:
+    """What is put into them stays, and is no other flag's."""
+    meta, other = FeatureFlagStoreMeta(1), FeatureFlagStoreMeta(1)
+    meta.client_data["a"] = 1
+    meta.conditions.append(Condition(a=1))
+    assert meta.client_data == {"a": 1}
+    assert len(meta.copy().conditions) == 1
+    assert (other.client_data, other.conditions) == ({}, [])
+    for copied in (
+        copy.copy(meta),
+        copy.deepcopy(meta),
+        pickle.loads(pickle.dumps(meta)),  # noqa: S301
+    ):
+        assert copied.to_dict() == meta.to_dict()

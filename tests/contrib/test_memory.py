@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The store in memory: copies, lists, threads and forks.
+
+`tests/contract` tests the rules of all stores.
+"""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from flipper import (
+    Condition,
+    FeatureFlagClient,
+    MemoryFeatureFlagStore,
+)
+from flipper.bucketing import ConsistentHashPercentageBucketer, Percentage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+from support.programs import forks, run_program
+
+AT_MOST = 30  # seconds until a thread that should have gone on counts as stuck
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """Give threads."""
+    with ThreadPoolExecutor(16) as pool:
+        yield pool
+
+
+def filled() -> MemoryFeatureFlagStore:
+    """Make a store with all that a flag can have."""
+    store = MemoryFeatureFlagStore()
+    client = FeatureFlagClient(store)
+    client.create("x", is_enabled=True, client_data={"a": {"b": [1]}})
+    client.add_condition("x", Condition(user_id__in=[1, 2]))
+    bucketer = ConsistentHashPercentageBucketer(
+        key_whitelist=["user_id"], percentage=Percentage(0.5)
+    )
+    client.set_bucketer("x", bucketer)
+    client.create("y")
+    return store
+
+
+@pytest.mark.parametrize(
+    "duplicate",
+    [copy.deepcopy, lambda store: pickle.loads(pickle.dumps(store))],  # noqa: S301
+    ids=["deepcopy", "pickle"],
+)
+def test_a_memory_store_can_be_copied_and_pickled(
+    duplicate: Callable[[Any], Any],
+) -> None:
+    """The copy has the same flags, answers alike, and is written on its own."""
+    store = filled()
+    copied = duplicate(store)
+    assert [item.to_dict() for item in copied.list()] == [
+        item.to_dict() for item in store.list()
+    ]
+    before, after = FeatureFlagClient(store), FeatureFlagClient(copied)
+    for user_id in range(20):
+        asked = before.is_enabled("x", user_id=user_id)
+        assert after.is_enabled("x", user_id=user_id) == asked
+    after.set_client_data("x", {"a": 2})
+    after.disable("x")
+    after.destroy("y")
+    assert before.get_client_data("x") == {"a": {"b": [1]}}
+    assert before.is_enabled("x", user_id=1) is True
+    assert before.exists("y")
+
+
+def test_a_flag_deleted_while_listing_is_left_out() -> None:
+    """The names are read once; a flag that is gone by its turn is not given."""
+    store = MemoryFeatureFlagStore()
+    for name in "abc":
+        store.create(name)
+    found = store.list()
+    assert next(found).feature_name == "a"
+    store.delete("b")
+    store.create("d")
+    assert [item.feature_name for item in found] == ["c"]
+
+
+@pytest.fixture
+def hurried() -> Iterator[None]:
+    """Let threads take turns far more often than usual."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(usual)
+
+
+@pytest.mark.usefixtures("hurried")
+def test_listing_while_others_write(pool: ThreadPoolExecutor) -> None:
+    """No list fails or doubles a flag, and each has all flags that stay."""
+    store = MemoryFeatureFlagStore()
+    stay = [f"stays-{number:02}" for number in range(50)]
+    for name in stay:
+        store.create(name)
+    end = threading.Event()
+
+    def write(thread: int) -> None:
+        while not end.is_set():
+            for number in range(20):
+                store.create(f"{thread}-{number}")
+            for number in range(20):
+                store.delete(f"{thread}-{number}")
+
+    writers = [pool.submit(write, thread) for thread in range(4)]
+    try:
+        for _ in range(100):
+            names = [item.feature_name for item in store.list()]
+            assert names == sorted(set(names))
+            assert [name for name in names if name in stay] == stay
+    finally:
+        end.set()
+    for writer in writers:
+        writer.result(AT_MOST)
+    assert [item.feature_name for item in store.list()] == stay
+
+
+@forks
+def test_processes_can_fork_while_threads_write() -> None:
+    """Each child of a process full of writers reads and writes flags in memory."""
+    run_program(
+        """
+import os, signal, sys, threading
+from flipper import FeatureFlagClient, MemoryFeatureFlagStore
+
+sys.setswitchinterval(1e-5)
+client = FeatureFlagClient(MemoryFeatureFlagStore())
+client.create("x", client_data={"n": 0})
+end = threading.Event()
+def write(number):
+    while not end.is_set():
+        client.set_client_data("x", {"n": number})
+        client.create(f"{number}")
+        client.destroy(f"{number}")
+threads = [threading.Thread(target=write, args=(n,)) for n in range(4)]
+for thread in threads:
+    thread.start()
+statuses = []
+for turn in range(10):
+    pid = os.fork()
+    if not pid:
+        signal.alarm(20)  # a child that is stuck ends so
+        client.enable("x")
+        client.create("new")
+        right = client.is_enabled("x") and client.exists("new")
+        os._exit(0 if right and len(list(client.list())) >= 2 else 3)
+    statuses.append(os.waitpid(pid, 0)[1])
+end.set()
+for thread in threads:
+    thread.join(30)
+assert statuses == [0] * 10, statuses
+assert client.is_enabled("x") is False
+"""
+    )

@@ -23,13 +23,13 @@ from support.custom_stores import CustomStore, RemoteStore
 
 @pytest.fixture
 def store() -> MemoryFeatureFlagStore:
-    """Give an empty store."""
+    """Return an empty store."""
     return MemoryFeatureFlagStore()
 
 
 @pytest.fixture
 def client(store: MemoryFeatureFlagStore) -> FeatureFlagClient:
-    """Give a client of that store."""
+    """Return a client of that store."""
     return FeatureFlagClient(store)
 
 
@@ -39,7 +39,7 @@ def client(store: MemoryFeatureFlagStore) -> FeatureFlagClient:
 def test_values_that_cannot_be_compared_answer_the_default(
     client: FeatureFlagClient,
 ) -> None:
-    """A page view must not fail over a value that is missing for once."""
+    """A value that Python cannot compare gives the default instead of an error."""
     client.create("x", is_enabled=True)
     client.add_condition("x", Condition(age__gt=17))
     assert answer_of(client, "x", age=18) is True
@@ -47,19 +47,19 @@ def test_values_that_cannot_be_compared_answer_the_default(
     assert answer_of(client, "x", age="18") is DEFAULT
 
 
-def test_arguments_without_a_bucket_answer_the_default(
+def test_arguments_that_cannot_be_hashed_answer_the_default(
     client: FeatureFlagClient,
 ) -> None:
-    """What JSON cannot express has no bucket."""
+    """An argument that JSON cannot express has no bucket, so the default answers."""
     client.create("x", is_enabled=True)
     client.set_bucketer("x", ConsistentHashPercentageBucketer(percentage=0.5))
     assert answer_of(client, "x", user=object()) is DEFAULT
 
 
-def test_a_value_whose_truth_is_unknown_answers_the_default(
+def test_a_comparison_without_a_truth_value_answers_the_default(
     client: FeatureFlagClient,
 ) -> None:
-    """Comparing may work, and deciding upon the result may not: arrays are so."""
+    """Comparing an array gives an array, whose truth value is an error."""
 
     class Array:
         def __gt__(self, other: object) -> Array:
@@ -86,7 +86,7 @@ def test_a_value_whose_truth_is_unknown_answers_the_default(
     ids=["bucketer", "percentage", "operator", "field", "json", "utf-8"],
 )
 def test_a_broken_document_answers_the_default(text: bytes, replacement: bytes) -> None:
-    """Its state cannot be trusted, whatever is wrong with it."""
+    """The state in a broken document cannot be trusted, so the default answers."""
     store = CustomStore()
     client = FeatureFlagClient(store)
     client.create("x", is_enabled=True)
@@ -102,24 +102,24 @@ def test_a_broken_document_answers_the_default(text: bytes, replacement: bytes) 
 
 
 @pytest.mark.parametrize("name", [["x"], {"x": 1}, set(), None, 5, b"x", "\ud800", ""])
-def test_what_is_no_name_answers_the_default(
+def test_an_invalid_feature_name_answers_the_default(
     client: FeatureFlagClient, name: Any
 ) -> None:
-    """Not even hashable: the question is an odd one, the answer is the default."""
+    """Any object as the feature name, even one without a hash, gives the default."""
     assert answer_of(client, name) is DEFAULT
     assert client.explain(name, True).feature_name is name
 
 
 @pytest.mark.parametrize("item", ["on", True, {"is_enabled": True}, object()])
-def test_a_store_that_gives_no_item_answers_the_default(item: Any) -> None:
-    """A store of one's own may have a bug; the page is shown all the same."""
+def test_a_store_that_returns_no_item_answers_the_default(item: Any) -> None:
+    """A custom store that returns some other object does not break `is_enabled`."""
     store = MagicMock()
     store.get.return_value = item
     assert answer_of(FeatureFlagClient(store), "x") is DEFAULT
 
 
-def test_only_errors_are_caught() -> None:
-    """Who interrupts a program does not ask about a flag."""
+def test_an_interrupt_is_not_caught() -> None:
+    """`KeyboardInterrupt` is no `Exception`, so it reaches the caller."""
     store = CustomStore()
     store.failure = KeyboardInterrupt()
     client = FeatureFlagClient(store)
@@ -132,8 +132,8 @@ def test_only_errors_are_caught() -> None:
 # On_error and strict
 
 
-def test_on_request_errors_come_out() -> None:
-    """The behaviour of flipper-client, for those who built on it."""
+def test_on_error_raise_raises_every_error() -> None:
+    """With `on_error="raise"` every error reaches the caller, as in flipper-client."""
     store = CustomStore()
     client = FeatureFlagClient(store, on_error="raise")
     client.create("x", is_enabled=True)
@@ -152,8 +152,8 @@ def test_on_request_errors_come_out() -> None:
         store.failure = None
 
 
-def test_who_wants_errors_gets_each() -> None:
-    """Each call asks, and each call tells, though the server is away."""
+def test_on_error_raise_reads_the_store_for_every_question() -> None:
+    """With `on_error="raise"` each question reads the store, also during an outage."""
     store = RemoteStore()
     client = FeatureFlagClient(store, on_error="raise")
     store.failure = ConnectionError("away")
@@ -164,10 +164,10 @@ def test_who_wants_errors_gets_each() -> None:
 
 
 @pytest.mark.parametrize("choice", ["rise", "", None, True, "Raise"])
-def test_a_choice_that_is_none_is_refused(
+def test_an_unknown_on_error_is_refused(
     store: MemoryFeatureFlagStore, choice: Any
 ) -> None:
-    """A misspelt choice must not be taken for the other one."""
+    """A misspelt `on_error` is an error that names the valid values."""
     with pytest.raises(InvalidArgumentError) as error:
         FeatureFlagClient(store, on_error=choice)
     assert str(error.value) == (
@@ -176,8 +176,8 @@ def test_a_choice_that_is_none_is_refused(
     assert error.value.value is choice
 
 
-def test_on_request_an_unknown_flag_is_an_error(store: MemoryFeatureFlagStore) -> None:
-    """For tests, where a misspelt name is a mistake; `explain` goes on telling."""
+def test_strict_raise_raises_for_a_missing_flag(store: MemoryFeatureFlagStore) -> None:
+    """With `strict="raise"` a missing flag is an error for `is_enabled` only."""
     client = FeatureFlagClient(store, strict="raise")
     with pytest.raises(FlagDoesNotExistError) as error:
         client.is_enabled("missing", default=True)
@@ -188,16 +188,16 @@ def test_on_request_an_unknown_flag_is_an_error(store: MemoryFeatureFlagStore) -
 
 
 @pytest.mark.parametrize("choice", ["rise", "", None, True])
-def test_a_strictness_that_is_none_is_refused(
+def test_an_unknown_strict_is_refused(
     store: MemoryFeatureFlagStore, choice: Any
 ) -> None:
-    """It names those there are."""
+    """A misspelt `strict` is an error that names the valid values."""
     with pytest.raises(InvalidArgumentError, match="'silent' or 'warn' or 'raise'"):
         FeatureFlagClient(store, strict=choice)
 
 
-def test_a_class_is_no_store() -> None:
-    """Without its brackets, every flag would be off for ever."""
+def test_a_store_class_instead_of_a_store_is_refused() -> None:
+    """A client of a class would answer the default for every flag."""
     with pytest.raises(InvalidArgumentError, match=r"use MemoryFeatureFlagStore\("):
         FeatureFlagClient(MemoryFeatureFlagStore)  # type: ignore[arg-type]
 
@@ -208,16 +208,16 @@ def test_a_class_is_no_store() -> None:
 @pytest.mark.parametrize(
     "name", ["feature_name", "self", "randomizer", "item", "store"]
 )
-def test_a_condition_may_look_at_any_name(client: FeatureFlagClient, name: str) -> None:
-    """Users' names come first: the library keeps out of their way."""
+def test_an_argument_may_have_any_name(client: FeatureFlagClient, name: str) -> None:
+    """The library's own parameter names are free for the arguments of conditions."""
     client.create("x", is_enabled=True)
     client.add_condition("x", Condition(**{name: "a"}))
     assert answer_of(client, "x", **{name: "a"}) is True
     assert answer_of(client, "x", **{name: "b"}) is False
 
 
-def test_the_flag_may_be_named_by_keyword(client: FeatureFlagClient) -> None:
-    """As the README of flipper-client writes it in each signature."""
+def test_the_feature_name_may_be_given_by_keyword(client: FeatureFlagClient) -> None:
+    """`feature_name=` works as in the README of flipper-client."""
     client.create("x", is_enabled=True)
     assert client.is_enabled(feature_name="x") is True
     assert client.is_enabled(default=DEFAULT, feature_name="y") is DEFAULT
@@ -226,26 +226,28 @@ def test_the_flag_may_be_named_by_keyword(client: FeatureFlagClient) -> None:
 
 
 @pytest.mark.parametrize("method", ["is_enabled", "explain"])
-def test_a_question_without_a_flag_is_a_mistake(
+def test_a_missing_feature_name_is_a_type_error(
     client: FeatureFlagClient, method: str
 ) -> None:
-    """It cannot have a default: the program is wrong, not the world."""
+    """A call without a feature name is an error in the program, so it raises."""
     with pytest.raises(TypeError, match="missing 1 required argument: 'feature_name'"):
         getattr(client, method)()
     with pytest.raises(TypeError, match="missing 1 required argument: 'feature_name'"):
         getattr(client, method)(user_id=1)
 
 
-def test_default_is_the_default(client: FeatureFlagClient) -> None:
-    """Callers have always given it by this name, so no condition ever sees it."""
+def test_default_is_never_an_argument_of_conditions(client: FeatureFlagClient) -> None:
+    """`default=` is the default, even if a condition has a check of that name."""
     client.create("x", is_enabled=True)
     client.add_condition("x", Condition(default="a"))
     assert client.is_enabled("x", default="b") is True
     assert client.is_enabled("missing", default="b") == "b"
 
 
-def test_a_randomizer_draws_only_if_it_can(client: FeatureFlagClient) -> None:
-    """An argument of that name may as well be an argument of the user's."""
+def test_a_randomizer_that_cannot_be_called_is_an_argument(
+    client: FeatureFlagClient,
+) -> None:
+    """`randomizer` draws the number if it can be called; else it is an argument."""
     client.create("x", is_enabled=True)
     client.set_bucketer("x", PercentageBucketer(0.5))
     assert answer_of(client, "x", randomizer=lambda: 0.4) is True

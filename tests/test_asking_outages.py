@@ -28,12 +28,13 @@ from flipper.testing.contract import CHANGES
 if TYPE_CHECKING:
     from collections.abc import Callable
 from support.answers import DEFAULT, answer_of
+from support.clock import Clock
 from support.custom_stores import CustomStore, FailingMemoryStore, RemoteStore
 
 
 @pytest.mark.parametrize("kind", [CustomStore, FailingMemoryStore, RemoteStore])
-def test_a_failing_store_answers_as_last_known(kind: Any) -> None:
-    """The state, with its conditions: they are evaluated for each call."""
+def test_an_unreadable_flag_answers_by_its_last_known_state(kind: Any) -> None:
+    """The last known state is evaluated, with its conditions, for each call."""
     store = kind()
     client = FeatureFlagClient(store)
     client.create("on", is_enabled=True)
@@ -48,16 +49,16 @@ def test_a_failing_store_answers_as_last_known(kind: Any) -> None:
     assert answer_of(client, "for-admins", is_admin=True) is True
     assert answer_of(client, "for-admins", is_admin=False) is False
     assert answer_of(client, "never-seen") is DEFAULT
-    told = client.explain("on")
-    assert told.reason is Reason.ON
-    for error in (told.error, client.explain("never-seen").error):
+    evaluation = client.explain("on")
+    assert evaluation.reason is Reason.ON
+    for error in (evaluation.error, client.explain("never-seen").error):
         assert type(error) is ConnectionError
         assert str(error) == "away"
 
 
 @pytest.mark.parametrize("kind", [CustomStore, FailingMemoryStore])
-def test_a_store_that_is_back_is_believed_at_once(kind: Any) -> None:
-    """Nothing of the outage is left, not even what was known before it."""
+def test_after_an_outage_the_store_answers_at_once(kind: Any) -> None:
+    """The first read after an outage replaces every last known state."""
     store = kind()
     client = FeatureFlagClient(store)
     client.create("x", is_enabled=True)
@@ -80,30 +81,31 @@ def test_a_store_that_is_back_is_believed_at_once(kind: Any) -> None:
 @pytest.mark.parametrize(
     "write",
     [
-        lambda flag: flag.disable(),
-        lambda flag: flag.destroy(),
-        lambda flag: flag.add_condition(Condition(a=1)),
-        lambda flag: flag.set_conditions([Condition(a=1)]),
-        lambda flag: flag.set_bucketer(PercentageBucketer(0)),
-        lambda flag: flag._client.create(flag.name),
+        lambda client: client.disable("x"),
+        lambda client: client.destroy("x"),
+        lambda client: client.add_condition("x", Condition(a=1)),
+        lambda client: client.set_conditions("x", [Condition(a=1)]),
+        lambda client: client.set_bucketer("x", PercentageBucketer(0)),
+        lambda client: client.create("x"),
     ],
-    ids=lambda write: write.__code__.co_names[-1],
+    ids=lambda write: write.__code__.co_names[0],
 )
-def test_what_was_written_is_never_undone_by_an_outage(
+def test_an_outage_never_undoes_a_write(
     kind: Any, write: Callable[[Any], None]
 ) -> None:
-    """Who switched a flag off does not find it on because the store went away."""
+    """A flag that was switched off stays off when the store fails afterwards."""
     store = kind()
-    flag = FeatureFlagClient(store).create("x", is_enabled=True)
-    assert flag.is_enabled(a=2) is True
-    write(flag)
+    client = FeatureFlagClient(store)
+    client.create("x", is_enabled=True)
+    assert client.is_enabled("x", a=2) is True
+    write(client)
     store.failure = ConnectionError("away")
-    assert flag.is_enabled(a=2) is False
+    assert client.is_enabled("x", a=2) is False
 
 
 @pytest.mark.parametrize("kind", [CustomStore, FailingMemoryStore])
-def test_what_was_written_is_known_before_it_is_read(kind: Any) -> None:
-    """A flag made or changed a moment ago answers as it was written."""
+def test_a_written_flag_is_known_before_it_is_read(kind: Any) -> None:
+    """A flag that was just created or changed answers as it was written."""
     store = kind()
     client = FeatureFlagClient(store)
     made = client.create("made", is_enabled=True)
@@ -118,8 +120,8 @@ def test_what_was_written_is_known_before_it_is_read(kind: Any) -> None:
     assert switched.is_enabled() is True
 
 
-def test_what_cannot_be_known_of_a_write_is_not_made_up() -> None:
-    """A state alone is no flag: conditions that nobody has read may limit it."""
+def test_a_state_without_known_conditions_is_not_an_answer() -> None:
+    """Conditions that the client has not read may limit the flag."""
     store = CustomStore()
     store.create("x")
     store.set_meta("x", FeatureFlagStoreMeta(0, conditions=[Condition(a=1)]))
@@ -129,11 +131,11 @@ def test_what_cannot_be_known_of_a_write_is_not_made_up() -> None:
     assert flag.is_enabled(DEFAULT, a=2) is DEFAULT
 
 
-def test_an_item_of_ones_own_is_not_known_after_a_write() -> None:
-    """What its class makes of a state is its own affair: better no answer than that."""
+def test_a_custom_item_is_not_remembered_after_a_write() -> None:
+    """Only the store knows what a custom class of items does with a new state."""
 
     class OwnItem(FeatureFlagStoreItem):
-        """Says on, whatever it is given."""
+        """An item that is always on."""
 
         def is_enabled(self, /, **kwargs: Any) -> bool:
             return True
@@ -147,8 +149,8 @@ def test_an_item_of_ones_own_is_not_known_after_a_write() -> None:
     assert answer_of(client, "x") is DEFAULT
 
 
-def test_what_is_broken_is_not_away() -> None:
-    """A document that was read and is no flag has replaced the one known before."""
+def test_a_broken_document_replaces_the_last_known_state() -> None:
+    """A document that was read, but is no flag, is newer than the last known state."""
     store = CustomStore()
     client = FeatureFlagClient(store)
     client.create("x", is_enabled=True)
@@ -157,13 +159,13 @@ def test_what_is_broken_is_not_away() -> None:
     assert answer_of(client, "x") is DEFAULT
 
 
-def test_a_last_known_state_that_cannot_be_told_is_none() -> None:
-    """A store that promises to remember, and cannot, is asked for nothing more."""
+def test_a_store_whose_last_known_raises_answers_the_default() -> None:
+    """An error in `last_known` of a store does not reach the caller."""
 
-    class Forgetful(FailingMemoryStore):
+    class WithoutLastKnown(FailingMemoryStore):
         last_known = SupportsLastKnown.last_known
 
-    store = Forgetful()
+    store = WithoutLastKnown()
     client = FeatureFlagClient(store)
     client.create("x", is_enabled=True)
     store.failure = ConnectionError("away")
@@ -171,7 +173,7 @@ def test_a_last_known_state_that_cannot_be_told_is_none() -> None:
 
 
 def test_last_known_states_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program that asks about ever new names does not grow for ever."""
+    """A client remembers a limited number of flags, and forgets the oldest."""
     monkeypatch.setattr(flipper.contracts.last_known, "REMEMBERED", 10)
     store = CustomStore()
     client = FeatureFlagClient(store)
@@ -183,8 +185,8 @@ def test_last_known_states_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert known == [*range(5, 15)]
 
 
-def test_what_another_has_destroyed_is_not_known_any_more() -> None:
-    """A write that found the flag missing counts more than an earlier question."""
+def test_a_write_that_finds_no_flag_forgets_its_last_known_state() -> None:
+    """A write that finds the flag missing is newer than an earlier read."""
     store = CustomStore()
     for change in CHANGES.values():
         client = FeatureFlagClient(store)
@@ -214,10 +216,10 @@ def test_what_another_has_destroyed_is_not_known_any_more() -> None:
     ],
     ids=lambda call: call.__code__.co_names[0],
 )
-def test_all_else_raises_what_the_store_raises(
+def test_all_other_methods_raise_what_the_store_raises(
     call: Callable[[FeatureFlagClient], object],
 ) -> None:
-    """Who administers flags has to know that it did not work, and why."""
+    """Whoever changes or reads flags has to know that it failed, and why."""
     store = RemoteStore()
     client = FeatureFlagClient(store)
     client.create("x")
@@ -231,7 +233,7 @@ def test_all_else_raises_what_the_store_raises(
 
 @pytest.mark.parametrize("method", ["exists", "get_meta", "get_client_data", "enable"])
 def test_an_error_of_a_broken_document_names_the_flag(method: str) -> None:
-    """The document itself cannot be trusted to know its name."""
+    """The error names the flag that was read, not the name inside the document."""
     store = CustomStore()
     store.documents["x"] = b'{"feature_name": "y"}'
     with pytest.raises(InvalidFlagDataError, match="Feature 'x' cannot be read") as e:
@@ -239,16 +241,18 @@ def test_an_error_of_a_broken_document_names_the_flag(method: str) -> None:
     assert e.value.feature_name == "x"
 
 
-def test_a_write_is_told_to_a_store_that_is_away(
+def test_a_write_is_recorded_while_the_circuit_is_open(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whatever remembers must not come back with what was before the write."""
+    """A store that keeps last known states is given each write, and answers by it."""
 
     class Recording(RemoteStore):
         record_write = MagicMock()
         record_state = MagicMock()
 
-    monkeypatch.setattr(circuit_breaker, "_FIRST_PAUSE", 5.0)  # it is not tried
+    # Nothing tries whether the store answers again, as long as this clock stands.
+    monkeypatch.setattr(circuit_breaker, "start_thread", lambda *_: None)
+    monkeypatch.setattr(circuit_breaker, "monotonic", Clock())
     store = Recording()
     client = FeatureFlagClient(store)
     client.create("x", is_enabled=True)
@@ -262,12 +266,12 @@ def test_a_write_is_told_to_a_store_that_is_away(
     ((name, item), _) = store.record_write.call_args
     assert (name, item.meta["client_data"]) == ("x", {"a": 1})
     reads = store.reads
-    assert client.is_enabled("x") is False  # from what the store knows
+    assert client.is_enabled("x") is False  # by the recorded write
     assert store.reads == reads
 
 
-def test_threads_meet_a_store_that_comes_and_goes() -> None:
-    """Whatever the moment, the flag is on and nothing raises."""
+def test_threads_get_the_right_answer_while_the_store_fails_and_recovers() -> None:
+    """Every answer is right, and nothing raises, at every moment of an outage."""
     store = RemoteStore()
     client = FeatureFlagClient(store)
     client.create("x", is_enabled=True)

@@ -24,18 +24,18 @@ from flipper.events import FlipperEventEmitter
 
 @pytest.fixture
 def store() -> MemoryFeatureFlagStore:
-    """Give an empty store."""
+    """Return an empty store."""
     return MemoryFeatureFlagStore()
 
 
 @pytest.fixture
 def client(store: MemoryFeatureFlagStore) -> FeatureFlagClient:
-    """Give a client of that store."""
+    """Return a client of that store."""
     return FeatureFlagClient(store)
 
 
-def test_a_client_of_ones_own_guards_its_methods() -> None:
-    """`flag_must_exist` is a public name, for methods that take the flag first."""
+def test_flag_must_exist_guards_a_method_of_a_subclass() -> None:
+    """The decorated method raises for a missing flag, and keeps its signature."""
 
     class Client(FeatureFlagClient):
         @flag_must_exist
@@ -55,8 +55,10 @@ def test_a_client_of_ones_own_guards_its_methods() -> None:
     ]
 
 
-def test_the_emitter_can_be_replaced(client: FeatureFlagClient) -> None:
-    """By the property and by the methods, for handles given out before as well."""
+def test_a_replaced_emitter_is_used_by_existing_handles(
+    client: FeatureFlagClient,
+) -> None:
+    """`events` and `set_events` replace the emitter, also for existing handles."""
     flag = client.create("x")
     first, second = FlipperEventEmitter(), FlipperEventEmitter()
     for emitter in (first, second):
@@ -71,7 +73,7 @@ def test_the_emitter_can_be_replaced(client: FeatureFlagClient) -> None:
 
 
 def test_missing_flags_are_left_out_of_lists() -> None:
-    """A store of one's own may give `None` for a flag deleted meanwhile."""
+    """A custom store may list `None` for a flag that was deleted meanwhile."""
     store = MagicMock()
     store.list.return_value = [None, MemoryFeatureFlagStore().create("x"), None]
     (flag,) = FeatureFlagClient(store).list(limit=3, offset=1)

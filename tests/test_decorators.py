@@ -23,10 +23,13 @@ from flipper.decorators import is_enabled
 
 @pytest.fixture
 def client() -> FeatureFlagClient:
-    """Give a client whose flag `x` is off."""
+    """Return a client whose flag `x` is off."""
     client = FeatureFlagClient(MemoryFeatureFlagStore())
     client.create("x")
     return client
+
+
+# Arguments
 
 
 @pytest.mark.parametrize(
@@ -42,14 +45,16 @@ def client() -> FeatureFlagClient:
         ((MagicMock(), None), {}),
     ],
 )
-def test_client_and_flag_are_needed(given: tuple[Any, ...], named: Any) -> None:
-    """The mistake is said where it is made, not at the first call."""
+def test_client_and_feature_name_are_required(
+    given: tuple[Any, ...], named: Any
+) -> None:
+    """A missing argument is an error when the decorator is made, not at a call."""
     with pytest.raises(TypeError, match="needs both 'features' and 'feature_name'"):
         is_enabled(*given, **named)
 
 
-def test_the_brackets_are_needed() -> None:
-    """Without them the function itself is taken for the client."""
+def test_a_decorator_without_arguments_is_refused() -> None:
+    """Without arguments, the decorated function would be taken for the client."""
     with pytest.raises(TypeError, match="needs both 'features' and 'feature_name'"):
 
         @is_enabled
@@ -58,28 +63,33 @@ def test_the_brackets_are_needed() -> None:
 
 
 @pytest.mark.parametrize("keyword", ["features", "flags"])
-def test_the_client_has_two_names(client: FeatureFlagClient, keyword: str) -> None:
-    """That of the README, and that of the code which applications were written for."""
+def test_the_client_may_be_given_as_features_or_flags(
+    client: FeatureFlagClient, keyword: str
+) -> None:
+    """The README calls the parameter `features`, existing code calls it `flags`."""
     decorate = is_enabled(feature_name="x", **{keyword: client})  # type: ignore[arg-type]
     client.enable("x")
     assert decorate(lambda: "on")() == "on"
 
 
-def test_features_wins_over_flags(client: FeatureFlagClient) -> None:
-    """Who gives both means the one that is documented."""
+def test_features_takes_precedence_over_flags(client: FeatureFlagClient) -> None:
+    """If both are given, the documented name is used."""
     client.enable("x")
     other = MagicMock()
     assert is_enabled(client, "x", flags=other)(lambda: "on")() == "on"
     other.is_enabled.assert_not_called()
 
 
-def test_the_module_is_there_by_itself() -> None:
-    """`from flipper import decorators` is how the README begins."""
+def test_flipper_has_the_module_decorators() -> None:
+    """`from flipper import decorators` works, as the README writes it."""
     assert decorators.is_enabled is is_enabled
 
 
+# Questions to the flag
+
+
 def test_one_decorator_serves_many_functions(client: FeatureFlagClient) -> None:
-    """It keeps nothing of the function before."""
+    """A decorator can be applied to several functions."""
     under_flag = is_enabled(client, "x", redirect=lambda: "off")
     first, second = under_flag(lambda: "first"), under_flag(lambda: "second")
     assert (first(), second()) == ("off", "off")
@@ -87,8 +97,8 @@ def test_one_decorator_serves_many_functions(client: FeatureFlagClient) -> None:
     assert (first(), second()) == ("first", "second")
 
 
-def test_two_flags_are_asked_one_after_the_other(client: FeatureFlagClient) -> None:
-    """Both have to be on."""
+def test_two_decorators_require_both_flags(client: FeatureFlagClient) -> None:
+    """A function under two flags is called only if both are on."""
     client.create("y", is_enabled=True)
     both = is_enabled(client, "x")(is_enabled(client, "y")(lambda: "both"))
     assert both() is None
@@ -101,14 +111,14 @@ def test_two_flags_are_asked_one_after_the_other(client: FeatureFlagClient) -> N
 def test_conditions_do_not_limit_a_decorated_function(
     client: FeatureFlagClient,
 ) -> None:
-    """The flag is asked without arguments, and conditions look at arguments."""
+    """The flag is asked without arguments, so no condition applies."""
     client.enable("x")
     client.add_condition("x", Condition(user="ann"))
     assert is_enabled(client, "x")(lambda user: user)(user="bob") == "bob"
 
 
-def test_a_bucketer_draws_for_each_call(client: FeatureFlagClient) -> None:
-    """A share of the calls gets through."""
+def test_a_bucketer_decides_about_each_call(client: FeatureFlagClient) -> None:
+    """A change of the percentage counts from the next call on."""
     client.enable("x")
     client.set_bucketer("x", PercentageBucketer(0))
     function = is_enabled(client, "x", redirect=lambda: "out")(lambda: "in")
@@ -118,15 +128,18 @@ def test_a_bucketer_draws_for_each_call(client: FeatureFlagClient) -> None:
 
 
 def test_a_store_that_fails_calls_the_redirect() -> None:
-    """A view is shown, the old one."""
+    """While the flag cannot be read, the redirect is called."""
     store = MagicMock()
     store.get.side_effect = ConnectionError
     view = is_enabled(FeatureFlagClient(store), "x", redirect=lambda: "old")
     assert view(lambda: "new")() == "old"
 
 
-def test_metadata_is_kept(client: FeatureFlagClient) -> None:
-    """Frameworks name routes by it, and find the function itself behind it."""
+# What can be decorated
+
+
+def test_the_metadata_of_the_function_is_kept(client: FeatureFlagClient) -> None:
+    """Frameworks use the name, the signature and the attributes of a function."""
 
     def view(request: str, *, page: int = 1) -> str:
         """Show a page."""
@@ -144,7 +157,7 @@ def test_metadata_is_kept(client: FeatureFlagClient) -> None:
 
 
 class Shop:
-    """Methods of all kinds under a flag that the tests replace."""
+    """A class whose methods of all kinds are under one flag."""
 
     features = FeatureFlagClient(MemoryFeatureFlagStore())
     name = "shop"
@@ -178,7 +191,7 @@ class Shop:
 
 
 def test_methods_of_all_kinds_can_be_decorated() -> None:
-    """The redirect gets whatever the method gets, the object or the class first."""
+    """The redirect gets the arguments of the method, with the object or class first."""
     shop = Shop()
     Shop.features.create("shop")
     closed = [shop.sell("tea"), Shop.open(), Shop.price(), shop.door]
@@ -190,7 +203,7 @@ def test_methods_of_all_kinds_can_be_decorated() -> None:
 
 
 def test_callables_without_a_name_can_be_decorated(client: FeatureFlagClient) -> None:
-    """A partial has no `__name__` to keep."""
+    """A partial or an object with `__call__` has no `__name__` to keep."""
     client.enable("x")
     partial = functools.partial(max, 5)
     assert is_enabled(client, "x")(partial)(3) == 5
@@ -202,8 +215,8 @@ def test_callables_without_a_name_can_be_decorated(client: FeatureFlagClient) ->
     assert is_enabled(client, "x")(Adder())(3) == 4
 
 
-def test_a_class_becomes_a_factory(client: FeatureFlagClient) -> None:
-    """Objects of it, or what the redirect gives; it is no class any more."""
+def test_a_decorated_class_becomes_a_function(client: FeatureFlagClient) -> None:
+    """The function returns an object of the class, or the result of the redirect."""
 
     class New:
         """The new one."""
@@ -219,10 +232,10 @@ def test_a_class_becomes_a_factory(client: FeatureFlagClient) -> None:
     assert not isinstance(decorated, type)
 
 
-def test_class_methods_and_static_methods_stay_what_they_are(
+def test_class_methods_and_static_methods_keep_their_kind(
     client: FeatureFlagClient,
 ) -> None:
-    """The decorator may stand above theirs as well as below."""
+    """The decorator may stand above `classmethod` and `staticmethod`, or below."""
 
     class Site:
         @is_enabled(client, "x", redirect=lambda cls: f"no {cls.__name__}")
@@ -241,8 +254,8 @@ def test_class_methods_and_static_methods_stay_what_they_are(
 
 
 @pytest.mark.parametrize("state", [True, False])
-def test_exceptions_come_out(client: FeatureFlagClient, state: bool) -> None:
-    """Those of the function and those of the redirect; no answer is made of them."""
+def test_exceptions_reach_the_caller(client: FeatureFlagClient, state: bool) -> None:
+    """The decorator catches no exception of the function or the redirect."""
 
     def fail() -> None:
         raise LookupError("plain")
@@ -257,8 +270,8 @@ def test_exceptions_come_out(client: FeatureFlagClient, state: bool) -> None:
         asyncio.run(is_enabled(client, "x", redirect=fail_later)(fail_later)())
 
 
-def test_threads_share_a_decorated_function(client: FeatureFlagClient) -> None:
-    """Each call is new or old, whole: no thread gets another one's answer."""
+def test_threads_may_share_a_decorated_function(client: FeatureFlagClient) -> None:
+    """Each call gets the result for its own arguments."""
     barrier = threading.Barrier(8)
 
     @is_enabled(client, "x", redirect=lambda thread: ("old", thread))

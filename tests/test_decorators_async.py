@@ -18,31 +18,31 @@ from flipper.decorators import is_enabled
 
 @pytest.fixture
 def client() -> FeatureFlagClient:
-    """Give a client whose flag `x` is off."""
+    """Return a client whose flag `x` is off."""
     client = FeatureFlagClient(MemoryFeatureFlagStore())
     client.create("x")
     return client
 
 
 async def new(a: int, b: int = 0) -> tuple[str, int, int]:
-    """Answer after a moment."""
+    """Return the arguments; stands for the new code."""
     await asyncio.sleep(0)
     return "new", a, b
 
 
 async def old(a: int, b: int = 0) -> tuple[str, int, int]:
-    """Answer after a moment, the old way."""
+    """Return the arguments; stands for the old code."""
     await asyncio.sleep(0)
     return "old", a, b
 
 
 def plain(a: int, b: int = 0) -> tuple[str, int, int]:
-    """Answer at once."""
+    """Return the arguments without being a coroutine function."""
     return "plain", a, b
 
 
 class Awaitable:
-    """Something to be awaited that is no coroutine."""
+    """An object that can be awaited, but is no coroutine."""
 
     def __init__(self, *given: int, **named: int) -> None:
         self.given = (*given, *named.values())
@@ -66,7 +66,7 @@ class Awaitable:
 def test_a_coroutine_function_stays_one(
     client: FeatureFlagClient, redirect: Any, expected: Any
 ) -> None:
-    """Whatever the redirect is: who awaits the one can await the other."""
+    """The result is awaited, whether or not the redirect is a coroutine function."""
     decorated = is_enabled(client, "x", redirect=redirect)(new)
     assert inspect.iscoroutinefunction(decorated)
     assert asyncio.run(decorated(1, b=2)) == expected
@@ -74,8 +74,10 @@ def test_a_coroutine_function_stays_one(
     assert asyncio.run(decorated(1, b=2)) == ("new", 1, 2)
 
 
-def test_a_partial_of_a_coroutine_function_is_one(client: FeatureFlagClient) -> None:
-    """Arguments may be filled in before."""
+def test_a_decorated_partial_of_a_coroutine_function_is_one(
+    client: FeatureFlagClient,
+) -> None:
+    """`functools.partial` of a coroutine function is decorated like the function."""
     decorated = is_enabled(client, "x", redirect=plain)(functools.partial(new, b=5))
     assert inspect.iscoroutinefunction(decorated)
     assert asyncio.run(decorated(1)) == ("plain", 1, 0)
@@ -83,7 +85,7 @@ def test_a_partial_of_a_coroutine_function_is_one(client: FeatureFlagClient) -> 
     assert asyncio.run(decorated(1)) == ("new", 1, 5)
 
 
-def test_a_function_that_is_marked_as_a_coroutine_function_stays_one(
+def test_a_function_marked_as_a_coroutine_function_stays_one(
     client: FeatureFlagClient,
 ) -> None:
     """Web frameworks mark functions that return a coroutine, and await them."""
@@ -111,7 +113,7 @@ def test_a_function_that_is_marked_as_a_coroutine_function_stays_one(
 
 
 def test_async_methods_can_be_decorated(client: FeatureFlagClient) -> None:
-    """The redirect gets the object first, as the method does."""
+    """The redirect of a coroutine method gets the object first."""
 
     class Site:
         name = "site"
@@ -126,12 +128,12 @@ def test_async_methods_can_be_decorated(client: FeatureFlagClient) -> None:
     assert asyncio.run(site.visit()) == "site open"
 
 
-def test_a_plain_function_gives_what_an_async_redirect_gives(
+def test_a_plain_function_may_return_a_coroutine(
     client: FeatureFlagClient,
 ) -> None:
-    """A function that returns an awaitable is decorated so, and awaited by its caller.
+    """A function that returns an awaitable stays plain, and its caller awaits it.
 
-    The methods of Django's class-based async views are such functions.
+    The methods of Django's class-based asynchronous views are such functions.
     """
     decorated: Any = is_enabled(client, "x", redirect=old)(lambda a: new(a, 0))
     assert not inspect.iscoroutinefunction(decorated)
@@ -140,8 +142,8 @@ def test_a_plain_function_gives_what_an_async_redirect_gives(
     assert asyncio.run(decorated(1)) == ("new", 1, 0)
 
 
-def test_the_flag_is_asked_when_a_coroutine_begins(client: FeatureFlagClient) -> None:
-    """Not when it is made: it may be awaited much later."""
+def test_the_flag_is_asked_when_the_coroutine_starts(client: FeatureFlagClient) -> None:
+    """A coroutine may be awaited long after it was created."""
 
     async def make_then_enable() -> Any:
         coroutine = is_enabled(client, "x")(new)(1)

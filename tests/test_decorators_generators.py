@@ -21,52 +21,52 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def client() -> FeatureFlagClient:
-    """Give a client whose flag `x` is off."""
+    """Return a client whose flag `x` is off."""
     client = FeatureFlagClient(MemoryFeatureFlagStore())
     client.create("x")
     return client
 
 
 def numbers(first: int = 1) -> Generator[int, Any, str]:
-    """Give numbers, and tell what is sent, thrown and closed."""
+    """Yield numbers, and record what is sent, thrown and closed."""
     try:
         got = yield first
-        heard.append(got)
+        recorded.append(got)
         yield first + 1
     except KeyError as error:
-        heard.append(error)
+        recorded.append(error)
         yield -1
     finally:
-        heard.append("closed")
+        recorded.append("closed")
     return "done"
 
 
 async def async_numbers(first: int = 1) -> AsyncGenerator[int, Any]:
-    """Give numbers, and tell what is sent, thrown and closed."""
+    """Yield numbers, and record what is sent, thrown and closed."""
     try:
         await asyncio.sleep(0)
         got = yield first
-        heard.append(got)
+        recorded.append(got)
         yield first + 1
     except KeyError as error:
-        heard.append(error)
+        recorded.append(error)
         yield -1
     finally:
         await asyncio.sleep(0)
-        heard.append("closed")
+        recorded.append("closed")
 
 
-heard: list[Any] = []
+recorded: list[Any] = []
 
 
 @pytest.fixture(autouse=True)
-def _nothing_heard() -> None:
-    """Begin each test with nothing told."""
-    heard.clear()
+def _clear_recorded() -> None:
+    """Start each test with an empty record."""
+    recorded.clear()
 
 
-def collected(items: AsyncIterator[Any]) -> list[Any]:
-    """Iterate over something in an event loop."""
+def collect(items: AsyncIterator[Any]) -> list[Any]:
+    """Run an event loop that collects the items of an asynchronous iterator."""
 
     async def collect() -> list[Any]:
         return [item async for item in items]
@@ -75,7 +75,7 @@ def collected(items: AsyncIterator[Any]) -> list[Any]:
 
 
 def test_a_generator_function_stays_one(client: FeatureFlagClient) -> None:
-    """Frameworks look what a function is, and off there is nothing to iterate over."""
+    """A decorated generator function yields nothing while the flag is off."""
     decorated = is_enabled(client, "x")(numbers)
     assert inspect.isgeneratorfunction(decorated)
     assert inspect.signature(decorated) == inspect.signature(numbers)
@@ -85,17 +85,17 @@ def test_a_generator_function_stays_one(client: FeatureFlagClient) -> None:
 
 
 def test_an_async_generator_function_stays_one(client: FeatureFlagClient) -> None:
-    """It is no coroutine function: what it gives is iterated over, not awaited."""
+    """A decorated asynchronous generator function is one, and no coroutine function."""
     decorated = is_enabled(client, "x")(async_numbers)
     assert inspect.isasyncgenfunction(decorated)
     assert not inspect.iscoroutinefunction(decorated)
-    assert collected(decorated()) == []
+    assert collect(decorated()) == []
     client.enable("x")
-    assert collected(decorated(first=5)) == [5, 6]
+    assert collect(decorated(first=5)) == [5, 6]
 
 
-def test_a_generator_asks_when_its_iteration_begins(client: FeatureFlagClient) -> None:
-    """That is when the body of a generator begins, too; later it is not asked again."""
+def test_the_flag_is_asked_when_the_iteration_starts(client: FeatureFlagClient) -> None:
+    """The flag is asked once, when the body of the generator would start."""
     early, later = is_enabled(client, "x")(numbers)(), is_enabled(client, "x")(numbers)
     client.enable("x")
     assert next(early) == 1
@@ -105,11 +105,11 @@ def test_a_generator_asks_when_its_iteration_begins(client: FeatureFlagClient) -
     assert [*early] == [2]
     alike = is_enabled(client, "x")(async_numbers)()
     client.enable("x")
-    assert collected(alike) == [1, 2]
+    assert collect(alike) == [1, 2]
 
 
-def gives_async(*numbers: int) -> Any:
-    """Make an async generator function that gives these."""
+def async_generator_of(*numbers: int) -> Any:
+    """Return an asynchronous generator function that yields these numbers."""
 
     async def redirect() -> AsyncIterator[int]:
         for number in numbers:
@@ -119,7 +119,7 @@ def gives_async(*numbers: int) -> Any:
 
 
 class Countdown:
-    """An async iterator that is no generator."""
+    """An asynchronous iterator that is no generator."""
 
     def __init__(self) -> None:
         self.left = 3
@@ -134,13 +134,13 @@ class Countdown:
         return self.left
 
 
-async def later_a_countdown() -> Countdown:
-    """Give something to iterate over, after a while."""
+async def await_countdown() -> Countdown:
+    """Return an iterator after the caller has awaited this."""
     return Countdown()
 
 
-async def later_nothing() -> None:
-    """Give nothing, after a while."""
+async def await_nothing() -> None:
+    """Return `None` after the caller has awaited this."""
 
 
 @pytest.mark.parametrize(
@@ -154,37 +154,37 @@ async def later_nothing() -> None:
     ],
     ids=["list", "generator", "range", "none", "double"],
 )
-def test_what_a_redirect_gives_is_iterated_over(
+def test_the_result_of_a_redirect_is_iterated_over(
     client: FeatureFlagClient, redirect: Any, expected: list[int]
 ) -> None:
-    """It need not be a generator function itself."""
+    """The redirect of a generator function may return anything that can be iterated."""
     assert [*is_enabled(client, "x", redirect=redirect)(numbers)()] == expected
     decorated = is_enabled(client, "x", redirect=redirect)(async_numbers)
-    assert collected(decorated()) == expected
+    assert collect(decorated()) == expected
 
 
 @pytest.mark.parametrize(
     ("redirect", "expected"),
     [
-        (gives_async(7, 8), [7, 8]),
+        (async_generator_of(7, 8), [7, 8]),
         (Countdown, [2, 1]),
-        (later_a_countdown, [2, 1]),
-        (later_nothing, []),
+        (await_countdown, [2, 1]),
+        (await_nothing, []),
     ],
     ids=["generator", "iterator", "awaitable", "nothing"],
 )
-def test_an_async_redirect_stands_in_for_an_async_generator(
+def test_the_result_of_an_async_redirect_is_iterated_over(
     client: FeatureFlagClient, redirect: Any, expected: list[int]
 ) -> None:
-    """Whatever can be iterated over, also if it has to be awaited first."""
+    """An asynchronous redirect may return an iterator, or an awaitable of one."""
     decorated = is_enabled(client, "x", redirect=redirect)(async_numbers)
-    assert collected(decorated()) == expected
+    assert collect(decorated()) == expected
 
 
-def test_what_is_sent_thrown_and_returned_passes_through(
+def test_a_generator_gets_what_is_sent_and_thrown(
     client: FeatureFlagClient,
 ) -> None:
-    """A generator that is a coroutine of the old kind works as before."""
+    """`send`, `throw`, `close` and the returned value work as without the decorator."""
     client.enable("x")
     decorated = is_enabled(client, "x")(numbers)
     running = decorated()
@@ -198,13 +198,13 @@ def test_what_is_sent_thrown_and_returned_passes_through(
     error = KeyError("thrown")
     assert running.throw(error) == -1
     running.close()
-    assert heard == ["hello", "closed", error, "closed"]
+    assert recorded == ["hello", "closed", error, "closed"]
 
 
-def test_what_is_sent_and_thrown_passes_through_an_async_generator(
+def test_an_async_generator_gets_what_is_sent_and_thrown(
     client: FeatureFlagClient,
 ) -> None:
-    """Python has no `yield from` there; its rules hold all the same."""
+    """`asend`, `athrow` and `aclose` work as without the decorator."""
     client.enable("x")
     decorated = is_enabled(client, "x")(async_numbers)
     error = KeyError("thrown")
@@ -226,13 +226,13 @@ def test_what_is_sent_and_thrown_passes_through_an_async_generator(
         assert str(caught.value) == "not theirs"
 
     asyncio.run(use())
-    assert heard == ["hello", "closed", error, "closed", "closed"]
+    assert recorded == ["hello", "closed", error, "closed", "closed"]
 
 
-def test_who_stops_early_closes_the_async_generator_behind(
+def test_closing_early_closes_the_decorated_async_generator(
     client: FeatureFlagClient,
 ) -> None:
-    """What it holds, a connection say, is given back then and not by and by."""
+    """What the decorated generator holds is released at once."""
     client.enable("x")
     decorated = is_enabled(client, "x")(async_numbers)
 
@@ -240,15 +240,15 @@ def test_who_stops_early_closes_the_async_generator_behind(
         async with contextlib.aclosing(decorated()) as running:
             async for _ in running:
                 break
-        assert heard == ["closed"]
+        assert recorded == ["closed"]
 
     asyncio.run(use())
 
 
-def test_a_plain_async_iterator_takes_nothing_that_is_thrown(
+def test_an_error_thrown_into_a_plain_async_iterator_is_raised(
     client: FeatureFlagClient,
 ) -> None:
-    """It cannot, so the error comes out where it was thrown."""
+    """An iterator has no `athrow`, so the error reaches the caller."""
     decorated = is_enabled(client, "x", redirect=Countdown)(async_numbers)
 
     async def use() -> None:
@@ -261,7 +261,7 @@ def test_a_plain_async_iterator_takes_nothing_that_is_thrown(
 
 
 def test_partials_and_objects_keep_their_kind(client: FeatureFlagClient) -> None:
-    """What they call says what they are."""
+    """A partial and an object with `__call__` are of the kind of what they call."""
 
     class Called:
         def __init__(self, kind: str) -> None:
@@ -285,10 +285,10 @@ def test_partials_and_objects_keep_their_kind(client: FeatureFlagClient) -> None
     async_generator = decorate(AsyncGeneratorCalled("async generator"))
     assert asyncio.run(coroutine()) is None
     assert [*generator()] == []
-    assert collected(async_generator()) == []
+    assert collect(async_generator()) == []
     client.enable("x")
     assert asyncio.run(coroutine()) == "coroutine"
     assert [*generator()] == ["generator"]
-    assert collected(async_generator()) == ["async generator"]
+    assert collect(async_generator()) == ["async generator"]
     assert inspect.isasyncgenfunction(decorate(functools.partial(async_numbers, 5)))
     assert [*decorate(functools.partial(numbers, 5))()] == [5, 6]

@@ -19,18 +19,18 @@ from flipper.flag import FeatureFlag
 
 @pytest.fixture
 def client(store: MemoryFeatureFlagStore) -> FeatureFlagClient:
-    """Give a client of that store."""
+    """Return a client of that store."""
     return FeatureFlagClient(store)
 
 
 @pytest.fixture
 def store() -> MemoryFeatureFlagStore:
-    """Give an empty store."""
+    """Return an empty store."""
     return MemoryFeatureFlagStore()
 
 
-def test_a_handle_does_what_the_client_does() -> None:
-    """Each of its methods is the client's, with the name put in front."""
+def test_a_handle_calls_the_method_of_the_client() -> None:
+    """Each method calls the client's method of that name, with the name of the flag."""
     client = MagicMock()
     flag = FeatureFlag("x", client)
     condition, bucketer = Condition(), PercentageBucketer(0.5)
@@ -59,7 +59,7 @@ def test_a_handle_does_what_the_client_does() -> None:
 
 
 def test_a_handle_has_every_method_of_a_client_that_takes_a_name() -> None:
-    """Who has a flag needs no client."""
+    """Code that has a handle needs no client."""
     public = {
         name: inspect.signature(method)
         for name, method in vars(FeatureFlagClient).items()
@@ -70,5 +70,5 @@ def test_a_handle_has_every_method_of_a_client_that_takes_a_name() -> None:
 
 
 def test_a_handle_shows_its_name(client: FeatureFlagClient) -> None:
-    """In a debugger, and in the console."""
+    """The `repr` of a handle contains the name of the flag."""
     assert repr(client.get("a b")) == "<FeatureFlag 'a b'>"

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -33,7 +32,7 @@ from support.custom_stores import CustomStore, FailingMemoryStore
 
 @pytest.fixture
 def store() -> MemoryFeatureFlagStore:
-    """Give an empty store."""
+    """Return an empty store."""
     return MemoryFeatureFlagStore()
 
 
@@ -44,11 +43,11 @@ SHORT_WRITES: dict[str, Callable[[FeatureFlagClient, str], object]] = {
 }
 
 
-# Writes that nobody listens to
+# Writes without listeners
 
 
 class HookedStore(AtomicFeatureFlagStore):
-    """A store of hooks that lists what it is asked to load."""
+    """An atomic store in a dict that lists the flags that it loads."""
 
     def __init__(self) -> None:
         self.items: dict[str, Any] = {}
@@ -75,8 +74,8 @@ class HookedStore(AtomicFeatureFlagStore):
 
 @pytest.mark.parametrize("name", CHANGES)
 @pytest.mark.parametrize("wrap", [lambda inner: inner, FeatureFlagStoreWrapper])
-def test_an_unheard_write_asks_once(wrap: Any, name: str) -> None:
-    """Whether the flag exists is found out by the write itself."""
+def test_a_write_without_listeners_reads_once(wrap: Any, name: str) -> None:
+    """The write itself finds out whether the flag exists."""
     inner = HookedStore()
     client = FeatureFlagClient(wrap(inner))
     client.create("x")
@@ -87,10 +86,10 @@ def test_an_unheard_write_asks_once(wrap: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("write", SHORT_WRITES.values(), ids=SHORT_WRITES)
-def test_an_unheard_write_of_a_missing_flag_raises_and_makes_none(
+def test_a_write_without_listeners_does_not_create_a_missing_flag(
     store: MemoryFeatureFlagStore, write: Callable[[FeatureFlagClient, str], object]
 ) -> None:
-    """The write finds that out itself, without a question before."""
+    """A write of a missing flag raises, and writes nothing."""
     client = FeatureFlagClient(store)
     with pytest.raises(FlagDoesNotExistError, match="Feature x does not exist"):
         write(client, "x")
@@ -105,7 +104,7 @@ def test_a_replaced_method_of_the_store_is_called(
     write: Callable[[FeatureFlagClient, str], object],
     replaced: str,
 ) -> None:
-    """A spy in a test suite, put there before or after the client was made."""
+    """A spy that replaces a method of the store sees the writes of every client."""
     client = FeatureFlagClient(store)
     client.create("x")
     calls: list[Any] = []
@@ -129,32 +128,32 @@ def test_a_replaced_method_of_the_store_is_called(
 
 
 @pytest.mark.parametrize("write", SHORT_WRITES.values(), ids=SHORT_WRITES)
-def test_an_emitter_in_any_disguise_hears_of_it(
+def test_listeners_and_replaced_emitters_get_every_event(
     store: MemoryFeatureFlagStore,
     monkeypatch: pytest.MonkeyPatch,
     write: Callable[[FeatureFlagClient, str], object],
 ) -> None:
-    """A listener, a spy in the object or the class, or an emitter of one's own."""
+    """A listener is called, and so is an `emit` that a test has replaced."""
     client = FeatureFlagClient(store)
     client.create("x")
-    heard: list[Any] = []
+    emitted: list[Any] = []
 
     def emit(*args: Any, **kwargs: Any) -> bool:
-        heard.append(args)
+        emitted.append(args)
         return True
 
     with monkeypatch.context() as patched:
         patched.setattr(client.events, "emit", emit)
         write(client, "x")
-    assert len(heard) == 2
+    assert len(emitted) == 2
     with monkeypatch.context() as patched:
         patched.setattr(FlipperEventEmitter, "emit", emit)
         write(client, "x")
-    assert len(heard) == 4
+    assert len(emitted) == 4
     for event in EventType:
         client.events.on(event, emit)
     write(client, "x")
-    assert len(heard) == 6
+    assert len(emitted) == 6
 
 
 # Errors
@@ -162,13 +161,13 @@ def test_an_emitter_in_any_disguise_hears_of_it(
 
 @pytest.mark.parametrize("kind", [CustomStore, MemoryFeatureFlagStore])
 @pytest.mark.parametrize("name", ["set_client_data", "set_conditions", "set_bucketer"])
-@pytest.mark.parametrize("is_heard", [False, True])
-def test_a_missing_flag_is_said_before_a_bad_value(
-    kind: Any, name: str, is_heard: bool
+@pytest.mark.parametrize("has_listener", [False, True])
+def test_a_missing_flag_is_reported_before_an_invalid_value(
+    kind: Any, name: str, has_listener: bool
 ) -> None:
-    """The same mistake is told in the same words, whoever listens."""
+    """The error is the same with and without listeners."""
     client = FeatureFlagClient(kind())
-    if is_heard:
+    if has_listener:
         client.events.on(EventType.PRE_ENABLE, lambda *_: None)
     write = getattr(client, name)
     with pytest.raises(FlagDoesNotExistError):
@@ -181,8 +180,8 @@ def test_a_missing_flag_is_said_before_a_bad_value(
 # Destroying a flag
 
 
-def test_of_two_who_destroy_a_flag_at_once_one_is_told() -> None:
-    """Both have seen it, but only one of them has removed it."""
+def test_only_one_of_two_clients_destroys_a_flag() -> None:
+    """If another client was faster, `destroy` raises, and sends no post event."""
     store = MemoryFeatureFlagStore()
     for wrap in (
         lambda inner: inner,
@@ -200,7 +199,7 @@ def test_of_two_who_destroy_a_flag_at_once_one_is_told() -> None:
 
 
 def test_an_overridden_delete_is_called_to_destroy() -> None:
-    """A store that audits what is removed sees it."""
+    """A subclass or a test that replaces `delete` sees what is removed."""
     deleted: list[str] = []
 
     class Audited(MemoryFeatureFlagStore):
@@ -225,16 +224,7 @@ def test_an_overridden_delete_is_called_to_destroy() -> None:
 THREADS = 8
 
 
-@pytest.fixture
-def often() -> Iterator[None]:
-    """Let Python change threads as often as it can, so that they really meet."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
-
-
-class Crowd:
+class Writers:
     """Eight threads, and the flag that all of them write.
 
     Args:
@@ -246,8 +236,8 @@ class Crowd:
         self.flag = FeatureFlagClient(store).create("x", is_enabled=True)
         self.each = each
 
-    def writes(self, *writes: Callable[[int, int], object]) -> None:
-        """Let each thread make one of the writes again and again, all at once."""
+    def run(self, *writes: Callable[[int, int], object]) -> None:
+        """Start all threads at once; each repeats one of the writes."""
         barrier = threading.Barrier(THREADS)
 
         def work(thread: int) -> None:
@@ -267,46 +257,46 @@ class Crowd:
         pytest.param((CustomStore, 12), id="six-methods"),  # each decodes all there is
     ]
 )
-def crowd(request: pytest.FixtureRequest, often: None) -> Crowd:
-    """Give threads that write a flag in a store of each kind."""
+def writers(request: pytest.FixtureRequest, threads_switch_often: None) -> Writers:
+    """Return threads that write a flag in a store of each kind."""
     kind, each = request.param
-    return Crowd(kind(), each)
+    return Writers(kind(), each)
 
 
-def test_no_condition_is_lost(crowd: Crowd) -> None:
-    """Two administrators who save at once both get what they saved."""
-    flag = crowd.flag
-    crowd.writes(lambda thread, n: flag.add_condition(Condition(n__ne=[thread, n])))
+def test_threads_lose_no_condition(writers: Writers) -> None:
+    """All conditions that threads add at once are stored."""
+    flag = writers.flag
+    writers.run(lambda thread, n: flag.add_condition(Condition(n__ne=[thread, n])))
     conditions = [str(condition) for condition in flag.get_meta()["conditions"]]
-    assert len(conditions) == len({*conditions}) == THREADS * crowd.each
+    assert len(conditions) == len({*conditions}) == THREADS * writers.each
 
 
-def test_no_client_data_is_lost(crowd: Crowd) -> None:
-    """Each name is somebody's."""
-    flag = crowd.flag
-    crowd.writes(lambda thread, n: flag.set_client_data({f"{thread}.{n}": n}))
-    expected = {f"{t}.{n}": n for t in range(THREADS) for n in range(crowd.each)}
+def test_threads_lose_no_client_data(writers: Writers) -> None:
+    """All client data that threads set at once is stored."""
+    flag = writers.flag
+    writers.run(lambda thread, n: flag.set_client_data({f"{thread}.{n}": n}))
+    expected = {f"{t}.{n}": n for t in range(THREADS) for n in range(writers.each)}
     assert flag.get_client_data() == expected
 
 
-def test_state_and_metadata_do_not_undo_each_other(crowd: Crowd) -> None:
-    """Switching and describing a flag are two things, done by two people."""
-    flag = crowd.flag
-    crowd.writes(
+def test_a_new_state_and_new_metadata_do_not_undo_each_other(writers: Writers) -> None:
+    """Threads that switch a flag keep what others write into its metadata."""
+    flag = writers.flag
+    writers.run(
         lambda thread, n: (flag.disable if n % 2 else flag.enable)(),
         lambda thread, n: flag.set_client_data({f"{thread}.{n}": n}),
         lambda thread, n: flag.add_condition(Condition(n__ne=n)),
         lambda thread, n: flag.set_bucketer(PercentageBucketer(0.5)),
     )
     meta = flag.get_meta()
-    assert len(meta["client_data"]) == THREADS // 4 * crowd.each
-    assert len(meta["conditions"]) == THREADS // 4 * crowd.each
+    assert len(meta["client_data"]) == THREADS // 4 * writers.each
+    assert len(meta["conditions"]) == THREADS // 4 * writers.each
     assert meta["bucketer"]["percentage"]["value"] == 0.5
     assert flag.is_enabled() is False
 
 
-def test_switching_waits_for_who_describes() -> None:
-    """A store's own `set` reads and writes; nobody's write may come in between."""
+def test_a_custom_set_is_not_interrupted_by_another_write() -> None:
+    """No other write happens between the read and the write of a store's own `set`."""
     read, written = threading.Event(), threading.Event()
 
     class SlowStore(CustomStore):
@@ -314,7 +304,7 @@ def test_switching_waits_for_who_describes() -> None:
             item = self.get(feature_name)
             assert item is not None
             read.set()
-            written.wait(0.3)  # in vain, if the other has to wait
+            written.wait(0.3)  # is not set, because the other thread has to wait
             self.write(item.replace(is_enabled=is_enabled))
 
     flag = FeatureFlagClient(SlowStore()).create("x")

@@ -14,36 +14,20 @@ from flipper import (
 from flipper.contracts import atomic
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.exceptions import ConcurrentUpdateError
+from support.changes import stored, switch_on, with_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def on(item: FeatureFlagStoreItem) -> FeatureFlagStoreItem:
-    """Switch a flag on."""
-    return item.replace(is_enabled=True)
+class ContestedStore(MemoryFeatureFlagStore):
+    """A store in memory in which another writer comes between each read and write.
 
+    Attributes:
+        rival: called between the read and the write.
+        rounds: how often it is still called.
 
-def with_data(**data: Any) -> Callable[[FeatureFlagStoreItem], FeatureFlagStoreItem]:
-    """Give the change that merges client data."""
-
-    def change(item: FeatureFlagStoreItem) -> FeatureFlagStoreItem:
-        meta = item.raw_meta
-        meta.update(client_data=data)
-        return item.replace(meta=meta)
-
-    return change
-
-
-def stored(store: Any, feature_name: str = "x") -> FeatureFlagStoreItem:
-    """Return a flag that has to be there."""
-    item: FeatureFlagStoreItem | None = store.get(feature_name)
-    assert item is not None
-    return item
-
-
-class Rivalled(MemoryFeatureFlagStore):
-    """A memory store in which a rival writes between each read and its write."""
+    """
 
     def __init__(self, rival: Callable[[], object] = lambda: None) -> None:
         super().__init__()
@@ -62,16 +46,16 @@ class Rivalled(MemoryFeatureFlagStore):
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Give the waits between tries, each as long as it could be, and wait for none."""
+    """Return the longest pauses between attempts, and do not wait for them."""
     pauses: list[float] = []
     monkeypatch.setattr(atomic, "sleep", pauses.append)
     monkeypatch.setattr(atomic, "uniform", lambda _, longest: longest)
     return pauses
 
 
-def test_a_write_begins_again_when_a_rival_was_faster(pauses: list[float]) -> None:
-    """What the rival wrote stays, and the change is made to that."""
-    store = Rivalled()
+def test_a_write_that_lost_a_race_starts_again(pauses: list[float]) -> None:
+    """The change is applied to what the other writer has stored."""
+    store = ContestedStore()
     store.create("x", client_data={"a": 1})
     store.rounds = 3
     rivals = iter(range(3))
@@ -98,9 +82,9 @@ WRITES: dict[str, Callable[[Any], object]] = {
 def test_a_write_that_always_loses_gives_up(
     monkeypatch: pytest.MonkeyPatch, pauses: list[float], write: str, attempts: int
 ) -> None:
-    """The error names flag and attempts, nothing is written, and no time is lost."""
-    monkeypatch.setattr(Rivalled, "max_attempts", attempts)
-    store = Rivalled()
+    """After `max_attempts` the error names the flag, and nothing is written."""
+    monkeypatch.setattr(ContestedStore, "max_attempts", attempts)
+    store = ContestedStore()
     store.create("x")
     store.rival = lambda: store.create("x", client_data={"by": "a rival"})
     with pytest.raises(ConcurrentUpdateError, match="'x' was not written") as caught:
@@ -111,12 +95,12 @@ def test_a_write_that_always_loses_gives_up(
     assert len(pauses) == attempts - 1
 
 
-def test_pauses_grow_up_to_the_longest(
+def test_pauses_double_up_to_the_longest(
     monkeypatch: pytest.MonkeyPatch, pauses: list[float]
 ) -> None:
     """They double from a millisecond on, and stay at `longest_pause`."""
-    monkeypatch.setattr(Rivalled, "max_attempts", 8)
-    store = Rivalled()
+    monkeypatch.setattr(ContestedStore, "max_attempts", 8)
+    store = ContestedStore()
     store.create("x")
     store.rival = lambda: store.create("x")
     with pytest.raises(ConcurrentUpdateError):
@@ -124,13 +108,13 @@ def test_pauses_grow_up_to_the_longest(
     assert pauses == [0.001, 0.002, 0.004, 0.008, 0.016, 0.02, 0.02]
 
 
-def test_a_store_may_try_very_often(
+def test_max_attempts_has_no_limit(
     monkeypatch: pytest.MonkeyPatch, pauses: list[float]
 ) -> None:
-    """There is no limit to `max_attempts`."""
-    monkeypatch.setattr(Rivalled, "max_attempts", 3000)
-    monkeypatch.setattr(Rivalled, "longest_pause", 0.5)
-    store = Rivalled()
+    """A store may set `max_attempts` to any number."""
+    monkeypatch.setattr(ContestedStore, "max_attempts", 3000)
+    monkeypatch.setattr(ContestedStore, "longest_pause", 0.5)
+    store = ContestedStore()
     store.create("x")
     store.rival = lambda: store.create("x")
     with pytest.raises(ConcurrentUpdateError) as caught:
@@ -141,9 +125,9 @@ def test_a_store_may_try_very_often(
 
 @pytest.mark.usefixtures("pauses")
 @pytest.mark.parametrize("write", ["set_meta", "update"])
-def test_a_rival_that_deletes_ends_a_write(write: str) -> None:
-    """A flag that is gone is not brought back: it does not exist."""
-    store = Rivalled()
+def test_a_flag_deleted_during_a_write_is_not_created_again(write: str) -> None:
+    """The write raises `FlagDoesNotExistError`."""
+    store = ContestedStore()
     store.create("x")
     store.rival = lambda: store.delete("x")
     with pytest.raises(FlagDoesNotExistError):
@@ -152,9 +136,9 @@ def test_a_rival_that_deletes_ends_a_write(write: str) -> None:
 
 
 @pytest.mark.usefixtures("pauses")
-def test_a_rival_that_deletes_lets_set_create() -> None:
-    """`set` makes a flag that is gone, without what the deleted one carried."""
-    store = Rivalled()
+def test_set_creates_a_flag_that_was_deleted_meanwhile() -> None:
+    """The new flag has nothing of the deleted one."""
+    store = ContestedStore()
     store.create("x", client_data={"a": 1})
     store.rounds = 1
     store.rival = lambda: store.delete("x")
@@ -164,9 +148,9 @@ def test_a_rival_that_deletes_lets_set_create() -> None:
 
 
 @pytest.mark.usefixtures("pauses")
-def test_a_rival_that_creates_lets_set_change() -> None:
-    """`set` of a missing flag keeps what a rival made of it meanwhile."""
-    store = Rivalled()
+def test_set_keeps_a_flag_that_was_created_meanwhile() -> None:
+    """`set` of a missing flag keeps what another writer has stored meanwhile."""
+    store = ContestedStore()
     store.rounds = 1
     store.rival = lambda: store.create("x", client_data={"a": 1})
     store.set("x", is_enabled=True)
@@ -175,9 +159,9 @@ def test_a_rival_that_creates_lets_set_change() -> None:
 
 
 @pytest.mark.usefixtures("pauses")
-def test_a_flag_that_was_replaced_by_its_like_is_another() -> None:
-    """Deleted and made again with the same content, it is read again all the same."""
-    store = Rivalled()
+def test_a_flag_that_was_replaced_by_an_equal_one_is_read_again() -> None:
+    """A flag that was deleted and created again is another version, even if equal."""
+    store = ContestedStore()
     store.create("x")
     seen: list[FeatureFlagStoreItem] = []
     store.rounds = 1
@@ -188,7 +172,7 @@ def test_a_flag_that_was_replaced_by_its_like_is_another() -> None:
 
     def change(item: FeatureFlagStoreItem) -> FeatureFlagStoreItem:
         seen.append(item)
-        return on(item)
+        return switch_on(item)
 
     store.rival = rival
     store.update("x", change)

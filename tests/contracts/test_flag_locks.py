@@ -17,6 +17,7 @@ from flipper.contracts.update import (
     update,
     write_lock,
 )
+from support.changes import stored, switch_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,25 +31,13 @@ AT_MOST = 30  # seconds until a thread that should have gone on counts as stuck
 
 @pytest.fixture
 def pool() -> Iterator[ThreadPoolExecutor]:
-    """Give threads."""
+    """Return a pool of threads."""
     with ThreadPoolExecutor(16) as pool:
         yield pool
 
 
-def on(item: FeatureFlagStoreItem) -> FeatureFlagStoreItem:
-    """Switch a flag on."""
-    return item.replace(is_enabled=True)
-
-
-def stored(store: Any, feature_name: str = "x") -> FeatureFlagStoreItem:
-    """Return a flag that has to be there."""
-    item: FeatureFlagStoreItem | None = store.get(feature_name)
-    assert item is not None
-    return item
-
-
-def test_other_flags_and_stores_are_not_waited_for(pool: ThreadPoolExecutor) -> None:
-    """The lock of a store with six methods is that of one flag of one store."""
+def test_writes_of_other_flags_and_stores_do_not_wait(pool: ThreadPoolExecutor) -> None:
+    """A lock belongs to one flag of one store."""
     store, other = ForwardingStore(), ForwardingStore()
     entered, go_on = threading.Event(), threading.Event()
     for each in (store, other):
@@ -58,19 +47,19 @@ def test_other_flags_and_stores_are_not_waited_for(pool: ThreadPoolExecutor) -> 
     def slow(item: FeatureFlagStoreItem) -> FeatureFlagStoreItem:
         entered.set()
         assert go_on.wait(AT_MOST)
-        return on(item)
+        return switch_on(item)
 
     writer = pool.submit(update, store, "x", slow)
     assert entered.wait(AT_MOST)
-    update(store, "y", on)
-    update(other, "x", on)
+    update(store, "y", switch_on)
+    update(other, "x", switch_on)
     assert not writer.done()
     go_on.set()
     assert writer.result(AT_MOST).raw_is_enabled is True
 
 
-def test_a_write_within_a_write_does_not_wait_for_itself() -> None:
-    """A store that writes the same flag by a client while it is written goes on."""
+def test_a_write_inside_a_write_of_the_same_flag_does_not_wait() -> None:
+    """The lock is reentrant, so a store may write the flag again by a client."""
 
     class Counts(ForwardingStore):
         def set(self, feature_name: str, is_enabled: bool) -> None:
@@ -86,10 +75,10 @@ def test_a_write_within_a_write_does_not_wait_for_itself() -> None:
     assert client.is_enabled("x") is True
 
 
-def test_stores_that_write_into_each_other_do_not_wait_for_ever(
+def test_stores_that_write_to_each_other_do_not_deadlock(
     pool: ThreadPoolExecutor,
 ) -> None:
-    """One thread writes A and from there B, another B and from there A: both end."""
+    """One thread writes A and then B, another one B and then A, and both end."""
     both_inside = threading.Barrier(2)
 
     class Mirror(ForwardingStore):
@@ -117,8 +106,8 @@ def test_stores_that_write_into_each_other_do_not_wait_for_ever(
     assert stored(first, "y").raw_is_enabled is True
 
 
-def test_locks_go_with_their_writes() -> None:
-    """No lock stays behind, however many flags were written."""
+def test_a_lock_is_removed_after_its_write() -> None:
+    """No lock stays in memory, however many flags were written."""
     store = ForwardingStore()
     client = FeatureFlagClient(store)
     for number in range(100):
@@ -132,7 +121,7 @@ def test_locks_go_with_their_writes() -> None:
 
 @forks
 def test_a_child_does_not_wait_for_a_write_of_its_parent() -> None:
-    """A fork while a thread writes a store of one's own: the child can write too."""
+    """A child process can write a flag whose lock a thread held during the fork."""
     run_program(
         """
 import os, signal, threading

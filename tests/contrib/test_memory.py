@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -31,13 +30,13 @@ AT_MOST = 30  # seconds until a thread that should have gone on counts as stuck
 
 @pytest.fixture
 def pool() -> Iterator[ThreadPoolExecutor]:
-    """Give threads."""
+    """Return a pool of threads."""
     with ThreadPoolExecutor(16) as pool:
         yield pool
 
 
-def filled() -> MemoryFeatureFlagStore:
-    """Make a store with all that a flag can have."""
+def filled_store() -> MemoryFeatureFlagStore:
+    """Return a store whose flags have all that a flag can have."""
     store = MemoryFeatureFlagStore()
     client = FeatureFlagClient(store)
     client.create("x", is_enabled=True, client_data={"a": {"b": [1]}})
@@ -58,8 +57,8 @@ def filled() -> MemoryFeatureFlagStore:
 def test_a_memory_store_can_be_copied_and_pickled(
     duplicate: Callable[[Any], Any],
 ) -> None:
-    """The copy has the same flags, answers alike, and is written on its own."""
-    store = filled()
+    """The copy has the same flags, gives the same answers, and is independent."""
+    store = filled_store()
     copied = duplicate(store)
     assert [item.to_dict() for item in copied.list()] == [
         item.to_dict() for item in store.list()
@@ -77,7 +76,7 @@ def test_a_memory_store_can_be_copied_and_pickled(
 
 
 def test_a_flag_deleted_while_listing_is_left_out() -> None:
-    """The names are read once; a flag that is gone by its turn is not given."""
+    """A flag that is deleted before its turn is not listed."""
     store = MemoryFeatureFlagStore()
     for name in "abc":
         store.create(name)
@@ -88,18 +87,9 @@ def test_a_flag_deleted_while_listing_is_left_out() -> None:
     assert [item.feature_name for item in found] == ["c"]
 
 
-@pytest.fixture
-def hurried() -> Iterator[None]:
-    """Let threads take turns far more often than usual."""
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(usual)
-
-
-@pytest.mark.usefixtures("hurried")
-def test_listing_while_others_write(pool: ThreadPoolExecutor) -> None:
-    """No list fails or doubles a flag, and each has all flags that stay."""
+@pytest.mark.usefixtures("threads_switch_often")
+def test_a_list_is_complete_while_other_threads_write(pool: ThreadPoolExecutor) -> None:
+    """No list fails or repeats a flag, and each has all flags that stay."""
     store = MemoryFeatureFlagStore()
     stay = [f"stays-{number:02}" for number in range(50)]
     for name in stay:
@@ -128,7 +118,7 @@ def test_listing_while_others_write(pool: ThreadPoolExecutor) -> None:
 
 @forks
 def test_processes_can_fork_while_threads_write() -> None:
-    """Each child of a process full of writers reads and writes flags in memory."""
+    """Each child of a process with busy writers can read and write flags."""
     run_program(
         """
 import os, signal, sys, threading

@@ -39,18 +39,24 @@ WRITES: dict[str, Callable[[Any], object]] = {
 
 @pytest.fixture
 def emitter() -> FlipperEventEmitter:
-    """Give an emitter that nobody listens to."""
+    """Return an emitter without listeners."""
     return FlipperEventEmitter()
 
 
 @pytest.fixture
-def client() -> FeatureFlagClient:
-    """Give a client of an empty store in memory."""
-    return FeatureFlagClient(MemoryFeatureFlagStore())
+def store() -> MemoryFeatureFlagStore:
+    """Return an empty store."""
+    return MemoryFeatureFlagStore()
+
+
+@pytest.fixture
+def client(store: MemoryFeatureFlagStore) -> FeatureFlagClient:
+    """Return a client of that store."""
+    return FeatureFlagClient(store)
 
 
 def refuse(*_: Any, **__: Any) -> None:
-    """Raise, whatever is announced."""
+    """Raise an error, whatever the event is."""
     raise PermissionError("on purpose")
 
 
@@ -59,42 +65,44 @@ def refuse(*_: Any, **__: Any) -> None:
 
 @pytest.mark.parametrize("write", WRITES)
 def test_a_pre_listener_can_refuse_a_write(
-    client: FeatureFlagClient, write: str
+    client: FeatureFlagClient, store: MemoryFeatureFlagStore, write: str
 ) -> None:
-    """Its exception comes out, nothing is written, and nobody else hears of it."""
+    """Its error reaches the caller, nothing is written, and no other one is called."""
     client.create("x", client_data={"first": True})
-    (before,) = client._store.list()
-    heard: list[Any] = []
+    (before,) = store.list()
+    received: list[Any] = []
     client.events.on(EventType(f"pre_{write}"), refuse)
-    client.events.on(EventType(f"pre_{write}"), lambda *_, **__: heard.append("pre"))
-    client.events.on(EventType(f"post_{write}"), lambda *_, **__: heard.append("post"))
+    client.events.on(EventType(f"pre_{write}"), lambda *_, **__: received.append("pre"))
+    client.events.on(
+        EventType(f"post_{write}"), lambda *_, **__: received.append("post")
+    )
     with pytest.raises(PermissionError, match="on purpose"):
         WRITES[write](client)
-    (after,) = client._store.list()
+    (after,) = store.list()
     assert after is before
-    assert not heard
+    assert not received
 
 
 @pytest.mark.parametrize("write", WRITES)
-def test_a_post_listener_comes_too_late_to_refuse(
-    client: FeatureFlagClient, write: str
+def test_an_error_of_a_post_listener_does_not_undo_the_write(
+    client: FeatureFlagClient, store: MemoryFeatureFlagStore, write: str
 ) -> None:
-    """Its exception comes out, and what was written stays written."""
+    """Its error reaches the caller, and the flag stays as it was written."""
     client.create("x", client_data={"first": True})
-    before = [*client._store.list()]
+    before = [*store.list()]
     client.events.on(EventType(f"post_{write}"), refuse)
     with pytest.raises(PermissionError, match="on purpose"):
         WRITES[write](client)
-    after = [*client._store.list()]
+    after = [*store.list()]
     assert len(after) == (0 if write == "destroy" else 1)
     assert not after or after[0] is not before[0]
 
 
 @pytest.mark.parametrize("write", WRITES)
-def test_asking_and_reading_announce_nothing(
+def test_questions_and_reads_emit_no_events(
     client: FeatureFlagClient, write: str
 ) -> None:
-    """There are events for writes, and for nothing else."""
+    """Only writes emit events."""
     client.create("x", is_enabled=True)
     for moment in ("pre", "post"):
         client.events.on(EventType(f"{moment}_{write}"), refuse)
@@ -110,7 +118,7 @@ def test_asking_and_reading_announce_nothing(
 
 
 def test_a_listener_may_write(client: FeatureFlagClient) -> None:
-    """No lock is held while it is told: not even for the flag it is told about."""
+    """No lock is held while listeners run, so they may write, even the same flag."""
 
     def tag(feature_name: str, **_: Any) -> None:
         client.set_client_data(feature_name, {"tagged": True})
@@ -123,43 +131,43 @@ def test_a_listener_may_write(client: FeatureFlagClient) -> None:
     assert client.get_client_data("log") == {"tagged": True}
 
 
-def test_a_listener_may_come_and_go_while_it_is_told(
+def test_a_listener_may_add_and_remove_listeners(
     emitter: FlipperEventEmitter,
 ) -> None:
-    """Who is told is settled when the telling begins."""
-    heard: list[str] = []
+    """The listeners of one `emit` are fixed when it begins."""
+    received: list[str] = []
 
     def second() -> None:
-        heard.append("second")
+        received.append("second")
 
     def first() -> None:
-        heard.append("first")
+        received.append("first")
         emitter.on(EventType.POST_ENABLE, second)
         emitter.remove_listener(EventType.POST_ENABLE, first)
 
     emitter.on(EventType.POST_ENABLE, first)
     assert emitter.emit(EventType.POST_ENABLE) is True
     assert emitter.emit(EventType.POST_ENABLE) is True
-    assert heard == ["first", "second"]
+    assert received == ["first", "second"]
 
 
-def test_threads_listen_and_leave_while_others_write(
+def test_threads_may_add_and_remove_listeners_during_writes(
     client: FeatureFlagClient,
 ) -> None:
-    """An emitter is shared by all threads of a program."""
+    """All threads of a program may share one emitter."""
     client.create("x")
     ended = threading.Event()
 
     def come_and_go(number: int) -> int:
         def listener(*_: Any) -> None:
-            nonlocal heard
-            heard += 1
+            nonlocal received
+            received += 1
 
-        heard = 0
+        received = 0
         while not ended.is_set():
             client.events.on(EventType.POST_ENABLE, listener)
             client.events.remove_listener(EventType.POST_ENABLE, listener)
-        return heard
+        return received
 
     with ThreadPoolExecutor(4) as pool:
         listening = [pool.submit(come_and_go, number) for number in range(4)]
@@ -173,8 +181,8 @@ def test_threads_listen_and_leave_while_others_write(
 # What pyee provides
 
 
-def test_emitting_tells_whether_anybody_heard(emitter: FlipperEventEmitter) -> None:
-    """Nobody, somebody, and nobody any more."""
+def test_emit_returns_whether_there_is_a_listener(emitter: FlipperEventEmitter) -> None:
+    """`emit` returns `True` while a listener of the event is registered."""
     assert emitter.emit(EventType.PRE_ENABLE, "x") is False
     emitter.on(EventType.PRE_ENABLE, print)
     assert emitter.emit(EventType.POST_ENABLE, "x") is False
@@ -183,58 +191,60 @@ def test_emitting_tells_whether_anybody_heard(emitter: FlipperEventEmitter) -> N
     assert emitter.emit(EventType.PRE_ENABLE, "x") is False
 
 
-def test_events_of_ones_own_are_told_too(emitter: FlipperEventEmitter) -> None:
-    """An emitter serves a whole application, and takes any name of an event."""
-    heard: list[Any] = []
-    emitter.once("cleaned", heard.append)
+def test_an_application_may_emit_its_own_events(emitter: FlipperEventEmitter) -> None:
+    """An emitter accepts any name of an event."""
+    received: list[Any] = []
+    emitter.once("cleaned", received.append)
     assert emitter.emit("cleaned", 1) is True
     assert emitter.emit("cleaned", 2) is False
-    emitter.on("cleaned", heard.append)
-    assert emitter.listeners("cleaned") == [heard.append]
+    emitter.on("cleaned", received.append)
+    assert emitter.listeners("cleaned") == [received.append]
     emitter.remove_all_listeners("cleaned")
     assert emitter.emit("cleaned", 3) is False
-    assert heard == [1]
+    assert received == [1]
 
 
-def test_an_unheard_error_is_raised(emitter: FlipperEventEmitter) -> None:
-    """The event "error" is pyee's own, and is never lost."""
+def test_an_error_event_without_listener_is_raised(
+    emitter: FlipperEventEmitter,
+) -> None:
+    """The event "error" belongs to pyee, which raises it if there is no listener."""
     with pytest.raises(KeyError, match="lost"):
         emitter.emit("error", KeyError("lost"))
-    heard: list[Any] = []
-    emitter.on("error", heard.append)
+    received: list[Any] = []
+    emitter.on("error", received.append)
     error = KeyError("found")
     assert emitter.emit("error", error) is True
-    assert heard == [error]
+    assert received == [error]
 
 
-def test_pyee_tells_who_begins_to_listen(emitter: FlipperEventEmitter) -> None:
-    """Its event "new_listener" comes before the listener hears anything."""
-    heard: list[Any] = []
-    emitter.on("new_listener", lambda event, f: heard.append((event, f)))
+def test_pyee_announces_new_listeners(emitter: FlipperEventEmitter) -> None:
+    """Pyee emits "new_listener" before it adds a listener."""
+    received: list[Any] = []
+    emitter.on("new_listener", lambda event, f: received.append((event, f)))
     emitter.on(EventType.PRE_ENABLE, print)
-    assert heard[-1] == (EventType.PRE_ENABLE, print)
+    assert received[-1] == (EventType.PRE_ENABLE, print)
 
 
-def test_a_decorated_listener_stays_what_it_was(client: FeatureFlagClient) -> None:
-    """It can be called, and decorated again for another event."""
-    heard: list[str] = []
+def test_a_decorated_listener_stays_a_function(client: FeatureFlagClient) -> None:
+    """A decorated listener can be called, and decorated for another event."""
+    received: list[str] = []
 
     @client.events.on(EventType.POST_ENABLE)
     @client.events.on(EventType.POST_DISABLE)
     def listener(feature_name: str) -> None:
-        heard.append(feature_name)
+        received.append(feature_name)
 
     client.create("x")
     client.enable("x")
     client.disable("x")
     listener("y")
-    assert heard == ["x", "x", "y"]
+    assert received == ["x", "x", "y"]
 
 
-def test_removing_who_does_not_listen_is_an_error(
+def test_removing_an_unknown_listener_is_a_key_error(
     emitter: FlipperEventEmitter,
 ) -> None:
-    """Whatever pyee makes of it: existing code expects `KeyError`."""
+    """Existing code expects `KeyError`, whatever this version of pyee raises."""
     with pytest.raises(KeyError):
         emitter.remove_subscriber(Switches())
     with pytest.raises(KeyError):
@@ -249,7 +259,7 @@ def test_removing_who_does_not_listen_is_an_error(
 
 
 class Bus(IEventEmitter):
-    """An emitter of one's own, by the four methods it has to have."""
+    """An emitter of an application, with the four methods that it must have."""
 
     def __init__(self) -> None:
         self.listening: dict[Any, list[Any]] = {}
@@ -276,72 +286,74 @@ class Bus(IEventEmitter):
 
 
 class Switches(FlipperEventSubscriber):
-    """A subscriber that cares for two events."""
+    """A subscriber that overrides the methods of two events."""
 
     def __init__(self) -> None:
-        self.heard: list[tuple[str, str]] = []
+        self.received: list[tuple[str, str]] = []
 
     def on_post_enable(self, flag_name: str) -> None:
         """Note it."""
-        self.heard.append(("on", flag_name))
+        self.received.append(("on", flag_name))
 
     def on_post_disable(self, flag_name: str) -> None:
         """Note it."""
-        self.heard.append(("off", flag_name))
+        self.received.append(("off", flag_name))
 
 
-def test_an_emitter_of_ones_own_tells_and_refuses(client: FeatureFlagClient) -> None:
-    """It is called as the library's is, and its exceptions count as much."""
+def test_a_custom_emitter_gets_events_and_may_refuse_them(
+    client: FeatureFlagClient,
+) -> None:
+    """The client calls it like its own emitter, and raises its errors."""
     client.create("x")
     client.events = Bus()
-    heard: list[str] = []
-    client.events.on(EventType.PRE_ENABLE)(heard.append)
+    received: list[str] = []
+    client.events.on(EventType.PRE_ENABLE)(received.append)
     client.enable("x")
-    assert heard == ["x"]
+    assert received == ["x"]
     client.events.on(EventType.PRE_ENABLE, refuse)
     with pytest.raises(PermissionError):
         client.enable("x")
-    assert heard == ["x"]
+    assert received == ["x"]
 
 
-def test_an_emitter_of_ones_own_takes_subscribers(client: FeatureFlagClient) -> None:
-    """By the method it inherits, which asks for nothing but its `on`."""
+def test_a_custom_emitter_accepts_subscribers(client: FeatureFlagClient) -> None:
+    """The inherited `register_subscriber` calls only its `on`."""
     client.events = Bus()
     subscriber = Switches()
     client.events.register_subscriber(subscriber)
     client.create("x")
     client.enable("x")
-    assert subscriber.heard == [("on", "x")]
+    assert subscriber.received == [("on", "x")]
     client.events.remove_subscriber(subscriber)
     client.disable("x")
-    assert subscriber.heard == [("on", "x")]
+    assert subscriber.received == [("on", "x")]
 
 
 @pytest.mark.parametrize(
     "method", ["emit", "on", "remove_listener", "remove_subscriber"]
 )
-def test_an_emitter_of_ones_own_has_four_methods(method: str) -> None:
-    """One that lacks a method cannot be made."""
+def test_a_custom_emitter_must_have_four_methods(method: str) -> None:
+    """A class that lacks one of the methods cannot be instantiated."""
     rest = dict.fromkeys(IEventEmitter.__abstractmethods__ - {method}, print)
     with pytest.raises(TypeError, match=method):
         type("Partial", (IEventEmitter,), rest)()
 
 
-def test_what_only_emits_will_do(client: FeatureFlagClient) -> None:
-    """The client asks no more of it than that."""
+def test_an_object_with_emit_is_enough_of_an_emitter(client: FeatureFlagClient) -> None:
+    """The client calls no other method than `emit`."""
 
     class Printer:
         def __init__(self) -> None:
-            self.told: list[Any] = []
+            self.emitted: list[Any] = []
 
         def emit(self, *announced: Any, **more: Any) -> None:
-            self.told.append((announced, more))
+            self.emitted.append((announced, more))
 
     printer: Any = Printer()
     client.events = printer
     client.create("x", client_data={"a": 1})
     announced = {"is_enabled": False, "client_data": {"a": 1}}
-    assert printer.told == [
+    assert printer.emitted == [
         ((EventType.PRE_CREATE, "x"), announced),
         ((EventType.POST_CREATE, "x"), announced),
     ]

@@ -21,10 +21,10 @@ PYEE_VERSIONS = ["==6.*", "==7.*", "==8.*", "==9.*", "==11.*", "==12.*", "==13.*
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pin", PYEE_VERSIONS)
-def test_every_pyee_will_do(pin: str, tmp_path: Path) -> None:
-    """From the one flipper-client pinned to the newest: all that is said above.
+def test_events_work_with_every_pyee(pin: str, tmp_path: Path) -> None:
+    """The tests of events pass with each version, with warnings as errors.
 
-    The class has been renamed, removing has changed, and warnings are errors here.
+    Between the versions a class was renamed, and the removal of listeners changed.
     """
     folder = tmp_path / "pyee"
     pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
@@ -32,20 +32,20 @@ def test_every_pyee_will_do(pin: str, tmp_path: Path) -> None:
         run(*pip, "--no-deps", "--no-compile", "--target", str(folder), f"pyee{pin}")
     except AssertionError as error:
         absent(f"pyee{pin} cannot be installed: {error}")
-    told = run(
+    output = run(
         "-c",
         "import pyee, pytest, sys; print(pyee.__file__); sys.exit(pytest.main())",
         *("-q", "-p", "no:cacheprovider", "-m", "not slow"),
         *("tests/events", "tests/compat/test_compat_events.py"),
         folder=folder,
     )
-    assert Path(told.splitlines()[0]).is_relative_to(folder)
-    assert " passed" in told
-    assert " skipped" not in told
+    assert Path(output.splitlines()[0]).is_relative_to(folder)
+    assert " passed" in output
+    assert " skipped" not in output
 
 
 def run(*arguments: str, folder: Path = ROOT) -> str:
-    """Run Python to its end, with the packages of `folder` before all others."""
+    """Run Python with the packages of `folder` first, and return its output."""
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT,

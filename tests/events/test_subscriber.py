@@ -33,53 +33,57 @@ WRITES: dict[str, Callable[[Any], object]] = {
 
 @pytest.fixture
 def emitter() -> FlipperEventEmitter:
-    """Give an emitter that nobody listens to."""
+    """Return an emitter without listeners."""
     return FlipperEventEmitter()
 
 
 @pytest.fixture
 def client() -> FeatureFlagClient:
-    """Give a client of an empty store in memory."""
+    """Return a client of an empty store in memory."""
     return FeatureFlagClient(MemoryFeatureFlagStore())
 
 
 class Switches(FlipperEventSubscriber):
-    """A subscriber that cares for two events."""
+    """A subscriber that overrides the methods of two events."""
 
     def __init__(self) -> None:
-        self.heard: list[tuple[str, str]] = []
+        self.received: list[tuple[str, str]] = []
 
     def on_post_enable(self, flag_name: str) -> None:
         """Note it."""
-        self.heard.append(("on", flag_name))
+        self.received.append(("on", flag_name))
 
     def on_post_disable(self, flag_name: str) -> None:
         """Note it."""
-        self.heard.append(("off", flag_name))
+        self.received.append(("off", flag_name))
 
 
-def test_a_subscriber_overrides_what_it_cares_for(client: FeatureFlagClient) -> None:
-    """Every other event is heard by a method that does nothing."""
+def test_a_subscriber_overrides_the_events_that_it_needs(
+    client: FeatureFlagClient,
+) -> None:
+    """The inherited method of every other event does nothing."""
     subscriber = Switches()
     client.events.register_subscriber(subscriber)
     client.events.register_subscriber(FlipperEventSubscriber())
     for write in WRITES.values():
         write(client)
-    assert subscriber.heard == [("on", "x"), ("off", "x")]
+    assert subscriber.received == [("on", "x"), ("off", "x")]
     client.events.remove_subscriber(subscriber)
     for write in WRITES.values():
         write(client)
-    assert subscriber.heard == [("on", "x"), ("off", "x")]
+    assert subscriber.received == [("on", "x"), ("off", "x")]
 
 
-def test_there_is_a_method_for_every_event() -> None:
-    """An event without one could not be heard by a subscriber at all."""
+def test_a_subscriber_has_a_method_for_every_event() -> None:
+    """An event without a method could not reach a subscriber."""
     methods = {name for name in vars(FlipperEventSubscriber) if name.startswith("on_")}
     assert methods == {f"on_{event.value}" for event in EventType}
 
 
-def test_half_a_subscriber_is_refused_whole(emitter: FlipperEventEmitter) -> None:
-    """It would hear a write begin and never end."""
+def test_an_incomplete_subscriber_is_not_registered(
+    emitter: FlipperEventEmitter,
+) -> None:
+    """It would get the event before a write, and not the one after it."""
 
     class Half:
         def on_pre_create(self, *_: Any, **__: Any) -> None:

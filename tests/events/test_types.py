@@ -11,8 +11,8 @@ from flipper.events import (
 )
 
 
-def test_an_event_is_one_object_wherever_it_goes() -> None:
-    """It is looked up by identity, so that copies have to be the same."""
+def test_a_copied_event_is_the_same_object() -> None:
+    """Copies, pickles and look-ups of an event return the member itself."""
     for event in EventType:
         for twin in (
             copy.copy(event),

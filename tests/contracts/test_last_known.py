@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads that go around a store's `get`: they notice when somebody has replaced it."""
+"""Clients read a store's table directly, until somebody replaces or overrides `get`."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def store() -> MemoryFeatureFlagStore:
-    """Give an empty store."""
+    """Return an empty store."""
     return MemoryFeatureFlagStore()
 
 
 @pytest.fixture
 def client(store: MemoryFeatureFlagStore) -> FeatureFlagClient:
-    """Give a client whose flag `x` is on, and that was asked before."""
+    """Return a client whose flag `x` is on, and was read before."""
     client = FeatureFlagClient(store, on_error="raise")
     client.create("x", is_enabled=True)
     assert client.is_enabled("x") is True
     return client
 
 
-def test_get_may_be_replaced_in_the_store_at_any_time(
+def test_a_get_replaced_in_the_store_is_called_until_it_is_put_back(
     client: FeatureFlagClient, store: MemoryFeatureFlagStore
 ) -> None:
-    """It is called from then on, until it is put back."""
+    """All clients of the store call it, made before or after the replacement."""
     other = FeatureFlagClient(store)
     store.get = get = MagicMock(return_value=None)  # type: ignore[method-assign]
     assert client.is_enabled("x") is False
@@ -50,10 +50,10 @@ def test_get_may_be_replaced_in_the_store_at_any_time(
 
 
 @pytest.mark.parametrize("stack", [lambda store: store, CachedFeatureFlagStore])
-def test_get_may_be_replaced_in_the_class_at_any_time(
+def test_a_get_replaced_in_the_class_is_called_until_it_is_put_back(
     store: MemoryFeatureFlagStore, stack: Any
 ) -> None:
-    """The cache looks at it once, a client for every question."""
+    """Clients of the store, and of a cache around it, call the replacement."""
     store.create("x", is_enabled=True)
     client = FeatureFlagClient(stack(store))
     with patch.object(MemoryFeatureFlagStore, "get", return_value=None) as get:
@@ -64,48 +64,40 @@ def test_get_may_be_replaced_in_the_class_at_any_time(
 
 
 def test_get_of_a_subclass_is_called() -> None:
-    """With all that it calls."""
+    """A subclass that overrides `get` is called; one that does not is read directly."""
 
-    class Loud(MemoryFeatureFlagStore):
+    class Overriding(MemoryFeatureFlagStore):
         def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
             return super().get(feature_name.lower())
 
-    class Silent(MemoryFeatureFlagStore):
+    class Inheriting(MemoryFeatureFlagStore):
         pass
 
-    loud, silent = Loud(), Silent()
-    for each in (loud, silent):
+    overriding, inheriting = Overriding(), Inheriting()
+    for each in (overriding, inheriting):
         each.create("x", is_enabled=True)
         client = FeatureFlagClient(each)
         assert client.is_enabled("x") is True
-        assert client.is_enabled("X") is (each is loud)
-    with patch.object(Silent, "get", return_value=None):
+        assert client.is_enabled("X") is (each is overriding)
+    with patch.object(Inheriting, "get", return_value=None):
         assert client.is_enabled("x") is False
     assert client.is_enabled("x") is True
 
 
-def test_a_store_that_is_copied_is_another_store(
+def test_a_copied_store_is_independent(
     client: FeatureFlagClient, store: MemoryFeatureFlagStore
 ) -> None:
-    """What one client reads is not what another writes."""
+    """A client of the original does not read what is written to the copy."""
     other = copy.deepcopy(store)
     FeatureFlagClient(other).disable("x")
     assert client.is_enabled("x") is True
     assert FeatureFlagClient(other).is_enabled("x") is False
 
 
-def test_flags_may_be_replaced_as_a_whole(
-    client: FeatureFlagClient, store: MemoryFeatureFlagStore
+def test_clients_without_a_hash_notice_a_replaced_get(
+    store: MemoryFeatureFlagStore,
 ) -> None:
-    """A test that empties a store in its own way is believed."""
-    store._items = {}
-    assert client.is_enabled("x") is False
-    client.create("x", is_enabled=True)
-    assert client.is_enabled("x") is True
-
-
-def test_a_client_that_cannot_be_hashed(store: MemoryFeatureFlagStore) -> None:
-    """Clients are told apart by what they are, not by what they equal."""
+    """Clients are registered by identity, since a subclass may define `__eq__`."""
 
     class Equal(FeatureFlagClient):
         def __eq__(self, other: object) -> bool:

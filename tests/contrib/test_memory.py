@@ -153,3 +153,15 @@ assert statuses == [0] * 10, statuses
 assert client.is_enabled("x") is False
 """
     )
+
+
+def test_a_client_notices_a_replaced_dict_of_flags() -> None:
+    """A test may assign another dict, and clients then read that one."""
+    store = MemoryFeatureFlagStore()
+    client = FeatureFlagClient(store, on_error="raise")
+    client.create("x", is_enabled=True)
+    assert client.is_enabled("x") is True
+    store._items = {}
+    assert client.is_enabled("x") is False
+    client.create("x", is_enabled=True)
+    assert client.is_enabled("x") is True

@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True)
-def level(caplog: pytest.LogCaptureFixture) -> None:
-    """Hear of all that is logged."""
+def log_level(caplog: pytest.LogCaptureFixture) -> None:
+    """Capture records of level INFO."""
     caplog.set_level(logging.INFO, "flipper")
 
 
 def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Give what was logged since the last call."""
+    """Return what was logged since the last call."""
     said = [record.getMessage() for record in caplog.records]
     caplog.clear()
     return said
 
 
-class Broken(Watch):
-    """A watch that ends as soon as it is listened to."""
+class BrokenWatch(Watch):
+    """A watch that fails as soon as it waits."""
 
     def wait(self, timeout: float) -> Collection[str]:
         """Fail."""
@@ -46,11 +46,12 @@ class Broken(Watch):
         """Do nothing."""
 
 
-class Flapping(SupportsWatch, MemoryFeatureFlagStore):
-    """A store whose change signal is lost as soon as it is there.
+class StoreWithBrokenWatch(SupportsWatch, MemoryFeatureFlagStore):
+    """A store whose change signal is lost at once, again and again.
 
     Attributes:
-        watched: how often it was.
+        watched: how often a watch was opened.
+
     """
 
     watched = 0
@@ -58,21 +59,21 @@ class Flapping(SupportsWatch, MemoryFeatureFlagStore):
     def watch(self) -> Watch:
         """Begin."""
         self.watched += 1
-        return Broken()
+        return BrokenWatch()
 
 
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let threads try again at once."""
+    """Let listeners try again at once."""
     monkeypatch.setattr(listener, "_LONGEST_PAUSE", 0.001)
 
 
 @pytest.mark.usefixtures("no_pauses")
-def test_a_copy_that_is_lost_all_the_time_is_told_of_once_a_minute(
+def test_a_copy_whose_signal_is_lost_again_and_again_is_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Each time the store can be read, and its signal is lost at once."""
-    inner = Flapping()
+    """Each time the store can be read, but its change signal is lost at once."""
+    inner = StoreWithBrokenWatch()
     with SyncedFeatureFlagStore(inner):
         eventually(lambda: inner.watched > 20)
     levels = [record.levelname for record in caplog.records]
@@ -81,11 +82,11 @@ def test_a_copy_that_is_lost_all_the_time_is_told_of_once_a_minute(
 
 
 @pytest.mark.usefixtures("no_pauses")
-def test_a_cache_that_is_told_now_and_then_says_so_once_a_minute(
+def test_a_cache_whose_signal_is_lost_again_and_again_is_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """As the copy."""
-    inner = Flapping()
+    """Each time the cache can listen, but the change signal is lost at once."""
+    inner = StoreWithBrokenWatch()
     with CachedFeatureFlagStore(inner, invalidate=True):
         eventually(lambda: inner.watched > 20)
     levels = [record.levelname for record in caplog.records]
@@ -93,10 +94,10 @@ def test_a_cache_that_is_told_now_and_then_says_so_once_a_minute(
     assert levels.count("INFO") <= 2
 
 
-def test_a_snapshot_that_cannot_be_written_is_told_of_once_a_minute(
+def test_a_snapshot_that_cannot_be_written_is_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The disk may be full for a night, and it is tried every second."""
+    """The disk may be full for hours, and each second another attempt is made."""
     monkeypatch.setattr(follower, "_SAVE_INTERVAL", 0.0)
     monkeypatch.setattr(follower, "SLICE", 0.001)
     tries = []
@@ -114,10 +115,10 @@ def test_a_snapshot_that_cannot_be_written_is_told_of_once_a_minute(
     assert said == ["The snapshot was not written: no space left"]
 
 
-def test_a_flag_that_no_snapshot_can_have_is_told_of_once_a_minute(
+def test_a_flag_that_a_snapshot_cannot_contain_is_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is left out each time that the others are saved."""
+    """It is left out each time that the other flags are saved."""
     store = MemoryFeatureFlagStore()
     for name in ("x", "y"):
         store.create(name, client_data={"object": object()})
@@ -127,7 +128,7 @@ def test_a_flag_that_no_snapshot_can_have_is_told_of_once_a_minute(
     assert len(messages(caplog)) == 2
 
 
-def test_a_listener_that_fails_is_told_of_once_a_minute(
+def test_a_change_listener_that_fails_is_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Thousands of flags may change at once."""
@@ -148,10 +149,10 @@ def test_a_listener_that_fails_is_told_of_once_a_minute(
     assert record.exc_info is not None
 
 
-def test_a_replica_that_fails_now_and_then_is_told_of_once_a_minute(
+def test_a_replica_that_fails_and_recovers_is_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """One flag that it cannot take makes it fail and answer in turns."""
+    """A flag that it refuses makes it fail and recover again and again."""
 
     class Picky(MemoryFeatureFlagStore):
         def create(self, feature_name: str, *args: Any, **kwargs: Any) -> Any:

@@ -19,29 +19,29 @@ from support.clock import Clock
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Give the clock of the throttle."""
+    """Replace the clock of the throttle."""
     clock = Clock()
     monkeypatch.setattr(log_throttle, "monotonic", clock)
     return clock
 
 
 @pytest.fixture(autouse=True)
-def level(caplog: pytest.LogCaptureFixture) -> None:
-    """Hear of all that is logged."""
+def log_level(caplog: pytest.LogCaptureFixture) -> None:
+    """Capture records of level INFO."""
     caplog.set_level(logging.INFO, "flipper")
 
 
 def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Give what was logged since the last call."""
+    """Return what was logged since the last call."""
     said = [record.getMessage() for record in caplog.records]
     caplog.clear()
     return said
 
 
-def test_each_kind_is_logged_once_a_minute_with_the_number_of_the_others(
+def test_each_kind_is_logged_once_a_minute_with_a_count(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nothing is lost: what was held back is counted."""
+    """The next record says how many warnings were held back."""
     throttle = LogThrottle("flipper.test")
     for _ in range(5):
         throttle.warning("a", "%s is wrong", "a")
@@ -55,10 +55,10 @@ def test_each_kind_is_logged_once_a_minute_with_the_number_of_the_others(
     assert messages(caplog) == ["a is wrong"]
 
 
-def test_an_end_is_logged_once_and_only_after_its_begin(
+def test_the_end_of_an_outage_is_logged_once_and_only_after_its_begin(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A store that answers is no news, unless it was said that it does not."""
+    """A store that answers is logged only if its failure was logged."""
     outage = OutageLog("flipper.test", MemoryFeatureFlagStore(), "nobody knows")
     outage.ended()
     assert messages(caplog) == []
@@ -77,12 +77,12 @@ def test_an_end_is_logged_once_and_only_after_its_begin(
     assert messages(caplog) == []  # within the minute
 
 
-def test_the_table_forgets_the_oldest_and_never_all(
+def test_a_full_table_forgets_its_oldest_kind(
     clock: Clock,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """To forget all at once would let all of them be logged again."""
+    """A table that forgot all kinds at once would log all of them again."""
     monkeypatch.setattr(log_throttle, "MAX_KINDS", 100)
     throttle = LogThrottle("flipper.test")
     for number in range(101):
@@ -95,8 +95,11 @@ def test_the_table_forgets_the_oldest_and_never_all(
     assert messages(caplog) == ["0"]
 
 
-def test_threads_log_a_kind_once(caplog: pytest.LogCaptureFixture) -> None:
-    """And lose no count."""
+@pytest.mark.usefixtures("threads_switch_often")
+def test_threads_log_one_record_and_lose_no_count(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Eight threads that fail at once log one warning, and the end has the number."""
     outage = OutageLog("flipper.test", MemoryFeatureFlagStore(), "nobody knows")
     together = threading.Barrier(8)
 
@@ -106,15 +109,10 @@ def test_threads_log_a_kind_once(caplog: pytest.LogCaptureFixture) -> None:
             outage.failed(OSError("cut"))
 
     threads = [threading.Thread(target=fail) for _ in range(8)]
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(usual)
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     outage.ended()
     begin, end = messages(caplog)
     assert begin == "MemoryFeatureFlagStore fails (OSError: cut); nobody knows"
@@ -122,7 +120,7 @@ def test_threads_log_a_kind_once(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_logging_is_not_imported_before_something_is_logged() -> None:
-    """It takes a fifth of the time in which the library is imported."""
+    """The import of `logging` takes a fifth of the time to import the library."""
     script = (
         "import sys; import flipper;"
         "client = flipper.FeatureFlagClient(flipper.MemoryFeatureFlagStore());"

@@ -23,36 +23,36 @@ from flipper.exceptions import InvalidFlagDataError
 
 @pytest.fixture
 def client() -> FeatureFlagClient:
-    """Give a client whose flag `x` is on, and that was asked before."""
+    """Return a client whose flag `x` is on, and was read before."""
     client = FeatureFlagClient(MemoryFeatureFlagStore(), on_error="raise")
     client.create("x", is_enabled=True)
     assert client.is_enabled("x") is True
     return client
 
 
-def sticky(percentage: Any = 0.5) -> ConsistentHashPercentageBucketer:
-    """Make a bucketer for users."""
+def consistent(percentage: Any = 0.5) -> ConsistentHashPercentageBucketer:
+    """Return a consistent bucketer by `user_id`."""
     return ConsistentHashPercentageBucketer(
         key_whitelist=["user_id"], percentage=percentage
     )
 
 
-def flag(*conditions: Any, bucketer: Any = None) -> FeatureFlagStoreItem:
-    """Make a flag that is on."""
+def make_item(*conditions: Any, bucketer: Any = None) -> FeatureFlagStoreItem:
+    """Return a flag that is on."""
     meta = FeatureFlagStoreMeta(1, conditions=[*conditions], bucketer=bucketer)
     return FeatureFlagStoreItem("x", True, meta)
 
 
 def pickled(value: Any) -> Any:
-    """Send a value through a pickle."""
+    """Return a value after pickling."""
     return pickle.loads(pickle.dumps(value))  # noqa: S301  (our own)
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickled])
-def test_what_was_asked_can_be_copied_and_pickled(copied: Any) -> None:
-    """The function that decides is made anew."""
+def test_a_compiled_flag_can_be_copied_and_pickled(copied: Any) -> None:
+    """The copy compiles its rules anew, and gives the same answers."""
     condition = Condition(a=1, b__gt=2)
-    item = flag(condition, bucketer=sticky())
+    item = make_item(condition, bucketer=consistent())
     asked = [({"a": 1}, True), ({"a": 1, "b": 2}, False), ({"user_id": 2}, False)]
     for context, answer in asked:
         assert item.is_enabled(**context) is answer
@@ -65,8 +65,8 @@ def test_what_was_asked_can_be_copied_and_pickled(copied: Any) -> None:
     assert (again.to_dict(), other.to_dict()) == (item.to_dict(), condition.to_dict())
 
 
-class Noted(Condition):
-    """A condition with an attribute in a slot of its own."""
+class ConditionWithNote(Condition):
+    """A condition with an attribute in a private slot."""
 
     __slots__ = ("__note",)
 
@@ -80,18 +80,18 @@ class Noted(Condition):
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickled])
-def test_a_condition_of_ones_own_is_copied_with_all_it_has(copied: Any) -> None:
-    """What a subclass keeps is its own affair."""
-    again = copied(Noted("why", a=1))
+def test_a_custom_condition_is_copied_with_its_attributes(copied: Any) -> None:
+    """The copy has the slots of the subclass too."""
+    again = copied(ConditionWithNote("why", a=1))
     assert again.note() == "why"
     assert again.check(a=2) is False
 
 
-def test_metadata_may_be_a_double() -> None:
-    """It has the attributes of metadata, and nothing of it that decides."""
+def test_metadata_may_be_a_mock() -> None:
+    """A mock with conditions and a bucketer decides like real metadata."""
     meta = MagicMock(spec=FeatureFlagStoreMeta)
     meta.conditions = [Condition(a=1)]
-    meta.bucketer = sticky(0)
+    meta.bucketer = consistent(0)
     double = FeatureFlagStoreItem.__new__(FeatureFlagStoreItem)
     double._set_fields("x", True, meta)
     assert double.is_enabled(a=1) is True
@@ -99,8 +99,8 @@ def test_metadata_may_be_a_double() -> None:
     assert double.is_enabled() is False
 
 
-def test_a_flag_that_is_switched_decides_as_before(client: FeatureFlagClient) -> None:
-    """Its rules are the same, and off is off."""
+def test_a_flag_keeps_its_rules_when_it_is_switched(client: FeatureFlagClient) -> None:
+    """A flag that is off ignores its rules, and has them again when it is on."""
     client.add_condition("x", Condition(a=1))
     for _ in range(2):
         assert client.is_enabled("x", a=1) is True
@@ -125,7 +125,7 @@ NAMES = ["x", "", "feature one", "a.b/c:d", 'quo"te', "back\\slash", "tab\t", "Ã
 def test_bytes_and_text_give_the_same_flag(
     name: str, date: Any, is_enabled: Any
 ) -> None:
-    """Bytes of a flag that is just on or off are read without parsing, text is not."""
+    """Bytes of a flag without rules are read without JSON, and text is parsed."""
     document = FeatureFlagStoreItem(
         name, is_enabled, FeatureFlagStoreMeta(date)
     ).serialize()
@@ -157,8 +157,8 @@ def test_bytes_and_text_give_the_same_flag(
         (b"}}}", b"}}"),
     ],
 )
-def test_bytes_are_no_flag_where_text_is_none(old: bytes, new: bytes) -> None:
-    """What is nearly such a flag is parsed, and refused as ever."""
+def test_broken_bytes_are_refused(old: bytes, new: bytes) -> None:
+    """Bytes that look almost like a flag without rules are refused."""
     document = FeatureFlagStoreItem("x", True, FeatureFlagStoreMeta(17)).serialize()
     assert old in document
     for broken in (document.replace(old, new), document.replace(old, new, 1)):
@@ -166,8 +166,8 @@ def test_bytes_are_no_flag_where_text_is_none(old: bytes, new: bytes) -> None:
             FeatureFlagStoreItem.deserialize(broken)
 
 
-def test_containers_are_made_when_somebody_asks_for_them() -> None:
-    """What is put into them stays, and is no other flag's."""
+def test_containers_of_metadata_are_not_shared() -> None:
+    """Client data and conditions are created at the first access, for each flag."""
     meta, other = FeatureFlagStoreMeta(1), FeatureFlagStoreMeta(1)
     meta.client_data["a"] = 1
     meta.conditions.append(Condition(a=1))

@@ -8,6 +8,7 @@ floor of the package. `test_imports.py` checks the imports, `draw.py` draws them
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -75,9 +76,16 @@ def modules(root: Path, package: str) -> dict[str, Path]:
 def arrows(name: str, path: Path, known: dict[str, Path]) -> Iterator[Arrow]:
     """Yield every import of a module, wherever it stands in the text."""
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in _nodes(path.read_text(encoding="utf-8")):
         for target in _targets(node, package, known):
-            yield Arrow(name, node.lineno, target)  # type: ignore[attr-defined]
+            yield Arrow(name, node.lineno, target)
+
+
+@cache
+def _nodes(text: str) -> list[ast.Import | ast.ImportFrom | ast.Call]:
+    """Return the imports and calls of a module; several tests read all modules."""
+    kinds = (ast.Import, ast.ImportFrom, ast.Call)
+    return [node for node in ast.walk(ast.parse(text)) if isinstance(node, kinds)]
 
 
 def _targets(node: ast.AST, package: str, known: dict[str, Path]) -> list[str]:

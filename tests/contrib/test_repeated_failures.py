@@ -162,7 +162,7 @@ def test_a_replica_that_fails_and_recovers_is_logged_once(
 
     store = ReplicatedFeatureFlagStore(MemoryFeatureFlagStore(), Picky())
     store.create("bad")
-    for number in range(20):
+    for number in range(8):
         before = store.status()[0].failures
         eventually(lambda before=before: store.status()[0].failures > before + 1)
         store.create(f"good-{number}")

@@ -334,7 +334,7 @@ class Weekend:
     checks = MappingProxyType({"day": ()})
 
     def check(self, **kwargs: Any) -> bool:
-        """Look at the day."""
+        """Return whether the day is on a weekend."""
         return kwargs.get("day") in {"Sat", "Sun"}
 
     def to_dict(self) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def test_an_interrupt_is_not_caught() -> None:
         client.explain("x")
 
 
-# On_error and strict
+# `on_error` and `strict`
 
 
 def test_on_error_raise_raises_every_error() -> None:

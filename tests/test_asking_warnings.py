@@ -59,7 +59,7 @@ def warned(
     caplog.set_level(logging.DEBUG, "flipper")
 
     def warned() -> list[logging.LogRecord]:
-        # Not what background threads of stores of other tests log.
+        # Without the records of background threads that other tests have started.
         records = [each for each in caplog.records if each.name == "flipper.client"]
         caplog.clear()
         return records

@@ -40,7 +40,7 @@ def test_flag_must_exist_guards_a_method_of_a_subclass() -> None:
     class Client(FeatureFlagClient):
         @flag_must_exist
         def rename(self, feature_name: str, new: str, *, really: bool) -> Any:
-            """Give a flag another name."""
+            """Rename a flag."""
             return feature_name, new, really
 
     client = Client(MemoryFeatureFlagStore())
@@ -49,7 +49,7 @@ def test_flag_must_exist_guards_a_method_of_a_subclass() -> None:
     client.create("x")
     assert client.rename("x", "y", really=True) == ("x", "y", True)
     assert client.rename.__name__ == "rename"
-    assert client.rename.__doc__ == "Give a flag another name."
+    assert client.rename.__doc__ == "Rename a flag."
     assert [*inspect.signature(client.rename).parameters] == [
         *("feature_name", "new", "really"),
     ]

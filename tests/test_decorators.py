@@ -180,13 +180,13 @@ class Shop:
     @staticmethod
     @is_enabled(features, "shop", redirect=lambda: "no price")
     def price() -> str:
-        """Tell the price."""
+        """Return the price."""
         return "9"
 
     @property
     @is_enabled(features, "shop", redirect=lambda self: "no door")
     def door(self) -> str:
-        """Tell where to go in."""
+        """Return the door."""
         return f"door of {self.name}"
 
 

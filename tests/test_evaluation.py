@@ -132,7 +132,7 @@ class Weekend(Condition):
     """A condition that overrides `check`."""
 
     def check(self, /, **kwargs: Any) -> bool:
-        """Look at the day."""
+        """Return whether the day is on a weekend."""
         return kwargs.get("day") in {"Sat", "Sun"}
 
 
@@ -142,7 +142,7 @@ class DuckWeekend:
     checks = MappingProxyType({"day": ()})
 
     def check(self, **kwargs: Any) -> bool:
-        """Look at the day."""
+        """Return whether the day is on a weekend."""
         return kwargs.get("day") in {"Sat", "Sun"}
 
     def to_dict(self) -> dict[str, Any]:
@@ -252,12 +252,12 @@ class Coin(AbstractBucketer):
     """A bucketer of an application."""
 
     def check(self, **kwargs: Any) -> Any:
-        """Look at one side."""
+        """Return whether the side is head."""
         return kwargs.get("side") == "head"
 
     @classmethod
     def get_type(cls) -> str:
-        """Give the name."""
+        """Return the type."""
         return super().get_type()
 
     def to_dict(self) -> dict[str, Any]:
@@ -274,7 +274,7 @@ class Reluctant(PercentageBucketer):
     """A bucketer of flipper whose `check` is overridden."""
 
     def check(self, /, randomizer: Any = None, **kwargs: Any) -> bool:
-        """Decline."""
+        """Return `False`."""
         return False
 
 
@@ -347,14 +347,13 @@ def test_an_unreadable_flag_without_known_state_gives_the_error(
     client: FeatureFlagClient, store: FailingMemoryStore
 ) -> None:
     """The default answers, and the error of the store is the reason."""
-    store.failure = ConnectionError("nobody home")
+    store.failure = ConnectionError("refused")
     evaluation = client.explain("never-seen", True)
     assert evaluation == Evaluation(
         "never-seen", True, Reason.ERROR, error=store.failure
     )
     assert str(evaluation) == (
-        "Feature 'never-seen' is on: ConnectionError: nobody home; so the default "
-        "counts."
+        "Feature 'never-seen' is on: ConnectionError: refused; so the default counts."
     )
 
 
@@ -362,7 +361,7 @@ def test_the_sentence_says_that_a_last_known_state_was_evaluated(
     client: FeatureFlagClient, store: FailingMemoryStore
 ) -> None:
     """The reason is that of the state, and the error of the store is an attribute."""
-    store.failure = ConnectionError("nobody home")
+    store.failure = ConnectionError("refused")
     evaluation = client.explain("x")
     assert evaluation == Evaluation("x", True, Reason.ON, error=store.failure)
     assert str(evaluation) == (

@@ -252,9 +252,11 @@ class Writers:
 
 @pytest.fixture(
     params=[
-        pytest.param((MemoryFeatureFlagStore, 50), id="swaps"),
-        pytest.param((FailingMemoryStore, 50), id="swaps-but-for-get"),
-        pytest.param((CustomStore, 12), id="six-methods"),  # each decodes all there is
+        pytest.param((MemoryFeatureFlagStore, 50), id="atomic"),
+        pytest.param((FailingMemoryStore, 50), id="atomic-with-another-get"),
+        pytest.param(
+            (CustomStore, 12), id="six-methods"
+        ),  # decodes the whole flag each time
     ]
 )
 def writers(request: pytest.FixtureRequest, threads_switch_often: None) -> Writers:
@@ -304,7 +306,7 @@ def test_a_custom_set_is_not_interrupted_by_another_write() -> None:
             item = self.get(feature_name)
             assert item is not None
             read.set()
-            written.wait(0.3)  # is not set, because the other thread has to wait
+            written.wait(0.3)  # nobody sets it: the other thread has to wait
             self.write(item.replace(is_enabled=is_enabled))
 
     flag = FeatureFlagClient(SlowStore()).create("x")

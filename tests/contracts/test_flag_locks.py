@@ -148,7 +148,7 @@ thread.start()
 assert reached.wait(30)
 pid = os.fork()
 if not pid:
-    signal.alarm(20)  # a child that is stuck ends so
+    signal.alarm(20)  # ends a child that is stuck
     client.set_client_data("x", {"a": 1})
     os._exit(0 if client.get_client_data("x") == {"a": 1} else 3)
 status = os.waitpid(pid, 0)[1]

@@ -133,7 +133,7 @@ def test_a_change_that_raises_changes_nothing(kind: str) -> None:
         (with_data(a=1), ["get", "set_meta"]),
         (lambda item: with_data(a=1)(switch_on(item)), ["get", "set", "set_meta"]),
         (lambda item: item, ["get"]),
-        # Drop-in: flipper-client writes a state also if it is the stored one.
+        # Drop-in: flipper-client also writes a state that is stored already.
         (lambda item: item.replace(is_enabled=False), ["get", "set"]),
     ],
     ids=["state", "metadata", "both", "nothing", "the same state"],
@@ -350,7 +350,7 @@ class HasAnUpdate(ForwardingStore):
     """Has an `update` with the right signature, but does not derive from our class."""
 
     def update(self, feature_name: str, change: Any) -> None:
-        """Note a change."""
+        """Raise an error."""
         raise AssertionError(feature_name, change)
 
 

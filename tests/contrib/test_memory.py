@@ -140,7 +140,7 @@ statuses = []
 for turn in range(10):
     pid = os.fork()
     if not pid:
-        signal.alarm(20)  # a child that is stuck ends so
+        signal.alarm(20)  # ends a child that is stuck
         client.enable("x")
         client.create("new")
         right = client.is_enabled("x") and client.exists("new")

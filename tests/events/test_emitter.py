@@ -292,11 +292,11 @@ class Switches(FlipperEventSubscriber):
         self.received: list[tuple[str, str]] = []
 
     def on_post_enable(self, flag_name: str) -> None:
-        """Note it."""
+        """Record the event."""
         self.received.append(("on", flag_name))
 
     def on_post_disable(self, flag_name: str) -> None:
-        """Note it."""
+        """Record the event."""
         self.received.append(("off", flag_name))
 
 

@@ -121,7 +121,7 @@ def test_a_random_bucketer_draws_from_the_module_random() -> None:
 
 
 @forks
-# Python warns where threads of other tests are still there; this child needs none.
+# Python warns if threads of other tests still run; this child needs none of them.
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_forked_children_pause_differently() -> None:
     """Workers that try again at the same moment would overload the server."""

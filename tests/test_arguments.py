@@ -36,6 +36,7 @@ from flipper.conditions.operators import Operator
 from flipper.contrib.synced import SyncedFeatureFlagStore
 from flipper.events import EventType
 from flipper.exceptions import FlipperError, InvalidArgumentError
+from support.flags import CustomWeekend
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -328,23 +329,9 @@ def test_an_unknown_operator_is_refused_by_the_condition() -> None:
         Condition(age__greater=18)
 
 
-class Weekend:
-    """A custom condition, which has the two methods of one."""
-
-    checks = MappingProxyType({"day": ()})
-
-    def check(self, **kwargs: Any) -> bool:
-        """Return whether the day is on a weekend."""
-        return kwargs.get("day") in {"Sat", "Sun"}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Show nothing."""
-        return {}
-
-
 def test_a_custom_condition_is_accepted(checked: CheckedClient) -> None:
     """An object with the methods of a condition is one."""
-    checked.client.add_condition("x", Weekend())
+    checked.client.add_condition("x", CustomWeekend())
     assert checked.client.is_enabled("x", day="Sun") is True
     assert checked.client.is_enabled("x", day="Mon") is False
 

@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import copy
-import pickle
 import random
 from fractions import Fraction
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,7 +20,9 @@ from flipper.bucketing import (
 from flipper.bucketing.base import AbstractBucketer
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.evaluation import Evaluation, Reason
+from support.copies import pickled
 from support.custom_stores import FailingMemoryStore
+from support.flags import CustomWeekend
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -136,26 +136,9 @@ class Weekend(Condition):
         return kwargs.get("day") in {"Sat", "Sun"}
 
 
-class DuckWeekend:
-    """A condition that is no subclass of `Condition`."""
-
-    checks = MappingProxyType({"day": ()})
-
-    def check(self, **kwargs: Any) -> bool:
-        """Return whether the day is on a weekend."""
-        return kwargs.get("day") in {"Sat", "Sun"}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Show nothing."""
-        return {}
-
-    def __repr__(self) -> str:
-        return "<Weekend>"
-
-
 @pytest.mark.parametrize(
     ("condition", "said"),
-    [(Weekend(day=None), "<Condition day>"), (DuckWeekend(), "<Weekend>")],
+    [(Weekend(day=None), "<Condition day>"), (CustomWeekend(), "<Weekend>")],
 )
 def test_a_custom_condition_that_failed_is_named(
     client: FeatureFlagClient, condition: Any, said: str
@@ -388,7 +371,7 @@ def test_every_reason_has_a_sentence() -> None:
             assert bool(evaluation) is enabled
 
 
-def test_an_evaluation_can_be_unpacked_copied_and_pickled(
+def test_an_evaluation_can_be_unpacked_copied_andpickled(
     client: FeatureFlagClient,
 ) -> None:
     """It is a value like any tuple."""
@@ -399,16 +382,12 @@ def test_an_evaluation_can_be_unpacked_copied_and_pickled(
     for twin in (
         copy.copy(evaluation),
         copy.deepcopy(evaluation),
-        _pickled(evaluation),
+        pickled(evaluation),
     ):
         assert type(twin) is Evaluation
         assert twin.reason is reason
         assert str(twin) == str(evaluation)
     assert hash(client.explain("y")) == hash(Evaluation("y", False, Reason.MISSING))
-
-
-def _pickled(value: Any) -> Any:
-    return pickle.loads(pickle.dumps(value))  # noqa: S301 # our own
 
 
 # Random flags

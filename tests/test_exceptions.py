@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import copy
 import json
-import pickle
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,6 +23,7 @@ from flipper.exceptions import (
     InvalidFlagDataError,
     MissingDependencyError,
 )
+from support.copies import every_copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -281,16 +280,7 @@ def make_errors() -> list[FlipperError]:
     ]
 
 
-def pickled(error: Any) -> Any:
-    """Return an error after pickling."""
-    return pickle.loads(pickle.dumps(error))  # noqa: S301 # our own
-
-
-@pytest.mark.parametrize(
-    "duplicate",
-    [copy.copy, copy.deepcopy, pickled],
-    ids=["copy", "deepcopy", "pickle"],
-)
+@every_copy
 @pytest.mark.parametrize("number", range(10))
 def test_an_error_can_be_copied_and_pickled(
     duplicate: Callable[[Any], Any], number: int

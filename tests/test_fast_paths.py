@@ -30,6 +30,7 @@ from flipper.conditions.operators.operator import (
     SetMembershipOperator,
 )
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
+from support.flags import consistent, make_item
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,19 +49,6 @@ def client(store: MemoryFeatureFlagStore) -> FeatureFlagClient:
     client.create("x", is_enabled=True)
     assert client.is_enabled("x") is True
     return client
-
-
-def consistent(percentage: Any = 0.5) -> ConsistentHashPercentageBucketer:
-    """Return a consistent bucketer by `user_id`."""
-    return ConsistentHashPercentageBucketer(
-        key_whitelist=["user_id"], percentage=percentage
-    )
-
-
-def make_item(*conditions: Any, bucketer: Any = None) -> FeatureFlagStoreItem:
-    """Return a flag that is on."""
-    meta = FeatureFlagStoreMeta(1, conditions=[*conditions], bucketer=bucketer)
-    return FeatureFlagStoreItem("x", True, meta)
 
 
 @pytest.mark.parametrize(

@@ -300,7 +300,6 @@ def test_an_additional_call_is_noticed() -> None:
     """A replaced `get` costs two calls more: itself, and the `get` that it calls.
 
     The client does without both as long as nothing replaces `get`.
-
     """
     sample = Sample()
     workload = sample.workloads()["on/off"]

@@ -26,7 +26,6 @@ class ContestedStore(MemoryFeatureFlagStore):
     Attributes:
         rival: called between the read and the write.
         rounds: how often it is still called.
-
     """
 
     def __init__(self, rival: Callable[[], object] = lambda: None) -> None:

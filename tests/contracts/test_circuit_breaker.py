@@ -352,7 +352,6 @@ class HangingServer(Server):
         silent: while it is set, the next read of a background thread hangs.
         released: set to end the read that hangs.
         late: how many reads have hung and ended.
-
     """
 
     def __init__(self) -> None:

@@ -24,7 +24,6 @@ class DocumentsInADict(DocumentFeatureFlagStore):
     Attributes:
         meanwhile: called once, between the next read and its return.
         is_away: whether reading fails.
-
     """
 
     def __init__(self) -> None:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import copy
-import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from flipper import (
     MemoryFeatureFlagStore,
 )
 from flipper.bucketing import ConsistentHashPercentageBucketer, Percentage
+from support.copies import pickled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,7 +51,7 @@ def filled_store() -> MemoryFeatureFlagStore:
 
 @pytest.mark.parametrize(
     "duplicate",
-    [copy.deepcopy, lambda store: pickle.loads(pickle.dumps(store))],  # noqa: S301
+    [copy.deepcopy, pickled],
     ids=["deepcopy", "pickle"],
 )
 def test_a_memory_store_can_be_copied_and_pickled(

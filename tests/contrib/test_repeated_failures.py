@@ -52,7 +52,6 @@ class StoreWithBrokenWatch(SupportsWatch, MemoryFeatureFlagStore):
 
     Attributes:
         watched: how often a watch was opened.
-
     """
 
     watched = 0

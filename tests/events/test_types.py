@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import copy
-import pickle
 
 from flipper.events import (
     EventType,
 )
+from support.copies import pickled
 
 
 def test_a_copied_event_is_the_same_object() -> None:
@@ -17,7 +17,7 @@ def test_a_copied_event_is_the_same_object() -> None:
         for twin in (
             copy.copy(event),
             copy.deepcopy(event),
-            pickle.loads(pickle.dumps(event)),  # noqa: S301 # our own
+            pickled(event),
             EventType(event.value),
             EventType[event.name],
         ):

@@ -53,7 +53,6 @@ def test_a_fork_does_not_deadlock_with_hooks_of_other_libraries(
     """Another library may hold a lock during a fork, and import a module under it.
 
     `logging` does so: its `dictConfig` imports the handlers.
-
     """
     steps = [
         """

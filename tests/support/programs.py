@@ -10,6 +10,8 @@ from textwrap import dedent
 
 import pytest
 
+from servers.process import unmeasured
+
 TIMEOUT = 120  # seconds until a program counts as stuck
 
 forks = pytest.mark.skipif(
@@ -30,10 +32,9 @@ def run_program(program: str, *options: str) -> str:
     Raises:
         AssertionError: the process failed, or took too long.
     """
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("COV")}
     done = subprocess.run(
         [sys.executable, *options, "-c", dedent(program)],
-        env=environment,
+        env=unmeasured(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

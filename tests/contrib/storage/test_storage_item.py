@@ -5,20 +5,18 @@ from __future__ import annotations
 
 import copy
 import json
-import pickle
 from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
 
 from flipper import FeatureFlagClient, MemoryFeatureFlagStore
-from flipper.bucketing import (
-    ConsistentHashPercentageBucketer,
-)
 from flipper.conditions import Condition
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.evaluation import Reason
 from flipper.exceptions import InvalidFlagDataError
+from support.copies import every_copy, pickled
+from support.flags import consistent, make_item
 
 
 @pytest.fixture
@@ -30,26 +28,8 @@ def client() -> FeatureFlagClient:
     return client
 
 
-def consistent(percentage: Any = 0.5) -> ConsistentHashPercentageBucketer:
-    """Return a consistent bucketer by `user_id`."""
-    return ConsistentHashPercentageBucketer(
-        key_whitelist=["user_id"], percentage=percentage
-    )
-
-
-def make_item(*conditions: Any, bucketer: Any = None) -> FeatureFlagStoreItem:
-    """Return a flag that is on."""
-    meta = FeatureFlagStoreMeta(1, conditions=[*conditions], bucketer=bucketer)
-    return FeatureFlagStoreItem("x", True, meta)
-
-
-def pickled(value: Any) -> Any:
-    """Return a value after pickling."""
-    return pickle.loads(pickle.dumps(value))  # noqa: S301  (our own)
-
-
-@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickled])
-def test_a_compiled_flag_can_be_copied_and_pickled(copied: Any) -> None:
+@every_copy
+def test_a_compiled_flag_can_be_copied_and_pickled(duplicate: Any) -> None:
     """The copy compiles its rules anew, and gives the same answers."""
     condition = Condition(a=1, b__gt=2)
     item = make_item(condition, bucketer=consistent())
@@ -57,7 +37,7 @@ def test_a_compiled_flag_can_be_copied_and_pickled(copied: Any) -> None:
     for context, answer in asked:
         assert item.is_enabled(**context) is answer
     condition.check(a=1)
-    again, other = copied(item), copied(condition)
+    again, other = duplicate(item), duplicate(condition)
     for context, answer in asked:
         assert again.is_enabled(**context) is answer
     assert other.check(a=1) is True
@@ -79,10 +59,10 @@ class ConditionWithNote(Condition):
         return self.__note
 
 
-@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickled])
-def test_a_custom_condition_is_copied_with_its_attributes(copied: Any) -> None:
+@every_copy
+def test_a_custom_condition_is_copied_with_its_attributes(duplicate: Any) -> None:
     """The copy has the slots of the subclass too."""
-    again = copied(ConditionWithNote("why", a=1))
+    again = duplicate(ConditionWithNote("why", a=1))
     assert again.note() == "why"
     assert again.check(a=2) is False
 
@@ -177,6 +157,6 @@ def test_containers_of_metadata_are_not_shared() -> None:
     for copied in (
         copy.copy(meta),
         copy.deepcopy(meta),
-        pickle.loads(pickle.dumps(meta)),  # noqa: S301
+        pickled(meta),
     ):
         assert copied.to_dict() == meta.to_dict()

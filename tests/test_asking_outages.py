@@ -12,11 +12,7 @@ import pytest
 
 import flipper.client
 import flipper.contracts.last_known
-from flipper import (
-    Condition,
-    FeatureFlagClient,
-    FlagDoesNotExistError,
-)
+from flipper import Condition, FeatureFlagClient, FlagDoesNotExistError
 from flipper.bucketing import PercentageBucketer
 from flipper.contracts import circuit_breaker
 from flipper.contracts.last_known import SupportsLastKnown

@@ -9,11 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flipper import (
-    Condition,
-    FeatureFlagClient,
-    MemoryFeatureFlagStore,
-)
+from flipper import Condition, FeatureFlagClient, MemoryFeatureFlagStore
 from flipper.runtime import log_throttle
 from flipper.testing.contract import eventually
 

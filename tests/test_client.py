@@ -13,11 +13,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from flipper import (
-    FeatureFlagClient,
-    FlagDoesNotExistError,
-    MemoryFeatureFlagStore,
-)
+from flipper import FeatureFlagClient, FlagDoesNotExistError, MemoryFeatureFlagStore
 from flipper.client import flag_must_exist
 from flipper.events import FlipperEventEmitter
 

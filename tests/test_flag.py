@@ -8,11 +8,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from flipper import (
-    Condition,
-    FeatureFlagClient,
-    MemoryFeatureFlagStore,
-)
+from flipper import Condition, FeatureFlagClient, MemoryFeatureFlagStore
 from flipper.bucketing import PercentageBucketer
 from flipper.flag import FeatureFlag
 

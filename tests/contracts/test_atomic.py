@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flipper import (
-    FlagDoesNotExistError,
-    MemoryFeatureFlagStore,
-)
+from flipper import FlagDoesNotExistError, MemoryFeatureFlagStore
 from flipper.contracts import atomic
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.exceptions import ConcurrentUpdateError

@@ -9,14 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flipper import (
-    FeatureFlagClient,
-)
+from flipper import FeatureFlagClient
 from flipper.contracts import flag_locks
-from flipper.contracts.update import (
-    update,
-    write_lock,
-)
+from flipper.contracts.update import update, write_lock
 from support.changes import stored, switch_on
 
 if TYPE_CHECKING:

@@ -21,11 +21,7 @@ from flipper import (
     ReplicatedFeatureFlagStore,
 )
 from flipper.contracts.atomic import AtomicFeatureFlagStore
-from flipper.contracts.update import (
-    SupportsUpdate,
-    update,
-    updates_atomically,
-)
+from flipper.contracts.update import SupportsUpdate, update, updates_atomically
 from flipper.contracts.wrapper import FeatureFlagStoreWrapper
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.exceptions import InvalidFlagDataError

@@ -13,11 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flipper import (
-    Condition,
-    FeatureFlagClient,
-    MemoryFeatureFlagStore,
-)
+from flipper import Condition, FeatureFlagClient, MemoryFeatureFlagStore
 from flipper.bucketing import ConsistentHashPercentageBucketer, Percentage
 from support.copies import pickled
 

@@ -13,8 +13,6 @@ import pytest
 from servers.process import absent, unmeasured
 
 ROOT = Path(__file__).parents[2]
-
-
 # The newest version of each line that changed something here, and the newest of all.
 PYEE_VERSIONS = ["==6.*", "==7.*", "==8.*", "==9.*", "==11.*", "==12.*", "==13.*", ""]
 

@@ -9,11 +9,7 @@ import pytest
 
 from flipper import Condition, FeatureFlagClient, MemoryFeatureFlagStore
 from flipper.bucketing import NoOpBucketer
-from flipper.events import (
-    EventType,
-    FlipperEventEmitter,
-    FlipperEventSubscriber,
-)
+from flipper.events import EventType, FlipperEventEmitter, FlipperEventSubscriber
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import copy
 
-from flipper.events import (
-    EventType,
-)
+from flipper.events import EventType
 from support.copies import pickled
 
 

@@ -94,8 +94,6 @@ def test_a_flag_keeps_its_rules_when_it_is_switched(client: FeatureFlagClient) -
 
 
 DATES = [0, 1, 1795395905, 10**15, 10**16, -1, 1.5, None, "today"]
-
-
 NAMES = ["x", "", "feature one", "a.b/c:d", 'quo"te', "back\\slash", "tab\t", "é", "😀"]
 
 

@@ -130,14 +130,14 @@ def test_a_state_without_known_conditions_is_not_an_answer() -> None:
 def test_a_custom_item_is_not_remembered_after_a_write() -> None:
     """Only the store knows what a custom class of items does with a new state."""
 
-    class OwnItem(FeatureFlagStoreItem):
+    class AlwaysOn(FeatureFlagStoreItem):
         """An item that is always on."""
 
         def is_enabled(self, /, **kwargs: Any) -> bool:
             return True
 
     store = MagicMock()
-    store.get.return_value = OwnItem("x", True, FeatureFlagStoreMeta(0))
+    store.get.return_value = AlwaysOn("x", True, FeatureFlagStoreMeta(0))
     client = FeatureFlagClient(store)
     assert answer_of(client, "x") is True
     client.disable("x")

@@ -51,6 +51,9 @@ def client(store: MemoryFeatureFlagStore) -> FeatureFlagClient:
     return client
 
 
+# Operators
+
+
 @pytest.mark.parametrize(
     ("operator", "condition", "context"),
     [
@@ -171,6 +174,9 @@ def test_membership_is_the_same_as_in_python(members: Any, negated: bool) -> Non
             assert condition.check(a=value) is expected, value
 
 
+# The order of checks
+
+
 class Raises:
     """A value whose comparison raises an error."""
 
@@ -224,6 +230,9 @@ def test_checks_run_in_the_order_of_the_arguments(seed: int) -> None:
             assert item.is_enabled(**context) is found
             assert decision[0] is found
             assert found or decision[1] is expected
+
+
+# Bucketers and subclasses
 
 
 class NumberEnum(IntEnum):

@@ -8,6 +8,7 @@ special characters are not encoded may be in any part of it.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 from urllib.parse import unquote_to_bytes
@@ -51,6 +52,7 @@ class Host(NamedTuple):
         return f"[{self.name}]" if ":" in self.name else self.name
 
 
+@dataclass(frozen=True, repr=False)
 class StoreURL:
     """The URL of a store, taken apart. All parts are decoded.
 
@@ -65,22 +67,12 @@ class StoreURL:
         options: the query parameters, and the keyword arguments of the call.
     """
 
-    def __init__(
-        self,
-        scheme: str,
-        *,
-        username: str | None,
-        password: str | None,
-        hosts: tuple[Host, ...],
-        path: str,
-        options: Options,
-    ) -> None:
-        self.scheme = scheme
-        self.username = username
-        self.password = password
-        self.hosts = hosts
-        self.path = path
-        self.options = options
+    scheme: str
+    username: str | None
+    password: str | None
+    hosts: tuple[Host, ...]
+    path: str
+    options: Options
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.scheme}://...>"

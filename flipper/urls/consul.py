@@ -64,7 +64,7 @@ def build(url: StoreURL) -> Any:
     return make_owner(ConsulFeatureFlagStore, client, release=session.close, **base_key)
 
 
-class _LimitedAdapter(HTTPAdapter):  # type: ignore[misc]  # published without types
+class _LimitedAdapter(HTTPAdapter):
     """Sends requests with time limits, which python-consul does not have.
 
     Args:
@@ -81,11 +81,11 @@ class _LimitedAdapter(HTTPAdapter):  # type: ignore[misc]  # published without t
     def send(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Send a request."""
         if kwargs.get("timeout") is None:
-            wait = (
-                _WAIT.search(request.url) if _IS_BLOCKING.search(request.url) else None
-            )
-            # Consul adds up to a sixteenth to the time that it waits.
-            seconds = int(wait[1]) * 17 / 16 if wait else 0
+            seconds = 0.0
+            wait = _WAIT.search(request.url)
+            if wait and _IS_BLOCKING.search(request.url):
+                # Consul adds up to a sixteenth to the time that it waits.
+                seconds = int(wait[1]) * 17 / 16
             kwargs["timeout"] = (self.connect_timeout, self.timeout + seconds)
         return super().send(request, *args, **kwargs)
 

@@ -24,7 +24,7 @@ def build_memory(url: StoreURL) -> Any:
 
 def build_sqlite(url: StoreURL) -> Any:
     """Make the store of `sqlite:///flags.db`."""
-    from ..contrib.sqlite import SQLiteFeatureFlagStore
+    from ..contrib import SQLiteFeatureFlagStore
 
     path = _path_of(url)
     url.options.refuse_unknown()
@@ -33,7 +33,7 @@ def build_sqlite(url: StoreURL) -> Any:
 
 def build_file(url: StoreURL) -> Any:
     """Make the store of `file:///flags.toml`."""
-    from ..contrib.file import FileFeatureFlagStore
+    from ..contrib import FileFeatureFlagStore
 
     path = _path_of(url)
     url.options.refuse_unknown()

@@ -7,7 +7,8 @@ import os
 import re
 from difflib import get_close_matches
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ..exceptions import InvalidArgumentError
 
@@ -87,7 +88,7 @@ class Options:
         value = self._values[name]
         if not isinstance(value, str) or not value:
             self._refuse(name, "is no text")
-        return value  # type: ignore[no-any-return]
+        return value
 
     def secret(self, name: str) -> str | None:
         """Return an option that is a text and must not be shown."""
@@ -101,9 +102,9 @@ class Options:
         if name not in self:
             return None
         value = self._values[name]
-        if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
+        if not isinstance(value, (str, os.PathLike)) or not str(value):
             self._refuse(name, "is no file")
-        return os.path.expanduser(os.fspath(value))  # type: ignore[arg-type]  # noqa: PTH111  (a text, as it was given)
+        return str(Path(value).expanduser())
 
     def integer(self, name: str, default: int | None = None) -> Any:
         """Return an option that is an integer, 0 or larger."""
@@ -144,11 +145,11 @@ class Options:
         if name not in self:
             return default
         value = self._values[name]
-        if isinstance(value, bool):
-            return value
-        if value in _SWITCHES:
-            return _SWITCHES[value]
-        return self._refuse(name, "is neither on nor off; use 1 or 0")
+        if isinstance(value, str):
+            value = _SWITCHES.get(value.lower())
+        if not isinstance(value, bool):
+            self._refuse(name, "is neither on nor off; use 1 or 0")
+        return value
 
     def choice(self, name: str, default: str, *choices: str) -> str:
         """Return an option that has one of some values."""
@@ -175,7 +176,7 @@ class Options:
     def _listed(self) -> str:
         return f"known are {', '.join(sorted(self._known))}"
 
-    def _refuse(self, name: str, problem: str) -> Any:
+    def _refuse(self, name: str, problem: str) -> NoReturn:
         """Raise the error for the value of an option."""
         value = self._values.get(name)
         if self.is_secret(name):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import types
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..runtime.closing import ClosesAtExit
 
@@ -38,7 +38,7 @@ def make_owner(
 class _Owner(ClosesAtExit):
     """The part of such a store that closes."""
 
-    close_store: Callable[[Any], object] | None = None
+    close_store: ClassVar[Any] = None
     release: Callable[[], object] | None = None
 
     def close(self) -> None:

@@ -79,7 +79,7 @@ def build_sentinel(url: StoreURL) -> Any:
     # They are asked one after the other.
     share = max(settings["socket_connect_timeout"] / len(hosts), _SHORTEST_TIMEOUT)
     tls = {name: value for name, value in settings.items() if name.startswith("ssl")}
-    sentinel = Sentinel(
+    sentinel = Sentinel(  # type: ignore[no-untyped-call]
         hosts,
         sentinel_kwargs={
             "socket_connect_timeout": share,
@@ -90,7 +90,7 @@ def build_sentinel(url: StoreURL) -> Any:
             **tls,
         },
     )
-    client = sentinel.master_for(master, **settings)
+    client = sentinel.master_for(master, **settings)  # type: ignore[no-untyped-call]
 
     def close() -> None:
         client.close()
@@ -105,7 +105,10 @@ def build_cluster(url: StoreURL) -> Any:
     url.refuse_path("a cluster has one database")
     settings = _settings(url, is_tls=url.options.switch("ssl"))
     make_store = _store_maker(url.options)
-    nodes = [ClusterNode(*host) for host in url.all_hosts(_PORT)]
+    nodes = [
+        ClusterNode(host.name, host.port)  # type: ignore[no-untyped-call]
+        for host in url.all_hosts(_PORT)
+    ]
     client = RedisCluster(startup_nodes=nodes, **settings)
     return make_store(client, client.close)
 

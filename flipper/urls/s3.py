@@ -26,7 +26,7 @@ _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}")
 
 
 def build(url: StoreURL) -> Any:
-    """Make the store. Credentials are those that boto3 finds, unless the URL has some."""
+    """Make the store. boto3 looks for credentials, unless the URL has some."""
     options = url.options
     bucket = _bucket(url)
     given: dict[str, Any] = {"prefix": url.path}

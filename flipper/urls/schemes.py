@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which function makes the store of a scheme: flipper's own, and those of other packages.
+"""Finds the function that makes the store of a scheme.
 
 Another package adds a scheme by an entry point of the group `flipper.stores`. Its name
 is the scheme, its value a function that takes a `StoreURL` and returns a store.

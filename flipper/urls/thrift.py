@@ -28,6 +28,10 @@ def build(url: StoreURL) -> Any:
     protocol = options.choice("protocol", *PROTOCOLS)
     options.refuse_unknown()
     client, opened = make_client(
-        *host, timeout=timeout, transport=transport, protocol=protocol
+        host.name,
+        host.port or _PORT,
+        timeout=timeout,
+        transport=transport,
+        protocol=protocol,
     )
     return make_owner(ThriftRPCFeatureFlagStore, client, release=opened.close)

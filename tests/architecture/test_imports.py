@@ -37,10 +37,13 @@ LARGEST_SHARE = 0.3  # of the lines of flipper/ that one room may have
 THIRD_PARTY_BELOW_DRIVERS = {("flipper.events", "pyee")}
 TYPE_ONLY = {"typing_extensions"}  # type checkers know it without its being installed
 THRIFT_USERS = {"flipper.contrib.thrift"}
+# Methods that load what is above when they are called: `FeatureFlagClient.from_url`.
+LOADED_WHEN_CALLED = {("flipper.client", "flipper.urls")}
 
 HEAVY = {
     *("asyncio", "boto3", "botocore", "consul", "django", "flask", "lru"),
     *("psycopg", "psycopg_pool", "pytest", "redis", "thrift"),
+    *("importlib.metadata", "flipper.urls"),
 }
 
 
@@ -80,7 +83,9 @@ def _inside(arrow: Arrow, mine: str) -> dict[str, bool]:
         return {"the imported module has no floor": True}
     there = FLOORS[theirs]
     return {
-        f"from floor {here} up to floor {there}": there > here,
+        f"from floor {here} up to floor {there}": (
+            there > here and (mine, theirs) not in LOADED_WHEN_CALLED
+        ),
         "a store does not know who asks it": (here, there) == (DRIVERS, FACE),
         "a driver is handed the stores it needs": (
             here == there == DRIVERS and mine != theirs

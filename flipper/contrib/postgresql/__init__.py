@@ -130,7 +130,7 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
 
     _documents_are_tokens = True
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (five are flipper-client's)
         self,
         conninfo: str | ConnectionPool[Any],
         table_name: str = "feature_flags",

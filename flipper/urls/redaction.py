@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _HIDDEN: Final = "***"
+_SHORT: Final = 4  # characters
 
 
 def call_hiding(secrets: Iterable[str], function: Callable[[], T]) -> T:
@@ -24,18 +26,26 @@ def call_hiding(secrets: Iterable[str], function: Callable[[], T]) -> T:
             has the same text without the secrets, and neither cause nor context.
         Exception: any other error of the function, unchanged.
     """
-    forms = sorted({*_forms(secrets)}, key=len, reverse=True)
+    hidden = _pattern(secrets)
     try:
         return function()
     except Exception as error:
-        shown = [*_texts(error)]
-        if not any(form in text for form in forms for text in shown):
+        if hidden is None or not any(map(hidden.search, _texts(error))):
             raise
-        message = f"{type(error).__name__}: {error}"
-        for form in forms:
-            message = message.replace(form, _HIDDEN)
+        message = hidden.sub(_HIDDEN, f"{type(error).__name__}: {error}")
     # Not within `except`: the error would keep the driver's as its context.
     raise InvalidArgumentError(f"The store of the URL cannot be made: {message}")
+
+
+def _pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:
+    """Return a pattern that finds the secrets in a text, `None` if there are none."""
+    forms = sorted({*_forms(secrets)}, key=len, reverse=True)
+    # A short one is looked for as a word: as letters it is in any text.
+    words = [
+        re.escape(form) if len(form) >= _SHORT else rf"(?<!\w){re.escape(form)}(?!\w)"
+        for form in forms
+    ]
+    return re.compile("|".join(words)) if words else None
 
 
 def _forms(secrets: Iterable[str]) -> Iterator[str]:

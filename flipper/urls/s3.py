@@ -67,7 +67,7 @@ def _bucket(url: StoreURL) -> str:
         url.refuse("names no bucket; write s3://bucket or s3://bucket/prefix")
     if len(url.hosts) > 1 or port or not _BUCKET.fullmatch(name):
         url.refuse(
-            "has a bucket that is none; a name has letters, digits, dots and hyphens; "
+            "has a name of a bucket that is not valid; use letters, digits, dots and hyphens; "
             "the address of a server is the option endpoint_url"
         )
     return name
@@ -102,6 +102,6 @@ def _endpoint_url(url: StoreURL) -> str | None:
         is_valid = False
     if not is_valid:
         url.refuse(
-            "has an endpoint_url that is none; write one as http://localhost:9000"
+            "has an endpoint_url that is not valid; write one as http://localhost:9000"
         )
     return endpoint_url

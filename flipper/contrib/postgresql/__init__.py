@@ -116,8 +116,8 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
         item_column: the column of the items.
         run_migrations: whether to do the work of `run_migrations()` as soon as the
             server answers.
-        timeout: seconds to wait for the answer to a statement; connections of a given
-            pool do not have this limit.
+        timeout: seconds to wait for the answer to a statement, 30 by default.
+            Connections of a given pool do not have this limit.
 
     Raises:
         PostgresNotEnabled: psycopg is not installed.
@@ -138,11 +138,11 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
         item_column: str = "item",
         run_migrations: bool = True,
         *,
-        timeout: float = 30.0,
+        timeout: float | None = None,
     ) -> None:
         if not POSTGRES_ENABLED:
             raise PostgresNotEnabled
-        check_seconds("timeout", timeout)
+        check_seconds("timeout", timeout, none="for 30 seconds")
         super().__init__()
         self._connections = Connections(conninfo, timeout)
         self._table = Table(self._connections, table_name, name_column, item_column)

@@ -19,7 +19,6 @@ from .first_task import FirstTask, is_permanent
 from .pools import connect_like, connection_settings, copy_pool, pool_for
 from .time_limits import (
     DEFAULT_CONNECT_TIMEOUT,
-    DEFAULT_TIMEOUT,
     TimeLimitedConnection,
     connect_timeout,
     is_stale,
@@ -38,7 +37,8 @@ class Connections:
 
     Args:
         source: a connection string, or a pool.
-        timeout: seconds that connections, except those of a pool, wait for an answer.
+        timeout: seconds that connections, except those of a pool, wait for an answer;
+            `None` is 30.
 
     Attributes:
         is_closed: whether `close` was called; after that there are no connections.
@@ -48,7 +48,7 @@ class Connections:
         psycopg.ProgrammingError: the text is not a valid connection string.
     """
 
-    def __init__(self, source: Any, timeout: float = DEFAULT_TIMEOUT) -> None:
+    def __init__(self, source: Any, timeout: float | None = None) -> None:
         self._source = source
         self._kind = TimeLimitedConnection.within(timeout)
         self._owns_pool = isinstance(source, str)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # All in seconds.
 DEFAULT_CONNECT_TIMEOUT: Final = 5.0
 _UNLIMITED_CONNECT_TIMEOUT: Final = 30.0  # where the application asks for no limit
-DEFAULT_TIMEOUT: Final = 30.0  # for an answer
+_ANSWER_WITHIN: Final = 30.0  # where the store has no timeout
 
 
 class TimeLimitedConnection(Connection[Any]):
@@ -29,12 +29,12 @@ class TimeLimitedConnection(Connection[Any]):
     itself waits for ever. Before version 3.2 it does not support this limit either.
     """
 
-    answer_within: float = DEFAULT_TIMEOUT
-    """Seconds."""
+    answer_within: float | None = None
+    """Seconds; `None` is 30."""
 
     @classmethod
-    def within(cls, seconds: float) -> type[TimeLimitedConnection]:
-        """Return the class of connections with another limit."""
+    def within(cls, seconds: float | None) -> type[TimeLimitedConnection]:
+        """Return the class of connections with another limit, in seconds."""
         return type(cls.__name__, (cls,), {"answer_within": seconds})
 
     def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
@@ -48,7 +48,7 @@ class TimeLimitedConnection(Connection[Any]):
 
     def _limited(self, steps: Any) -> Generator[Any, Any, Any]:
         """Run the steps of psycopg. It sends in a false value if no data has come."""
-        limit = self.answer_within
+        limit = _ANSWER_WITHIN if self.answer_within is None else self.answer_within
         deadline = monotonic() + limit
         try:
             awaited = next(steps)
@@ -66,16 +66,16 @@ class TimeLimitedConnection(Connection[Any]):
 
 @contextmanager
 def default_timeout(connection: Connection[Any]) -> Iterator[None]:
-    """Wait longer for answers: a migration may have to wait for locks."""
-    if not isinstance(connection, TimeLimitedConnection):
+    """Wait 30 seconds for each answer: a migration may have to wait for locks."""
+    limit = getattr(connection, "answer_within", None)
+    if limit is None or not isinstance(connection, TimeLimitedConnection):
         yield
         return
-    before = connection.answer_within
-    connection.answer_within = max(before, DEFAULT_TIMEOUT)
+    connection.answer_within = None
     try:
         yield
     finally:
-        connection.answer_within = before
+        connection.answer_within = limit
 
 
 def connect_timeout(conninfo: str) -> float:

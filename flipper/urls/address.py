@@ -228,15 +228,15 @@ def _host(text: str, decode: _Decoder) -> Host:
         is_valid = name.startswith("/") or not _NOT_IN_HOSTS.search(name)
     if not is_valid:
         raise InvalidArgumentError(
-            f"{decode.subject} has a host that is not valid; write a name, an address, or "
-            f"an address of IPv6 in brackets, as [::1]; {_ENCODING}"
+            f"{decode.subject} has a host that is not valid; write a name, an address, "
+            f"or an address of IPv6 in brackets, as [::1]; {_ENCODING}"
         )
     if not port:
         return Host(name, None)
     if not _PORT.fullmatch(port) or not 0 < int(port) <= _LARGEST_PORT:
         raise InvalidArgumentError(
-            f"{decode.subject} has a port that is not a number from 1 to {_LARGEST_PORT}; "
-            f"a password is followed by '@' and the host; {_ENCODING}"
+            f"{decode.subject} has a port that is not a number from 1 to "
+            f"{_LARGEST_PORT}; a password is followed by '@' and the host; {_ENCODING}"
         )
     return Host(name, int(port))
 

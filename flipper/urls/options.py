@@ -53,6 +53,7 @@ class Options:
                 f"{subject} has the option {name!r}, and so has the call; give one"
             )
         self.subject = subject
+        self._given = given
         self._values: dict[str, Any] = {**in_url, **given}
         self._known: set[str] = set()
 
@@ -152,7 +153,7 @@ class Options:
         return value
 
     def choice(self, name: str, default: str, *choices: str) -> str:
-        """Return an option that has one of some values."""
+        """Return an option that has one of some values, of which one is the default."""
         value = self.text(name, default)
         if value != default and value not in choices:
             known = " or ".join(map(repr, (default, *choices)))
@@ -178,9 +179,13 @@ class Options:
 
     def _refuse(self, name: str, problem: str) -> NoReturn:
         """Raise the error for the value of an option."""
-        value = self._values.get(name)
-        if self.is_secret(name):
-            raise InvalidArgumentError(f"{self.subject} has a {name} that {problem}")
+        # Not a value from the URL: behind a password with an unencoded '&' it may be
+        # a part of that.
+        if self.is_secret(name) or name not in self._given:
+            raise InvalidArgumentError(
+                f"{self.subject} has the option {name!r} that {problem}"
+            )
+        value = self._given[name]
         shown = repr(value)
         if len(shown) > _LONGEST_SHOWN:
             shown = f"{shown[:_LONGEST_SHOWN]}..."

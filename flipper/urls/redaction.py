@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _HIDDEN: Final = "***"
-_SHORT: Final = 4  # characters
+_SHORT: Final = 8  # characters
 
 
 def call_hiding(secrets: Iterable[str], function: Callable[[], T]) -> T:

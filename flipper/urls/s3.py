@@ -67,8 +67,8 @@ def _bucket(url: StoreURL) -> str:
         url.refuse("names no bucket; write s3://bucket or s3://bucket/prefix")
     if len(url.hosts) > 1 or port or not _BUCKET.fullmatch(name):
         url.refuse(
-            "has a name of a bucket that is not valid; use letters, digits, dots and hyphens; "
-            "the address of a server is the option endpoint_url"
+            "has a name of a bucket that is not valid; use letters, digits, dots and "
+            "hyphens; the address of a server is the option endpoint_url"
         )
     return name
 

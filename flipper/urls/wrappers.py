@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _SYNC_NUMBERS: Final = (
     *("poll_interval", "start_timeout", "max_staleness", "write_timeout"),
 )
+_ON_START_FAILURE: Final = ("raise", "empty", "snapshot")
 _CACHE_NUMBERS: Final = ("ttl", "stale_if_error", "jitter")
 
 
@@ -62,7 +63,9 @@ def read_wrappers(options: Options) -> list[Callable[[Any], Any]]:
 def _sync_options(options: Options) -> dict[str, Any]:
     found = {name: options.number(name) for name in _SYNC_NUMBERS if name in options}
     if "on_start_failure" in options:
-        found["on_start_failure"] = options.text("on_start_failure")
+        found["on_start_failure"] = options.choice(
+            "on_start_failure", *_ON_START_FAILURE
+        )
     if "snapshot" in options:
         found["snapshot"] = options.path("snapshot")
     return found

@@ -86,7 +86,7 @@ def texts_of(error: BaseException) -> str:
 
 
 @settings(
-    max_examples=3000,
+    max_examples=2000,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -348,7 +348,8 @@ def silent_urls(port: int) -> dict[str, str]:
 
 def limited(url: str) -> str:
     """Return a URL with short time limits, so that a test takes less time."""
-    return f"{url}{'&' if '?' in url else '?'}timeout=0.5"
+    limits = "timeout=0.5" + ("" if "thrift" in url else "&connect_timeout=0.5")
+    return f"{url}{'&' if '?' in url else '?'}{limits}"
 
 
 @pytest.mark.parametrize("kind", [*silent_urls(0)])

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import pytest
 import redis
 
-from flipper import FeatureFlagClient, MemoryFeatureFlagStore
+from flipper import FeatureFlagClient, MemoryFeatureFlagStore, store_from_url
 from flipper.contrib.thrift.server import FeatureFlagStoreHandler
 from servers import Proxy, RedisServer
 from servers.process import free_port
@@ -440,3 +440,52 @@ def test_a_server_that_stops_answering_delays_a_question_for_few_seconds(
         client.enable("x")
         assert client.is_enabled("x") is True
         client.close()
+
+
+@pytest.mark.parametrize(
+    ("query", "limits"), [("", (2, 2)), ("?connect_timeout=3&timeout=0.5", (3, 0.5))]
+)
+def test_time_limits_are_two_seconds_unless_the_url_has_others(
+    query: str, limits: tuple[float, float]
+) -> None:
+    """Those of the drivers are longer, or there are none."""
+    port = free_port()
+    with store_from_url(f"redis://127.0.0.1:{port}{query}") as store:
+        found = store._redis.connection_pool.connection_kwargs
+        assert (found["socket_connect_timeout"], found["socket_timeout"]) == limits
+        assert found["retry"].get_retries() == 1
+    s3_query = query.replace("?", "&")
+    with store_from_url(f"s3://flags?region=us-east-1{s3_query}") as store:
+        config = store._client.meta.config
+        assert (config.connect_timeout, config.read_timeout) == limits
+        assert config.retries["total_max_attempts"] == 1
+    with store_from_url(f"consul://127.0.0.1:{port}{query}") as store:
+        adapter = store._consul.http.session.get_adapter("http://x")
+        assert (adapter.connect_timeout, adapter.timeout) == limits
+    with store_from_url(f"postgresql://127.0.0.1:{port}{query}") as store:
+        assert store._connections._timeout == limits[0]
+        assert store._connections._kind.answer_within == limits[1]
+    with store_from_url(f"thrift://127.0.0.1:{port}", timeout=limits[1]) as store:
+        assert (
+            store._client._iprot.trans._TBufferedTransport__trans._timeout
+            == (limits[1])
+        )
+
+
+@pytest.mark.parametrize(
+    ("url", "base"),
+    [
+        ("consul://", "http://localhost:8500"),
+        ("consul+http://flags:1", "http://flags:1"),
+        ("consul+https://[::1]:7/key?ca_file=~/ca.pem", "https://[::1]:7"),
+    ],
+)
+def test_requests_to_consul_have_the_scheme_and_host_of_the_url(
+    url: str, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An address of IPv6 needs its brackets there."""
+    monkeypatch.setenv("HOME", "/home/me")
+    with store_from_url(url) as store:
+        http = store._consul.http
+        assert http.base_uri == base
+        assert http.verify == ("/home/me/ca.pem" if "ca_file" in url else True)

@@ -47,6 +47,7 @@ FLOORS = {
     "flipper.contrib.synced": DRIVERS,
     "flipper.contrib.failover": DRIVERS,
     "flipper.contrib.read_only": DRIVERS,
+    "flipper.urls": EDGE,
     "flipper.integrations": EDGE,
     "flipper.testing": EDGE,
     "flipper.cli": EDGE,

@@ -110,8 +110,13 @@ class Address(NamedTuple):
 def _listening(fixture: str, usual_port: int) -> Address:
     return Address(
         fixture,
-        rf"""(['"])(?:localhost|127\.0\.0\.1)\1, (port=)?{usual_port}\b""",
-        lambda server, said: f"{server.host!r}, {said[2] or ''}{server.port}",
+        rf"""(['"])(?:localhost|127\.0\.0\.1)\1, (port=)?{usual_port}\b"""
+        rf"|//localhost:{usual_port}\b",
+        lambda server, said: (
+            f"{server.host!r}, {said[2] or ''}{server.port}"
+            if said[1]
+            else f"//{server.host}:{server.port}"
+        ),
     )
 
 
@@ -467,6 +472,7 @@ def test_a_badly_written_example_is_noticed(
             "() {'host': '::1', 'port': 7}",
         ),
         ("consul", "client('127.0.0.1', 8500)", "('::1', 7) {}"),
+        ("redis", 'client("redis://localhost:6379/0")', "('redis://::1:7/0',) {}"),
         ("postgres", 'client("postgresql://localhost/app")', "('host=::1',) {}"),
         ("s3", 'client("s3")', "('s3',) {'endpoint_url': 'http://[::1]:7', ...}"),
     ],

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from ...arguments import check_seconds
 from ...contracts.atomic import ABSENT, ANY
 from ...contracts.document import DocumentFeatureFlagStore
 from ...contracts.watch import SupportsWatch, WatchRefusedError
@@ -31,6 +32,7 @@ try:
     from .connections import Connections
     from .migrations import migrate, name_length_limits
     from .table import Table
+    from .time_limits import default_timeout
     from .watch import PostgreSQLWatch
 except ImportError:
     POSTGRES_ENABLED = False
@@ -99,7 +101,7 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
 
     The store keeps its connections, and replaces those that are lost. With a connection
     string, connecting gives up after its `connect_timeout`, or else 5 seconds. A
-    statement without an answer gives up after 30 seconds with psycopg 3.2 or newer.
+    statement without an answer gives up after `timeout` with psycopg 3.2 or newer.
 
     A store can be created while the server is away. It then logs a warning, and creates
     the table before the first statement that reaches the server. Errors that do not
@@ -114,10 +116,13 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
         item_column: the column of the items.
         run_migrations: whether to do the work of `run_migrations()` as soon as the
             server answers.
+        timeout: seconds to wait for the answer to a statement, 30 by default.
+            Connections of a given pool do not have this limit.
 
     Raises:
         PostgresNotEnabled: psycopg is not installed.
-        InvalidArgumentError: `conninfo` is neither text nor a pool.
+        InvalidArgumentError: `conninfo` is neither text nor a pool, or `timeout` is no
+            time.
         psycopg.ProgrammingError: `conninfo` is not a valid connection string, or the
             table is missing and its role may not create it.
         psycopg.OperationalError: the server refuses the connection.
@@ -125,18 +130,21 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
 
     _documents_are_tokens = True
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (five are flipper-client's)
         self,
         conninfo: str | ConnectionPool[Any],
         table_name: str = "feature_flags",
         name_column: str = "name",
         item_column: str = "item",
         run_migrations: bool = True,
+        *,
+        timeout: float | None = None,
     ) -> None:
         if not POSTGRES_ENABLED:
             raise PostgresNotEnabled
+        check_seconds("timeout", timeout, none="for 30 seconds")
         super().__init__()
-        self._connections = Connections(conninfo)
+        self._connections = Connections(conninfo, timeout)
         self._table = Table(self._connections, table_name, name_column, item_column)
         if run_migrations:
             self._migrate_when_reachable()
@@ -199,7 +207,8 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
             )
 
     def _migrate(self, connection: Connection[Any]) -> None:
-        migrate(connection, self._table, CREATE_TABLE_SQL)
+        with default_timeout(connection):
+            migrate(connection, self._table, CREATE_TABLE_SQL)
 
     def _connect_listener(self) -> Connection[Any]:
         try:

@@ -13,6 +13,7 @@ from time import sleep
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from stores import Documents, OldStyle, Rows, Subclass, Table
 
 from flipper.contracts.atomic import ANY
 from flipper.contracts.watch import WatchQueue
@@ -22,7 +23,6 @@ from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.contrib.util.date import now
 from flipper.exceptions import FlagDoesNotExistError, InvalidFlagDataError
 from flipper.testing import StoreContract, waiting
-from stores import Documents, OldStyle, Rows, Subclass, Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,12 +6,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hypothesis.stateful import invariant
+from stores import STORES
 
 from flipper import MemoryFeatureFlagStore, ReplicatedFeatureFlagStore
 from flipper.testing import StoreContract
 from flipper.testing.contract import eventually, plain
 from flipper.testing.stateful import StoreMachine, run_random_operations
-from stores import STORES
 
 if TYPE_CHECKING:
     import pytest

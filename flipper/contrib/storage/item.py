@@ -15,9 +15,9 @@ from .json_document import (
     find_inexpressible,
     match_plain_flag,
     parse,
+    readable_state,
     refuse_unregistered,
 )
-from .json_document import readable_state as readable_state
 from .meta import FeatureFlagStoreMeta
 
 if TYPE_CHECKING:

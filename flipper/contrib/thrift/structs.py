@@ -13,7 +13,7 @@ from typing import Any, Final
 from ...arguments import check_state
 from ...exceptions import InvalidArgumentError, InvalidFlagDataError
 from ..storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
-from ..storage.item import readable_state
+from ..storage.json_document import readable_state
 
 EVERYTHING: Final = 2**31 - 1
 """The limit that stands for no limit: more flags than there are, in 32 bits, so that a

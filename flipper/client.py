@@ -18,6 +18,7 @@ from .writing import WritingClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Literal
 
     from .contrib.interface import AbstractFeatureFlagStore
     from .events.emitter import IEventEmitter
@@ -69,8 +70,8 @@ class FeatureFlagClient(AskingClient, WritingClient):
         self,
         store: AbstractFeatureFlagStore,
         *,
-        on_error: str = "default",
-        strict: str = "silent",
+        on_error: Literal["default", "raise"] = "default",
+        strict: Literal["silent", "warn", "raise"] = "silent",
     ) -> None:
         AskingClient.__init__(self, store, on_error, strict)
         WritingClient.__init__(self, store, self._source)

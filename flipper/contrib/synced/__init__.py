@@ -33,6 +33,7 @@ from .write_through import UNKNOWN, WriteThrough
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator
+    from typing import Literal
 
     from ...contracts.update import Change
     from ..storage import FeatureFlagStoreMeta
@@ -81,7 +82,7 @@ class SyncedFeatureFlagStore(ClosesAtExit, TableFastPath, FeatureFlagStoreWrappe
         *,
         poll_interval: float = 30.0,
         start_timeout: float = 5.0,
-        on_start_failure: str | None = None,
+        on_start_failure: Literal["raise", "empty", "snapshot"] | None = None,
         snapshot: str | os.PathLike[str] | None = None,
         max_staleness: float | None = None,
         write_timeout: float | None = 4.0,

@@ -67,13 +67,13 @@ def test_a_missing_flag(client: FeatureFlagClient) -> None:
     assert told == Evaluation("y", False, Reason.MISSING)
     assert not told
     assert str(told) == (
-        "Feature 'y' is off: there is no such flag, so the default counts."
+        "Feature 'y' is off: there is no such flag, so the answer is the default."
     )
     told = client.explain("y", default="blue")
     assert told == Evaluation("y", "blue", Reason.MISSING)
     assert told
     assert str(told) == (
-        "Feature 'y' is on: there is no such flag, so the default counts."
+        "Feature 'y' is on: there is no such flag, so the answer is the default."
     )
 
 
@@ -94,8 +94,8 @@ def test_a_flag_that_is_on(client: FeatureFlagClient) -> None:
         assert told == Evaluation("x", True, Reason.ON)
         assert told
         assert str(told) == (
-            "Feature 'x' is on: it is enabled, and nothing limits it for these "
-            "arguments."
+            "Feature 'x' is on: it is enabled, and no condition or bucketer "
+            "limits it for these arguments."
         )
 
 
@@ -106,10 +106,7 @@ def test_conditions_that_hold(client: FeatureFlagClient) -> None:
     told = client.explain("x", a=1, c=3)
     assert told == Evaluation("x", True, Reason.CONDITION_MATCHED)
     assert told
-    assert str(told) == (
-        "Feature 'x' is on: its conditions look at these arguments, and every check "
-        "holds."
-    )
+    assert str(told) == ("Feature 'x' is on: every check on these arguments holds.")
 
 
 @pytest.mark.parametrize(
@@ -135,7 +132,7 @@ def test_a_check_that_says_no(
     assert told.check.to_dict() in next(iter(condition.to_dict().values()))
     assert told.bucketer is None
     assert not told
-    assert str(told) == f"Feature 'x' is off: the check {said} says no."
+    assert str(told) == f"Feature 'x' is off: the check {said} does not hold."
 
 
 class Weekend(Condition):
@@ -174,7 +171,7 @@ def test_a_condition_of_ones_own_says_no(
     client.add_condition("x", condition)
     told = client.explain("x", day="Mon")
     assert told == Evaluation("x", False, Reason.CONDITION_NOT_MATCHED, check=condition)
-    assert str(told) == f"Feature 'x' is off: the condition {said} says no."
+    assert str(told) == f"Feature 'x' is off: the condition {said} does not hold."
     assert client.explain("x", day="Sun").reason is Reason.CONDITION_MATCHED
     assert client.explain("x").reason is Reason.ON
 
@@ -182,8 +179,8 @@ def test_a_condition_of_ones_own_says_no(
 @pytest.mark.parametrize(
     ("user", "enabled", "said"),
     [
-        (1, True, "drew bucket 0.48, up to the percentage 0.5"),
-        (2, False, "drew bucket 0.94, beyond the percentage 0.5"),
+        (1, True, "chose bucket 0.48, within the percentage 0.5"),
+        (2, False, "chose bucket 0.94, above the percentage 0.5"),
     ],
 )
 def test_a_consistent_bucketer(
@@ -213,7 +210,7 @@ def test_a_random_bucketer(client: FeatureFlagClient) -> None:
     assert told.bucket == 0.123456789
     assert told.percentage == 0.25
     assert str(told) == (
-        "Feature 'x' is on: its PercentageBucketer drew bucket 0.1235, up to the "
+        "Feature 'x' is on: its PercentageBucketer chose bucket 0.1235, within the "
         "percentage 0.25."
     )
 
@@ -226,7 +223,7 @@ def test_a_bucketer_that_lets_nobody_in(client: FeatureFlagClient) -> None:
         told = client.explain("x", user_id=1)
         assert (told.enabled, told.bucket, told.percentage) == (False, None, 0)
         assert str(told) == (
-            f"Feature 'x' is off: its {type(bucketer).__name__} lets nobody in."
+            f"Feature 'x' is off: the percentage of its {type(bucketer).__name__} is 0."
         )
 
 
@@ -235,7 +232,7 @@ def test_a_ramp_tells_its_percentage_of_the_moment(client: FeatureFlagClient) ->
     for begin, percentage in ((4e9, "0.25"), (1e9, "0.75")):
         ramp = LinearRampPercentage(0.25, 0.75, 60, begin)
         client.set_bucketer("x", ConsistentHashPercentageBucketer(percentage=ramp))
-        assert f"0.48, {'beyond' if begin == 4e9 else 'up to'}" in str(
+        assert f"0.48, {'above' if begin == 4e9 else 'within'}" in str(
             client.explain("x", user_id=1)
         )
         assert str(client.explain("x", user_id=1)).endswith(f" {percentage}.")
@@ -245,7 +242,7 @@ def test_numbers_of_all_kinds_can_be_told(client: FeatureFlagClient) -> None:
     """Not every number knows how to be formatted; fractions learnt it late."""
     client.set_bucketer("x", PercentageBucketer(Fraction(1, 3)))
     told = client.explain("x", randomizer=lambda: Fraction(1, 4))
-    assert str(told).endswith("drew bucket 0.25, up to the percentage 0.3333.")
+    assert str(told).endswith("chose bucket 0.25, within the percentage 0.3333.")
 
 
 class Coin(AbstractBucketer):
@@ -281,9 +278,9 @@ class Reluctant(PercentageBucketer):
 @pytest.mark.parametrize(
     ("bucketer", "context", "said"),
     [
-        (Coin(), {"side": "head"}, "Feature 'x' is on: its Coin says yes."),
-        (Coin(), {"side": "tail"}, "Feature 'x' is off: its Coin says no."),
-        (Reluctant(), {}, "Feature 'x' is off: its Reluctant says no."),
+        (Coin(), {"side": "head"}, "Feature 'x' is on: its Coin decided so."),
+        (Coin(), {"side": "tail"}, "Feature 'x' is off: its Coin decided so."),
+        (Reluctant(), {}, "Feature 'x' is off: its Reluctant decided so."),
     ],
 )
 def test_a_bucketer_of_ones_own(
@@ -305,7 +302,7 @@ def test_a_check_that_was_replaced_is_asked(client: FeatureFlagClient) -> None:
     client.set_bucketer("x", bucketer)
     told = client.explain("x")
     assert told.enabled == client.is_enabled("x") == "mine"
-    assert str(told) == "Feature 'x' is on: its PercentageBucketer says yes."
+    assert str(told) == "Feature 'x' is on: its PercentageBucketer decided so."
 
 
 class OwnItem(FeatureFlagStoreItem):
@@ -322,7 +319,7 @@ def test_an_item_of_ones_own(client: FeatureFlagClient, store: FailingStore) -> 
     told = client.explain("x", answer="maybe")
     assert told == Evaluation("x", "maybe", Reason.OWN_ITEM)
     assert client.is_enabled("x", answer="maybe") == "maybe"
-    assert str(told) == "Feature 'x' is on: the store's own item class decided."
+    assert str(told) == "Feature 'x' is on: the item class of the store decided so."
     assert str(client.explain("x")).startswith("Feature 'x' is off: ")
 
 
@@ -335,7 +332,7 @@ def test_what_cannot_be_evaluated(client: FeatureFlagClient) -> None:
     assert told.enabled is False
     assert str(told) == (
         "Feature 'x' is off: TypeError: '>' not supported between instances of 'str' "
-        "and 'int'; so the default counts."
+        "and 'int'; the answer is the default."
     )
     assert client.explain("x", OTHER, n="2").enabled is OTHER
 
@@ -346,8 +343,8 @@ def test_what_cannot_be_read(client: FeatureFlagClient, store: FailingStore) -> 
     told = client.explain("never-seen", True)
     assert told == Evaluation("never-seen", True, Reason.ERROR, error=store.failure)
     assert str(told) == (
-        "Feature 'never-seen' is on: ConnectionError: nobody home; so the default "
-        "counts."
+        "Feature 'never-seen' is on: ConnectionError: nobody home; the answer is "
+        "the default."
     )
 
 
@@ -359,8 +356,8 @@ def test_a_last_known_state_says_that_it_is_one(
     told = client.explain("x")
     assert told == Evaluation("x", True, Reason.ON, error=store.failure)
     assert str(told) == (
-        "Feature 'x' is on: it is enabled, and nothing limits it for these arguments "
-        "(last known state: the store could not be read)."
+        "Feature 'x' is on: it is enabled, and no condition or bucketer limits it "
+        "for these arguments (last known state: the store could not be read)."
     )
 
 

@@ -70,10 +70,10 @@ def test_answers_are_explained(story: list[str]) -> None:
     """A condition that holds, one that does not, two buckets, and a missing flag."""
     told = "\n".join(story)
     for part in (
-        "is on: its conditions look at these arguments, and every check holds.",
-        "is off: the check country__in=['CH', 'NO'] says no.",
-        f"drew bucket {BUCKETS[0] / 100}, up to the percentage 0.5.",
-        f"drew bucket {BUCKETS[1] / 100}, beyond the percentage 0.5.",
-        "is off: there is no such flag, so the default counts.",
+        "is on: every check on these arguments holds.",
+        "is off: the check country__in=['CH', 'NO'] does not hold.",
+        f"chose bucket {BUCKETS[0] / 100}, within the percentage 0.5.",
+        f"chose bucket {BUCKETS[1] / 100}, above the percentage 0.5.",
+        "is off: there is no such flag, so the answer is the default.",
     ):
         assert part in told

@@ -101,7 +101,7 @@ class AtomicFeatureFlagStore(SupportsUpdate, AbstractFeatureFlagStore):
         """Change the state and keep the metadata; create the flag if it is missing."""
         self._write(
             feature_name,
-            lambda item: item.switched(is_enabled),
+            lambda item: item.with_state(is_enabled),
             lambda: self._new(feature_name, is_enabled),
         )
 
@@ -158,7 +158,7 @@ class AtomicFeatureFlagStore(SupportsUpdate, AbstractFeatureFlagStore):
             loaded = self._load(feature_name)
             if loaded is not None:
                 before, token = loaded
-                after = change(before.named(feature_name))
+                after = change(before.with_name(feature_name))
             elif make is not None:
                 after, token = make(), ABSENT
             else:

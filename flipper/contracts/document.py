@@ -122,7 +122,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
                 self._decode(feature_name, document)
         else:
             # Decoding would give the same, but the known flag is compiled already.
-            decoded = item.switched(state)
+            decoded = item.with_state(state)
             decoded.document = document
             remember(self._decoded, feature_name, decoded)
         return True
@@ -137,7 +137,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
             # Most flags were read just before they are written. This saves a read.
             known = self._decoded.get(feature_name)
             if known is not None and self._documents_are_tokens:
-                after = change(known.named(feature_name))
+                after = change(known.with_name(feature_name))
                 # Race: others may have written since; `_swap` notices.
                 if self._swap(after, known.document):
                     return after

@@ -78,7 +78,7 @@ def write_again() -> None:
     store = Rivalled()
     store.tries = 3
     store.create("x")
-    store.update("x", lambda item: item.switched(True))
+    store.update("x", lambda item: item.with_state(True))
     assert store.tries == 8
 
 

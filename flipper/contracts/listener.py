@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .watch import Watch
 
 # All in seconds.
-SLICE: Final = 0.2
+CHECK_INTERVAL: Final = 0.2
 """The interval at which a waiting thread checks whether it has to end."""
 _OPEN_TIMEOUT: Final = 8.0  # to open a watch, which may take several requests
 _JOIN_TIMEOUT: Final = 1.0
@@ -112,7 +112,7 @@ class BackgroundListener(metaclass=ABCMeta):
         """Wait for some seconds, or until the thread has to end."""
         end = monotonic() + seconds
         while not self._is_over(closed) and (left := end - monotonic()) > 0:
-            closed.wait(min(SLICE, left))
+            closed.wait(min(CHECK_INTERVAL, left))
 
     @abstractmethod
     def _listen(self, closed: threading.Event) -> None:

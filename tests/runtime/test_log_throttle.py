@@ -219,7 +219,7 @@ def test_a_snapshot_that_cannot_be_written_is_told_of_once_a_minute(
 ) -> None:
     """The disk may be full for a night, and it is tried every second."""
     monkeypatch.setattr(follower, "_SAVE_INTERVAL", 0.0)
-    monkeypatch.setattr(follower, "SLICE", 0.001)
+    monkeypatch.setattr(follower, "CHECK_INTERVAL", 0.001)
     tries = []
 
     def save(self: Snapshot, items: Any) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from ...contracts.listener import SLICE, BackgroundListener
+from ...contracts.listener import CHECK_INTERVAL, BackgroundListener
 from ...contracts.watch import WatchRefusedError
 from ...runtime.jitter import uniform
 from ...runtime.log_throttle import LogThrottle
@@ -61,7 +61,7 @@ class InvalidationListener(BackgroundListener):
             _call(self._set_listening, True)
             self._log_transition(None)
             while not self._is_over(closed):
-                changed = watch.wait(SLICE)
+                changed = watch.wait(CHECK_INTERVAL)
                 if changed is None or changed:
                     _call(self._invalidate, changed)
         finally:

@@ -7,7 +7,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ...contracts.listener import SLICE, BackgroundListener
+from ...contracts.listener import CHECK_INTERVAL, BackgroundListener
 from ...contracts.watch import WatchRefusedError
 from ...exceptions import InvalidFlagDataError
 from ...runtime.clock import monotonic
@@ -185,7 +185,7 @@ class Follower(BackgroundListener):
         due = monotonic() + uniform(0.8, 1.2) * self._poll_interval
         while not self._is_over(closed) and (left := due - monotonic()) > 0:
             self._save_snapshot()
-            changed = self._wait(min(SLICE, left), closed)
+            changed = self._wait(min(CHECK_INTERVAL, left), closed)
             waited_until = monotonic()
             if changed is None:
                 self._read_all()

@@ -123,7 +123,9 @@ class AskingClient:
             if type(item) is not FeatureFlagStoreItem:
                 answer = item.is_enabled(**conditions)
                 return Evaluation(feature_name, answer, Reason.OWN_ITEM, error=failure)
-            return Evaluation.of(feature_name, item.decide(conditions), failure)
+            return Evaluation.from_decision(
+                feature_name, item.decide(conditions), failure
+            )
         except Exception as error:  # noqa: BLE001  (a question never raises)
             self._warn_or_raise(feature_name, error)
             return Evaluation(feature_name, default, Reason.ERROR, error=error)

@@ -94,7 +94,7 @@ class Evaluation(NamedTuple):
     error: Exception | None = None
 
     @classmethod
-    def of(
+    def from_decision(
         cls, feature_name: str, decision: Decision, error: Exception | None = None
     ) -> Evaluation:
         """Make an evaluation of a decision."""

@@ -93,7 +93,7 @@ class InvalidFlagDataError(FlipperError, ValueError):
         )
 
     @classmethod
-    def of(
+    def from_error(
         cls, error: Exception, *, feature_name: object = None
     ) -> InvalidFlagDataError:
         """Make an error that is also an instance of the class of `error`.

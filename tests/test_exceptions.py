@@ -219,7 +219,7 @@ def test_the_position_of_bad_json_is_kept() -> None:
 def test_an_error_of_ours_is_not_wrapped_again() -> None:
     """One is enough, and the first one knows best."""
     error = InvalidFlagDataError("no flag", feature_name="x")
-    assert InvalidFlagDataError.of(error, feature_name="y") is error
+    assert InvalidFlagDataError.from_error(error, feature_name="y") is error
     assert error.feature_name == "x"
 
 
@@ -230,7 +230,7 @@ def test_a_class_that_cannot_be_a_base_is_left_out() -> None:
         def __init_subclass__(cls) -> None:
             raise TypeError("no subclasses")
 
-    error = InvalidFlagDataError.of(FinalError("odd"), feature_name="x")
+    error = InvalidFlagDataError.from_error(FinalError("odd"), feature_name="x")
     assert type(error) is InvalidFlagDataError
     assert str(error).startswith("Feature 'x' cannot be read: FinalError: odd. ")
 
@@ -244,7 +244,9 @@ def test_a_class_with_a_constructor_of_its_own_will_do() -> None:
             self.two = two
             self.feature_name = "not ours"
 
-    error: Any = InvalidFlagDataError.of(PeculiarError(1, two=2), feature_name="x")
+    error: Any = InvalidFlagDataError.from_error(
+        PeculiarError(1, two=2), feature_name="x"
+    )
     assert isinstance(error, PeculiarError)
     assert error.two == 2
     assert error.feature_name == "x"

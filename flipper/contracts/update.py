@@ -117,7 +117,7 @@ def update(store: Any, feature_name: str, change: Change) -> FeatureFlagStoreIte
         found = get_uncached(store, feature_name)
         if found is None:
             raise FlagDoesNotExistError.for_flag(feature_name)
-        before = FeatureFlagStoreItem.of(found)
+        before = FeatureFlagStoreItem.from_item(found)
         after = change(before)
         if after is before:
             return after

@@ -144,7 +144,9 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
         try:
             found = self._redis.get(self._key(feature_name))
         except UnicodeDecodeError as error:  # the client decodes responses
-            raise InvalidFlagDataError.of(error, feature_name=feature_name) from error
+            raise InvalidFlagDataError.from_error(
+                error, feature_name=feature_name
+            ) from error
         if not found:
             return None
         found = self._encoded(found)

@@ -234,11 +234,11 @@ class FeatureFlagStoreItem:
             )
         except Exception as error:
             name = fields.get("feature_name") if isinstance(fields, dict) else None
-            raise InvalidFlagDataError.of(error, feature_name=name) from error
+            raise InvalidFlagDataError.from_error(error, feature_name=name) from error
         return made
 
     @classmethod
-    def of(cls, item: Any) -> FeatureFlagStoreItem:
+    def from_item(cls, item: Any) -> FeatureFlagStoreItem:
         """Return `item` itself, or a copy of an item of another class.
 
         The copy is made from its public properties.

@@ -59,7 +59,7 @@ class Snapshot:
 
     def _text(self, item: Any) -> str | None:
         try:
-            return FeatureFlagStoreItem.of(item).serialize().decode()
+            return FeatureFlagStoreItem.from_item(item).serialize().decode()
         except Exception as error:  # noqa: BLE001  (the other flags are saved)
             self._log.warning(
                 getattr(item, "feature_name", None),

@@ -84,7 +84,7 @@ class ThriftRPCFeatureFlagStore(SupportsLastKnown, AbstractFeatureFlagStore):
             raise MissingDependencyError.for_extra("thrift", "thrift")
         self._client = client
         self._ttypes = ttypes
-        self._connection = ThriftConnection.of(client)
+        self._connection = ThriftConnection.for_client(client)
         self._known: dict[str, FeatureFlagStoreItem] = {}
         self._log = LogThrottle(__name__)
 

@@ -187,7 +187,7 @@ def _report_flipper_errors(feature_name: str | None) -> Iterator[None]:
 
 
 def _to_struct(item: Any) -> Any:
-    return item_to_struct(FeatureFlagStoreItem.of(item), ttypes)
+    return item_to_struct(FeatureFlagStoreItem.from_item(item), ttypes)
 
 
 def serve(

@@ -49,7 +49,7 @@ def item_from_struct(
         state = bool(readable_state(name, struct.is_enabled))
         return FeatureFlagStoreItem(name, state, meta)
     except Exception as error:
-        raise InvalidFlagDataError.of(error, feature_name=name) from error
+        raise InvalidFlagDataError.from_error(error, feature_name=name) from error
 
 
 def meta_from_struct(struct: Any) -> FeatureFlagStoreMeta:

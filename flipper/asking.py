@@ -9,9 +9,9 @@ from weakref import WeakMethod
 from .arguments import check_choice
 from .contracts.circuit_breaker import (
     RecoveryReporter,
+    current_reader,
     has_opened_circuit,
     open_circuit,
-    reader_of,
 )
 from .contracts.last_known import ANSWERS, remembering
 from .contrib.storage.item import FeatureFlagStoreItem
@@ -133,7 +133,7 @@ class AskingClient:
     def _choose_reader(self) -> None:
         """Choose which object's `get` the questions call, the fastest that is right."""
         source = self._source
-        reader = reader_of(source)
+        reader = current_reader(source)
         # With on_error="raise" the caller wants each error of the store itself, so each
         # question goes to the store, even while its circuit breaker is open.
         is_asked = reader is source or self._raises

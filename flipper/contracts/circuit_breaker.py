@@ -51,7 +51,7 @@ _open: dict[int, CircuitBreaker] = {}
 _MARK: Final = "_flipper_open_circuit"  # attribute of errors: a key of `_open`
 
 
-def reader_of(store: Any) -> Any:
+def current_reader(store: Any) -> Any:
     """Return the open circuit breaker of a store, or the store itself."""
     return _open.get(id(store), store)
 

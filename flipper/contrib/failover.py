@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..contracts.circuit_breaker import has_opened_circuit, open_circuit, reader_of
+from ..contracts.circuit_breaker import current_reader, has_opened_circuit, open_circuit
 from ..contracts.last_known import ANSWERS, remembering
 from ..contracts.wrapper import FeatureFlagStoreWrapper
 from ..runtime.log_throttle import OutageLog
@@ -44,7 +44,7 @@ class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
 
     def refresh_reader(self) -> None:
         """Ask the primary, or its circuit breaker if that is open."""
-        self._primary_reader = reader_of(self._reader)
+        self._primary_reader = current_reader(self._reader)
 
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag, or `None` if there is none."""

@@ -26,7 +26,7 @@ from flipper import (
     MemoryFeatureFlagStore,
 )
 from flipper.contracts import circuit_breaker
-from flipper.contracts.circuit_breaker import CircuitBreaker, reader_of
+from flipper.contracts.circuit_breaker import CircuitBreaker, current_reader
 from flipper.contracts.wrapper import FeatureFlagStoreWrapper
 from flipper.exceptions import InvalidFlagDataError
 from flipper.runtime.patching import refresh_readers
@@ -119,7 +119,7 @@ def no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def is_open(store: Any) -> bool:
     """Tell whether a store is spared."""
-    return reader_of(store) is not store
+    return current_reader(store) is not store
 
 
 def leave(server: Server, error: BaseException | None = None) -> None:
@@ -382,11 +382,11 @@ def test_a_try_without_an_answer_is_left_to_itself(
     # What comes late is no answer of the next outage.
     leave(server)
     client.is_enabled("x")
-    breaker = reader_of(server)
+    breaker = current_reader(server)
     server.left.set()
     eventually(lambda: server.late == 1)
     eventually(lambda: server.asked_by.count(BACKGROUND) >= 2)
-    assert reader_of(server) is breaker
+    assert current_reader(server) is breaker
 
 
 def test_clients_may_be_made_while_a_server_goes_and_comes(server: Server) -> None:

@@ -14,7 +14,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakMethod, finalize
 
-from ...contracts.circuit_breaker import has_opened_circuit, open_circuit, reader_of
+from ...contracts.circuit_breaker import (
+    current_reader,
+    has_opened_circuit,
+    open_circuit,
+)
 from ...contracts.last_known import ANSWERS
 from ...contracts.wrapper import FeatureFlagStoreWrapper
 from ...exceptions import FlagDoesNotExistError
@@ -223,7 +227,7 @@ class CachedFeatureFlagStore(ClosesAtExit, CacheEntries, FeatureFlagStoreWrapper
         if not is_new:
             return self._wait_for(read, feature_name)
         try:
-            read.item = reader_of(self._reader).get(feature_name)
+            read.item = current_reader(self._reader).get(feature_name)
         except BaseException as error:
             has_stale_item = self._answer_with_stale(feature_name, read, error)
             self._cancel(feature_name, read)

@@ -10,7 +10,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from ...contracts.circuit_breaker import has_opened_circuit, open_circuit, reader_of
+from ...contracts.circuit_breaker import (
+    current_reader,
+    has_opened_circuit,
+    open_circuit,
+)
 from ...contracts.last_known import ANSWERS, remembering
 from ...runtime.clock import monotonic
 from ...runtime.deadline import call_with_timeout
@@ -89,7 +93,7 @@ class ReadThrough:
         copy = self._follower.copy
         copy.begin_reading()
         try:
-            item = reader_of(self._reader).get(feature_name)
+            item = current_reader(self._reader).get(feature_name)
         except ANSWERS:
             raise
         except Exception as error:  # noqa: BLE001  (the copy answers)

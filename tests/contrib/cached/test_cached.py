@@ -28,7 +28,7 @@ from flipper import (
     MemoryFeatureFlagStore,
     ReplicatedFeatureFlagStore,
 )
-from flipper.contracts.circuit_breaker import reader_of
+from flipper.contracts.circuit_breaker import current_reader
 from flipper.contracts.last_known import LastKnownFlags, SupportsLastKnown
 from flipper.contracts.watch import SupportsWatch, WatchQueue, WatchRefusedError
 from flipper.contracts.wrapper import FeatureFlagStoreWrapper
@@ -1220,11 +1220,11 @@ def test_a_server_that_is_away_is_spared(wrap: str) -> None:
     remote.fail_reads = AwayError()
     known = [client.is_enabled("x", default="unknown") for _ in range(20)]
     assert known == [True] * 20
-    assert reader_of(store) is not store
+    assert current_reader(store) is not store
     remote.fail_reads = None
     remote.flags.set("x", is_enabled=False)
     eventually(lambda: client.is_enabled("x") is False)
-    assert reader_of(store) is store
+    assert current_reader(store) is store
 
 
 # Expired entries while the store fails, by choice
@@ -1493,7 +1493,7 @@ def test_a_child_asks_though_its_parent_was_asking(
     slow = pool.submit(store.get, "x")
     pause.wait_until_reached()
     remote.flags.set("x", is_enabled=True)
-    for each in (reader_of(remote), store):
+    for each in (current_reader(remote), store):
         each.after_fork()  # as in the child
     assert state(store.get("x")) is True
     pause.end()

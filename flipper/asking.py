@@ -9,8 +9,8 @@ from weakref import WeakMethod
 from .arguments import check_choice
 from .contracts.circuit_breaker import (
     RecoveryReporter,
+    comes_from_open_circuit,
     current_reader,
-    has_opened_circuit,
     open_circuit,
 )
 from .contracts.last_known import ANSWERS, remembering
@@ -152,7 +152,7 @@ class AskingClient:
             self._warn(feature_name, error)
             if isinstance(error, InvalidFlagDataError):
                 return None  # the read succeeded, but the document is no flag
-        elif not has_opened_circuit(error):
+        elif not comes_from_open_circuit(error):
             self._note_outage(feature_name, error)
         try:
             return self._source.last_known(feature_name)

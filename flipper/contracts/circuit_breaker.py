@@ -84,7 +84,7 @@ def open_circuit(
     return True
 
 
-def has_opened_circuit(error: Exception) -> bool:
+def comes_from_open_circuit(error: Exception) -> bool:
     """Return whether an error comes from a circuit breaker that is open now.
 
     It does if it has opened the breaker, or if the breaker raised it. Then nothing is

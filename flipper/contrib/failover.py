@@ -5,7 +5,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..contracts.circuit_breaker import current_reader, has_opened_circuit, open_circuit
+from ..contracts.circuit_breaker import (
+    comes_from_open_circuit,
+    current_reader,
+    open_circuit,
+)
 from ..contracts.last_known import ANSWERS, remembering
 from ..contracts.wrapper import FeatureFlagStoreWrapper
 from ..runtime.log_throttle import OutageLog
@@ -105,7 +109,7 @@ class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
 
     def _log_failure(self, feature_name: str | None, error: Exception) -> None:
         """Log a failure of the primary, unless a circuit breaker logs the outage."""
-        if has_opened_circuit(error):
+        if comes_from_open_circuit(error):
             return
         if feature_name is not None and open_circuit(
             self._reader, feature_name, error, self._outage

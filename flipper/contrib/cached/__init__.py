@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakMethod, finalize
 
 from ...contracts.circuit_breaker import (
+    comes_from_open_circuit,
     current_reader,
-    has_opened_circuit,
     open_circuit,
 )
 from ...contracts.last_known import ANSWERS
@@ -265,7 +265,7 @@ class CachedFeatureFlagStore(ClosesAtExit, CacheEntries, FeatureFlagStoreWrapper
             return False
         if not isinstance(error, Exception) or isinstance(error, ANSWERS):
             return False
-        is_away = has_opened_circuit(error) or open_circuit(
+        is_away = comes_from_open_circuit(error) or open_circuit(
             self._reader, feature_name, error, self._outage
         )
         item = self._use_stale(feature_name)

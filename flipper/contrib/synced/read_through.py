@@ -11,8 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ...contracts.circuit_breaker import (
+    comes_from_open_circuit,
     current_reader,
-    has_opened_circuit,
     open_circuit,
 )
 from ...contracts.last_known import ANSWERS, remembering
@@ -97,7 +97,7 @@ class ReadThrough:
         except ANSWERS:
             raise
         except Exception as error:  # noqa: BLE001  (the copy answers)
-            if not has_opened_circuit(error) and not open_circuit(
+            if not comes_from_open_circuit(error) and not open_circuit(
                 self._reader, feature_name, error, self._outage
             ):
                 self._outage.failed(error)

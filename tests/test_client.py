@@ -135,7 +135,7 @@ class DistantStore(MemoryFeatureFlagStore):
     reads = 0
 
     @property
-    def away_errors(self) -> tuple[type[Exception], ...]:
+    def outage_errors(self) -> tuple[type[Exception], ...]:
         """A lost connection."""
         return (ConnectionError,)
 

@@ -58,7 +58,7 @@ class AwayError(Exception):
 class Server(MemoryFeatureFlagStore):
     """Flags as if on a server, which may be away."""
 
-    away_errors = (AwayError,)
+    outage_errors = (AwayError,)
     error: Exception | None = None
 
     def get(self, feature_name: str) -> Any:

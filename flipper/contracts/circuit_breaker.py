@@ -65,7 +65,7 @@ def open_circuit(
     `patching.refresh_readers` is called.
 
     Args:
-        store: a store with `away_errors`.
+        store: a store with `outage_errors`.
         feature_name: the flag that was read.
         error: the error that `store.get` raised.
         outage: the log of the outage. Only that of the first caller is used.
@@ -73,7 +73,7 @@ def open_circuit(
     Returns:
         Whether the server is away.
     """
-    if not isinstance(error, store.away_errors):
+    if not isinstance(error, store.outage_errors):
         return False
     breaker = _open.get(id(store))
     if breaker is None:
@@ -182,7 +182,7 @@ class CircuitBreaker:
             return True
         try:
             store.get(self._feature_name)
-        except store.away_errors as error:
+        except store.outage_errors as error:
             # A store may raise the same object each time, with ever more frames.
             error.with_traceback(None)
             self._error = self._copied(error)

@@ -112,9 +112,9 @@ class FeatureFlagStoreWrapper(
             self._reader.record_write(feature_name, None)
 
     @property
-    def away_errors(self) -> tuple[type[Exception], ...]:
+    def outage_errors(self) -> tuple[type[Exception], ...]:
         """The errors that the inner store raises when its server is away."""
-        return self._reader.away_errors
+        return self._reader.outage_errors
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag as the inner store last gave it, or `None`, without I/O."""

@@ -96,9 +96,9 @@ class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
         return _chained(first, items)
 
     @property
-    def away_errors(self) -> tuple[type[Exception], ...]:
+    def outage_errors(self) -> tuple[type[Exception], ...]:
         """The errors of `get` that mean that the secondary's server is away, too."""
-        return self._secondary_reader.away_errors
+        return self._secondary_reader.outage_errors
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag as last known to the primary, else to the secondary."""

@@ -59,7 +59,7 @@ class Server(MemoryFeatureFlagStore):
         asked_by: the names of the threads that have called `get`.
     """
 
-    away_errors = (AwayError,)
+    outage_errors = (AwayError,)
 
     def __init__(self) -> None:
         super().__init__()
@@ -442,7 +442,7 @@ from flipper import FeatureFlagClient, MemoryFeatureFlagStore
 from flipper.testing.contract import eventually
 
 class Server(MemoryFeatureFlagStore):
-    away_errors = (ConnectionError,)
+    outage_errors = (ConnectionError,)
     is_away, hang = True, None
     def get(self, feature_name):
         if self.hang and threading.current_thread() is not threading.main_thread():
@@ -671,7 +671,7 @@ def test_an_error_that_a_store_raises_again_and_again_does_not_grow(
 
 def test_an_error_of_the_system_keeps_its_number(server: Server) -> None:
     """It is not among its attributes that can be listed."""
-    server.away_errors = (OSError,)  # type: ignore[assignment]
+    server.outage_errors = (OSError,)  # type: ignore[assignment]
     client = FeatureFlagClient(server)
     leave(server, ConnectionRefusedError(111, "refused"))
     client.is_enabled("x")

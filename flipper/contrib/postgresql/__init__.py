@@ -142,7 +142,7 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
             self._migrate_when_reachable()
 
     @property
-    def away_errors(self) -> tuple[type[Exception], ...]:
+    def outage_errors(self) -> tuple[type[Exception], ...]:
         """The error that psycopg raises, among other reasons, if no server answers.
 
         There is none once the store is closed: trying again is of no use then.

@@ -110,7 +110,7 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
         return self._atomic
 
     @property
-    def away_errors(self) -> tuple[type[Exception], ...]:
+    def outage_errors(self) -> tuple[type[Exception], ...]:
         """The errors that mean: no server answers, or its reply is incomplete."""
         try:
             from redis import exceptions

@@ -90,7 +90,7 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
         renew_connections(self._client)
 
     @property
-    def away_errors(self) -> tuple[type[Exception], ...]:
+    def outage_errors(self) -> tuple[type[Exception], ...]:
         """The errors of a server that does not answer, or not completely."""
         try:
             from botocore import exceptions

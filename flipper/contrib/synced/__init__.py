@@ -166,7 +166,7 @@ class SyncedFeatureFlagStore(ClosesAtExit, TableFastPath, FeatureFlagStoreWrappe
                 yield item
 
     @property
-    def away_errors(self) -> tuple[type[Exception], ...]:
+    def outage_errors(self) -> tuple[type[Exception], ...]:
         """Empty, because reading does not use a server."""
         return ()
 

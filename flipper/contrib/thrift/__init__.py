@@ -208,7 +208,7 @@ class ThriftRPCFeatureFlagStore(SupportsLastKnown, AbstractFeatureFlagStore):
             self._update_known(feature_name, meta=meta)
 
     @property
-    def away_errors(self) -> tuple[type[Exception], ...]:
+    def outage_errors(self) -> tuple[type[Exception], ...]:
         """The errors of a server that does not answer, or not completely."""
         # Thrift raises EOFError if a reply ends early.
         return (

@@ -125,7 +125,7 @@ class Remote(OwnStore, SupportsLastKnown):
         self.known = LastKnownFlags(self.flags)
 
     @property
-    def away_errors(self) -> tuple[type[Exception], ...]:
+    def outage_errors(self) -> tuple[type[Exception], ...]:
         """The error of a server that is away."""
         return (AwayError,)
 
@@ -1189,7 +1189,7 @@ def test_a_wrapper_tells_what_its_inner_store_tells(wrap: str) -> None:
     remote = Remote()
     made = remote.create("x")
     store = WRAPPED[wrap](remote)
-    assert store.away_errors == (AwayError,)
+    assert store.outage_errors == (AwayError,)
     assert store.get("x") is made
     remote.fail_reads = AwayError()
     with pytest.raises(AwayError):
@@ -1201,7 +1201,7 @@ def test_a_wrapper_tells_what_its_inner_store_tells(wrap: str) -> None:
 def test_a_store_of_ones_own_names_no_errors(inner: OwnStore, wrap: str) -> None:
     """Nothing is known about its errors, so it is asked each time."""
     store = WRAPPED[wrap](inner)
-    assert store.away_errors == ()
+    assert store.outage_errors == ()
     client = FeatureFlagClient(store)
     inner.fail_reads = AwayError()
     for _ in range(3):

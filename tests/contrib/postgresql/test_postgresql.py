@@ -652,7 +652,7 @@ def test_a_pool_that_was_given_keeps_its_own_time_limit(
         client.create("x", is_enabled=True)
         with pool.connection(), pytest.raises(PoolTimeout):
             store.get("x")
-        assert isinstance(PoolTimeout(), store.away_errors)
+        assert isinstance(PoolTimeout(), store.outage_errors)
         proxy.cut()
         assert client.is_enabled("x") is True
         proxy.restore()

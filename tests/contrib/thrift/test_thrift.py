@@ -453,7 +453,7 @@ def test_an_answer_without_a_list_is_not_an_empty_one() -> None:
     store = answered(None)
     with pytest.raises(StoreUnavailableError, match="without a list"):
         store.list()
-    assert issubclass(StoreUnavailableError, store.away_errors)
+    assert issubclass(StoreUnavailableError, store.outage_errors)
 
 
 def test_errors_of_the_server_come_out() -> None:

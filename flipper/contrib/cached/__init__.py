@@ -22,7 +22,7 @@ from ...contracts.circuit_breaker import (
 from ...contracts.last_known import ANSWERS
 from ...contracts.wrapper import FeatureFlagStoreWrapper
 from ...exceptions import FlagDoesNotExistError
-from ...runtime.closing import ClosesAtExit
+from ...runtime.closing import Closeable
 from ...runtime.fork import detect_fork, renew_after_fork
 from ...runtime.log_throttle import OutageLog
 from ..interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
@@ -43,7 +43,7 @@ DEFAULT_SIZE = 5000
 DEFAULT_TTL = None
 
 
-class CachedFeatureFlagStore(ClosesAtExit, CacheEntries, FeatureFlagStoreWrapper):
+class CachedFeatureFlagStore(Closeable, CacheEntries, FeatureFlagStoreWrapper):
     """Answers `get` from memory where it can. Safe for threads.
 
     The cache also remembers that a flag does not exist. If several threads miss the

@@ -16,7 +16,7 @@ from ...contracts.atomic import ABSENT, ANY
 from ...contracts.document import DocumentFeatureFlagStore
 from ...contracts.watch import SupportsWatch
 from ...exceptions import InvalidArgumentError
-from ...runtime.closing import ClosesAtExit
+from ...runtime.closing import Closeable
 from ...runtime.fork import detect_fork
 from ..interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
 from ..interface import FlagDoesNotExistError as FlagDoesNotExistError
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class ConsulFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFlagStore):
+class ConsulFeatureFlagStore(Closeable, SupportsWatch, DocumentFeatureFlagStore):
     """Keeps each flag under the key `<base_key>/<feature_name>`. Safe for threads.
 
     `get` and `list` answer from a copy of all flags, without a request, also while the

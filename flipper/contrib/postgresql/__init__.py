@@ -15,7 +15,7 @@ from ...contracts.atomic import ABSENT, ANY
 from ...contracts.document import DocumentFeatureFlagStore
 from ...contracts.watch import SupportsWatch, WatchRefusedError
 from ...exceptions import InvalidArgumentError, MissingDependencyError
-from ...runtime.closing import ClosesAtExit
+from ...runtime.closing import Closeable
 from ..interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
 from ..interface import FlagDoesNotExistError as FlagDoesNotExistError
 from ..storage import FeatureFlagStoreItem as FeatureFlagStoreItem
@@ -88,7 +88,7 @@ class PostgresNotEnabled(MissingDependencyError):  # noqa: N818  (flipper-client
         return type(self), ()
 
 
-class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFlagStore):
+class PostgreSQLFeatureFlagStore(Closeable, SupportsWatch, DocumentFeatureFlagStore):
     """Keeps each flag in a row of one table. Safe for threads and forks.
 
     `list` returns flags by name, in the order of code points. It reads some hundreds

@@ -18,7 +18,7 @@ from ...contracts.last_known import TableFastPath
 from ...contracts.watch import WatchQueue
 from ...contracts.wrapper import FeatureFlagStoreWrapper
 from ...exceptions import StaleFlagsError, StoreUnavailableError
-from ...runtime.closing import ClosesAtExit
+from ...runtime.closing import Closeable
 from ...runtime.fork import renew_after_fork
 from ..storage import FeatureFlagStoreItem
 from .copy import FlagChange as FlagChange  # noqa: TC001  (for users' annotations)
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., object]")
 
 
-class SyncedFeatureFlagStore(ClosesAtExit, TableFastPath, FeatureFlagStoreWrapper):
+class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
     """Answers from a complete copy of the inner store's flags, without I/O.
 
     A daemon thread follows the inner store. It uses the change signal of the store, if

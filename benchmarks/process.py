@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-_PATIENCE = 300  # seconds for one answer
+_ANSWER_TIMEOUT = 300  # seconds for one answer
 _NOBODY = "http://127.0.0.1:9"
 
 
@@ -72,9 +72,9 @@ class Child:
         self._process.stdin.flush()
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
-            if not selector.select(_PATIENCE):
+            if not selector.select(_ANSWER_TIMEOUT):
                 self._process.kill()
-                raise ChildError(f"no answer in {_PATIENCE} s")
+                raise ChildError(f"no answer in {_ANSWER_TIMEOUT} s")
         line = self._process.stdout.readline()
         if not line:
             self._process.wait()

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait long for what a broken store will never do."""
-    monkeypatch.setattr(waiting, "PATIENCE", 5.0)
+    monkeypatch.setattr(waiting, "TIMEOUT", 5.0)
 
 
 BROKEN: dict[str, tuple[str, ...]] = {}

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
     from .follower import Follower
 
-_PATIENCE: Final = 0.25  # seconds that a child waits for the inner store in total
+_READ_TIMEOUT_IN_CHILD: Final = (
+    0.25  # seconds that a child waits for the inner store in total
+)
 
 
 class ReadThrough:
@@ -56,7 +58,7 @@ class ReadThrough:
         self._reader = remembering(store)
         self._copied_flags = copied_flags
         self._use_copy = use_copy
-        self._seconds_left = _PATIENCE
+        self._seconds_left = _READ_TIMEOUT_IN_CHILD
         self._outage = OutageLog(__name__, store, "its flags stay as last known")
 
     def get(self, feature_name: str) -> Any:

@@ -15,7 +15,7 @@ from ..items import innermost as innermost
 from ..items import names as names
 from ..items import plain as plain
 from ..samples import for_each as for_each
-from ..waiting import PATIENCE as PATIENCE
+from ..waiting import TIMEOUT as TIMEOUT
 from ..waiting import WRITERS as WRITERS
 from ..waiting import at_once as at_once
 from ..waiting import eventually as eventually

@@ -55,9 +55,8 @@ def make_application(clients: dict[str, FeatureFlagClient]) -> Callable[..., Any
 places = Places.of_environment()
 if "FLIPPER_TEST_CHILD_TIMEOUT" in os.environ:
     timeout = float(os.environ["FLIPPER_TEST_CHILD_TIMEOUT"])
-    read_through._READ_TIMEOUT_IN_CHILD = follower._FIRST_ANSWER_TIMEOUT_IN_CHILD = (
-        timeout
-    )
+    read_through._READ_TIMEOUT_IN_CHILD = timeout
+    follower._FIRST_ANSWER_TIMEOUT_IN_CHILD = timeout
 names = os.environ.get("FLIPPER_TEST_STORES", " ".join(NAMES)).split()
 application = make_application(
     {name: FeatureFlagClient(places.store(name)) for name in names}

@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 
     from .follower import Follower
 
-_READ_TIMEOUT_IN_CHILD: Final = (
-    0.25  # seconds that a child waits for the inner store in total
-)
+# Seconds that a forked child waits for the inner store in total.
+_READ_TIMEOUT_IN_CHILD: Final = 0.25
 
 
 class ReadThrough:

@@ -137,7 +137,7 @@ class MissingDependencyError(FlipperError, ImportError):
         """Make the error that names the missing package and the extra to install."""
         return cls(
             f"The package {package!r} is not installed; "
-            f"pip install 'flipper-client[{extra}]' brings it"
+            f"install it with pip install 'flipper-client[{extra}]'"
         )
 
 

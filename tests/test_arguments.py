@@ -85,14 +85,14 @@ def shop() -> Shop:
     ("name", "problem"),
     [
         ("", "is empty"),
-        (None, "is no text but NoneType"),
-        (5, "is no text but int"),
-        (b"x", "is no text but bytes"),
-        (["x"], "is no text but list"),
+        (None, "is not text but NoneType"),
+        (5, "is not text but int"),
+        (b"x", "is not text but bytes"),
+        (["x"], "is not text but list"),
         ("\ud800", "cannot be encoded as UTF-8"),
-        (" ", "is white space only"),
-        ("\n", "is white space only"),
-        ("\u2003\t\u3000", "is white space only"),
+        (" ", "is only white space"),
+        ("\n", "is only white space"),
+        ("\u2003\t\u3000", "is only white space"),
         ("a\0b", "contains a NUL character"),
         ("x" * 1001, "is 1001 bytes long"),
         ("é" * 501, "is 1002 bytes long"),
@@ -191,12 +191,18 @@ def test_numbers_and_nothing_are_states_too(shop: Shop, state: Any) -> None:
 @pytest.mark.parametrize(
     ("page", "said"),
     [
-        ({"limit": -1}, "limit=-1 does not count flags; use 0 or a larger integer, or"),
-        ({"limit": "5"}, "limit='5' does not count flags"),
-        ({"limit": 2.5}, "limit=2.5 does not count flags"),
-        ({"offset": -1}, "offset=-1 does not count flags; use 0 or a larger integer"),
-        ({"offset": "5"}, "offset='5' does not count flags"),
-        ({"offset": None}, "offset=None does not count flags"),
+        (
+            {"limit": -1},
+            "limit=-1 is not a number of flags; use 0 or a larger integer, or",
+        ),
+        ({"limit": "5"}, "limit='5' is not a number of flags"),
+        ({"limit": 2.5}, "limit=2.5 is not a number of flags"),
+        (
+            {"offset": -1},
+            "offset=-1 is not a number of flags; use 0 or a larger integer",
+        ),
+        ({"offset": "5"}, "offset='5' is not a number of flags"),
+        ({"offset": None}, "offset=None is not a number of flags"),
     ],
     ids=repr,
 )
@@ -234,8 +240,9 @@ def test_client_data_has_names(
 ) -> None:
     """Data without names could not be merged, nor read again."""
     error = shop.refuses(lambda: write(shop.client, data))
-    assert f"The client data of feature 'x' is no dict but {type(data).__name__}" in (
-        str(error)
+    assert (
+        f"The client data of feature 'x' is not a dict but {type(data).__name__}"
+        in (str(error))
     )
     assert "use a dict of names and values" in str(error)
     assert (error.feature_name, error.value) == ("x", data)
@@ -282,7 +289,7 @@ def test_a_condition_is_a_condition(
 ) -> None:
     """Whatever else it is would break every later reading of the flag."""
     error = shop.refuses(lambda: write(shop.client, condition))
-    assert f"{condition!r} is no condition for feature 'x'" in str(error)
+    assert f"{condition!r} is not a condition for feature 'x'" in str(error)
     assert "use flipper.Condition, as in Condition(is_admin=True)" in str(error)
     assert (error.feature_name, error.value) == ("x", condition)
 
@@ -291,7 +298,7 @@ def test_a_condition_is_a_condition(
 def test_set_conditions_takes_several(shop: Shop, conditions: Any) -> None:
     """A single condition without its list is an easy slip, and easily said."""
     error = shop.refuses(lambda: shop.client.set_conditions("x", conditions))
-    assert f"{conditions!r} does not give conditions for feature 'x'" in str(error)
+    assert f"{conditions!r} is not a list of conditions for feature 'x'" in str(error)
     assert "use a list, as in [Condition(is_admin=True)]" in str(error)
     assert (error.feature_name, error.value) == ("x", conditions)
 
@@ -348,7 +355,7 @@ def test_a_bucketer_is_a_bucketer(shop: Shop, bucketer: Any) -> None:
     """Whatever else it is would break every later reading of the flag."""
     for write in (shop.client.get("x").set_bucketer, lambda b: _set(shop, b)):
         error = shop.refuses(lambda write=write: write(bucketer))
-        assert f"{bucketer!r} is no bucketer for feature 'x'" in str(error)
+        assert f"{bucketer!r} is not a bucketer for feature 'x'" in str(error)
         assert "as in PercentageBucketer(Percentage(0.5))" in str(error)
         assert (error.feature_name, error.value) == ("x", bucketer)
 
@@ -383,7 +390,7 @@ def test_a_percentage_is_a_fraction(
 ) -> None:
     """Fifty would be everybody, which nobody means who writes fifty."""
     error = shop.refuses(lambda: _set(shop, make(share)))
-    assert f" {share!r} of the bucketer for feature 'x' is no fraction" in str(error)
+    assert f" {share!r} of the bucketer for feature 'x' is not a fraction" in str(error)
     assert "use a number from 0 to 1, as Percentage(0.5) for 50 %" in str(error)
     assert error.feature_name == "x"
     assert error.value is share
@@ -433,8 +440,8 @@ def test_a_ramp_does_not_last_less_than_nothing_nor_for_ever(
     bucketer = make(LinearRampPercentage(0, 1, duration))
     error = shop.refuses(lambda: _set(shop, bucketer))
     assert str(error) == (
-        f"The ramp_duration {duration!r} of the bucketer for feature 'x' is no "
-        f"duration; use seconds, as LinearRampPercentage(0, 1, 3600)"
+        f"The ramp_duration {duration!r} of the bucketer for feature 'x' is "
+        f"not a duration; use seconds, as LinearRampPercentage(0, 1, 3600)"
     )
     assert (error.feature_name, error.value) == ("x", duration)
 
@@ -454,7 +461,7 @@ def test_a_ramp_begins_at_a_time(shop: Shop, monkeypatch: pytest.MonkeyPatch) ->
     module.datetime.now.return_value.timestamp.return_value = 5.0
     bucketer = PercentageBucketer(LinearRampPercentage(0, 1, 60, INFINITE))
     error = shop.refuses(lambda: _set(shop, bucketer))
-    assert "The initial_time inf of the bucketer for feature 'x' is no date" in str(
+    assert "The initial_time inf of the bucketer for feature 'x' is not a date" in str(
         error
     )
 
@@ -474,7 +481,9 @@ def test_a_key_whitelist_has_names(shop: Shop, key: Any) -> None:
     """Of any other key no argument counts, and all callers share one bucket."""
     bucketer = ConsistentHashPercentageBucketer(key_whitelist=["a", key], percentage=1)
     error = shop.refuses(lambda: _set(shop, bucketer))
-    assert f"for feature 'x' has {key!r}, which names no argument" in str(error)
+    assert f"for feature 'x' has {key!r}, which is not the name of an argument" in str(
+        error
+    )
     assert (error.feature_name, error.value) == ("x", key)
 
 
@@ -482,8 +491,9 @@ def test_a_ramp_without_a_value_is_refused(shop: Shop) -> None:
     """Its parts are numbers, and it is none all the same."""
     ramp = LinearRampPercentage(0, 1, NAN)
     error = shop.refuses(lambda: _set(shop, PercentageBucketer(ramp)))
-    assert "The percentage nan of the bucketer for feature 'x' is no fraction" in str(
-        error
+    assert (
+        "The percentage nan of the bucketer for feature 'x' is not a fraction"
+        in str(error)
     )
 
 

@@ -112,7 +112,7 @@ def test_a_missing_package_is_named_with_its_remedy() -> None:
     error = MissingDependencyError.for_extra("psycopg", "postgres")
     assert str(error) == (
         "The package 'psycopg' is not installed; "
-        "pip install 'flipper-client[postgres]' brings it"
+        "install it with pip install 'flipper-client[postgres]'"
     )
 
 

@@ -103,7 +103,7 @@ class Check:
         """
         variable = fields["variable"]
         if not isinstance(variable, str):
-            message = f"the variable of a check is no text: {variable!r}"
+            message = f"the variable of a check is not text: {variable!r}"
             raise TypeError(message)
         operator = shared_operator(Operator.factory(fields["operator"]))
         return cls(variable, fields["value"], operator)

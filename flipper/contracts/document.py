@@ -163,7 +163,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
             return
         remember(self._logged_documents, feature_name, document)
         logger.warning(
-            "%s holds a document under %r that is no flag; it is left out",
+            "%s holds a document under %r that is not a flag; it is left out",
             type(self).__name__,
             feature_name,
             extra={"feature_name": feature_name},

@@ -133,7 +133,7 @@ class ConsulCopy:
 
 def unavailable(error: str) -> StoreUnavailableError:
     """Make the error that says why the flags may be out of date."""
-    return StoreUnavailableError(f"The flags of Consul cannot be followed: {error}")
+    return StoreUnavailableError(f"Changes in Consul cannot be received: {error}")
 
 
 def _put(rows: dict[str, Row], feature_name: str, row: Row | None) -> None:

@@ -192,8 +192,8 @@ class PostgreSQLFeatureFlagStore(Closeable, SupportsWatch, DocumentFeatureFlagSt
             raise
         if error is not None:
             logger.warning(
-                "PostgreSQL is away (%s); the table %s is looked after as soon as it "
-                "answers",
+                "PostgreSQL is unavailable (%s); the table %s is created or updated as "
+                "soon as it answers",
                 error,
                 self._table.name,
             )
@@ -212,7 +212,7 @@ class PostgreSQLFeatureFlagStore(Closeable, SupportsWatch, DocumentFeatureFlagSt
             return self._connections.connect(_LISTENER_CONNECT_TIMEOUT)
         except errors.OperationalError as error:
             raise WatchRefusedError(
-                f"There is no connection left by which to listen to changes: {error}"
+                f"The server accepts no more connections to listen to changes: {error}"
             ) from error
 
     def _notify(self, channel: str) -> None:

@@ -54,7 +54,7 @@ class Connections:
             self._settings = connection_settings(source, self._timeout)
         elif not hasattr(source, "getconn"):
             raise InvalidArgumentError(
-                f"conninfo={source!r} does not tell how to connect; use a connection "
+                f"conninfo={source!r} is neither text nor a pool; use a connection "
                 f"string, or a psycopg_pool.ConnectionPool",
                 value=source,
             )

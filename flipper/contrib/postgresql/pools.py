@@ -102,7 +102,7 @@ def connect_like(given: Any, timeout: int) -> Connection[Any]:
         psycopg.OperationalError: the server is away.
     """
     if not isinstance(given, ConnectionPool):
-        raise WatchRefusedError(f"{given!r} does not tell how to connect")
+        raise WatchRefusedError(f"{given!r} does not show its settings")
     conninfo, kwargs = _value_of(given.conninfo), _value_of(given.kwargs)
     settings = {**(kwargs or {}), "autocommit": True, "connect_timeout": timeout}
     connection: Connection[Any]

@@ -122,7 +122,7 @@ class PostgreSQLWatch(Watch):
         found = self._fetch(self._query, deadline)[:2]
         if not found or found[1] != b"t":
             raise WatchRefusedError(
-                f"The table {table!r} has no triggers that tell of changes; call "
+                f"The table {table!r} has no triggers that report changes; call "
                 f"run_migrations() as its owner, or enable the triggers"
             )
         return found

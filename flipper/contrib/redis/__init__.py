@@ -193,8 +193,8 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
             documents = self._values([key for key, _ in batch])
             if documents is None or len(documents) != len(batch):
                 raise StoreUnavailableError(
-                    f"Redis was asked for {len(batch)} flags, and its reply has not so "
-                    f"many; is there a proxy in between?"
+                    f"Redis was asked for {len(batch)} flags, but its reply has "
+                    f"another number of values; is there a proxy in between?"
                 )
             for (_, feature_name), document in zip(batch, documents, strict=True):
                 # A proxy for several servers reports in this way that one is away.

@@ -136,8 +136,8 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
             if answer["HTTPStatusCode"] == HTTPStatus.NOT_IMPLEMENTED:
                 self.atomic = False
                 logger.warning(
-                    "The S3 server knows no conditional writes: another process may "
-                    "undo what this one writes",
+                    "The S3 server does not support conditional writes: another "
+                    "process may undo writes of this one",
                 )
                 return self._compare_and_put(
                     self._client, feature_name, document, expected

@@ -271,7 +271,7 @@ class Follower(BackgroundListener):
         if state == "stale":
             self._log.warning(
                 "stale",
-                "%s cannot be followed (%s: %s); its flags stay as last known",
+                "%s cannot be read (%s: %s); flags keep their last known state",
                 store,
                 type(status.last_error).__name__,
                 status.last_error,

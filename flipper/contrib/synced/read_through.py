@@ -58,7 +58,7 @@ class ReadThrough:
         self._copied_flags = copied_flags
         self._use_copy = use_copy
         self._seconds_left = _READ_TIMEOUT_IN_CHILD
-        self._outage = OutageLog(__name__, store, "its flags stay as last known")
+        self._outage = OutageLog(__name__, store, "flags keep their last known state")
 
     def get(self, feature_name: str) -> Any:
         """Return the flag, or `None` if there is none.

@@ -63,7 +63,7 @@ class Snapshot:
         except Exception as error:  # noqa: BLE001  (the other flags are saved)
             self._log.warning(
                 getattr(item, "feature_name", None),
-                "A flag is not in the snapshot: %s",
+                "A flag is left out of the snapshot: %s",
                 error,
             )
             return None
@@ -95,7 +95,7 @@ class Snapshot:
             documents = {_FORMAT: found["flags"]}[found["format"]]
             items = [item for text in documents if (item := _item(text)) is not None]
         except (KeyError, TypeError, ValueError) as error:
-            message = f"The file {self.path} is no snapshot of flags: {error}"
+            message = f"The file {self.path} is not a snapshot of flags: {error}"
             raise FlipperError(message) from error
         return age, {item.feature_name: item for item in items}
 

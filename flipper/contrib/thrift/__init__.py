@@ -239,7 +239,7 @@ class ThriftRPCFeatureFlagStore(SupportsLastKnown, AbstractFeatureFlagStore):
             except InvalidFlagDataError as error:
                 self._log.warning(
                     error.feature_name,
-                    "The server lists %r, which is no flag; it is left out",
+                    "The server lists %r, which is not a valid flag; it is left out",
                     error.feature_name,
                     feature_name=error.feature_name,
                 )

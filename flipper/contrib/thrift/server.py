@@ -62,7 +62,7 @@ class FeatureFlagStoreHandler:
         self, feature_name: str, is_enabled: bool, client_data: str | None
     ) -> Any:
         """Write a new flag, or replace an old one; return it."""
-        with _report_all_errors(f"Feature {feature_name!r} cannot be written so"):
+        with _report_all_errors(f"Feature {feature_name!r} cannot be written"):
             check_feature_name(feature_name)
             data = json.loads(client_data or "null")
             check_client_data(feature_name, data)
@@ -116,7 +116,7 @@ class FeatureFlagStoreHandler:
 
         If the new metadata has no creation date, the flag keeps its old one.
         """
-        with _report_all_errors(f"Feature {feature_name!r} cannot be written so"):
+        with _report_all_errors(f"Feature {feature_name!r} cannot be written"):
             if meta is None:
                 message = "the metadata is absent"
                 raise ValueError(message)
@@ -255,7 +255,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ValueError as error:
         parser.error(str(error))
     except ImportError as error:
-        parser.error(f"{error}; pip install 'flipper-client[all]' brings every package")
+        parser.error(
+            f"{error}; install all packages with pip install 'flipper-client[all]'"
+        )
     failures: list[Exception] = []
 
     def run() -> None:
@@ -308,7 +310,7 @@ def _open_store(text: str) -> Any:
         import boto3
 
         return contrib.S3FeatureFlagStore(boto3.client("s3"), urlsplit(text).netloc)
-    message = f"the store {text!r} is unknown; --help lists those there are"
+    message = f"the store {text!r} is unknown; --help lists the known ones"
     raise ValueError(message)
 
 

@@ -1850,7 +1850,7 @@ def test_a_signal_that_is_lost_is_said_once(
     announcing.fail_watch = None
     listens(told)
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
-    assert "Announcing does not tell its cache what changes" in caplog.text
+    assert "Announcing does not report changes to its cache" in caplog.text
 
 
 def test_a_signal_that_is_away_is_asked_for_less_and_less(

@@ -148,7 +148,7 @@ def check_seconds(
         return
     if not is_between(0, value, largest):
         raise InvalidArgumentError(
-            f"{name}={value!r} is not a valid number of seconds; use 0 or more"
+            f"{name}={value!r} is not a time; use seconds, 0 or more"
             f"{'' if none is None else f', or None {none}'}",
             value=value,
         )

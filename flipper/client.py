@@ -154,7 +154,7 @@ class FeatureFlagClient(AskingClient, WritingClient):
         return meta
 
     def refresh_reader(self) -> None:
-        """Choose anew how to read and write.
+        """Choose again how to read and write.
 
         `runtime.patching` calls this when a method of a store was replaced, or when a
         circuit breaker opened or closed.

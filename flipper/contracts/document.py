@@ -28,7 +28,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
 
     The hooks are `_read`, `_replace`, `_remove` and `_documents`. A document is decoded
     once, and again only when its bytes have changed. The decoded flags are also the
-    last known ones while the server is away. A subclass's constructor has to call
+    last known ones while the server is down. A subclass's constructor has to call
     `super().__init__()`. Safe for threads if the hooks are.
     """
 
@@ -46,7 +46,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
 
     @abstractmethod
     def _replace(self, feature_name: str, document: bytes, expected: Any) -> bool:
-        """Write a document if the store holds what is expected; tell if it was written.
+        """Write a document if the store holds what is expected; return whether it did.
 
         Args:
             feature_name: the flag.
@@ -58,11 +58,11 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
     def _documents(self, offset: int, limit: int | None) -> Iterator[tuple[str, bytes]]:
         """Yield names and documents, each once; a document need not be a flag.
 
-        The server is not asked before the first document is requested.
+        It sends no request before the first document is taken.
 
         Args:
-            offset: how many documents are skipped.
-            limit: how many documents are given at most; `None` is all.
+            offset: how many documents to skip first.
+            limit: how many documents to yield at most; `None` is all.
         """
 
     def _compare_and_put(

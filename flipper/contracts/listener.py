@@ -68,7 +68,7 @@ class BackgroundListener(metaclass=ABCMeta):
         return self._closed.is_set()
 
     def start(self) -> bool:
-        """Start the thread unless it runs or this is closed; tell if there is one."""
+        """Start the thread unless it runs or this is closed; return whether it runs."""
         detect_fork()
         with self._lock:
             if not self._closed.is_set() and self._thread is None:
@@ -134,7 +134,7 @@ class BackgroundListener(metaclass=ABCMeta):
         Raises:
             WatchRefusedError: the store has no change signal.
             StoreTimeoutError: opening the watch took too long.
-            Exception: the server is away.
+            Exception: the server is down.
         """
         self._watch = call_with_timeout(_OPEN_TIMEOUT, lambda: watch(self._store))
         return self._watch

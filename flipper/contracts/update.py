@@ -131,7 +131,7 @@ def update(store: Any, feature_name: str, change: Change) -> FeatureFlagStoreIte
 
 
 def updates_atomically(store: Any) -> bool:
-    """Tell whether `store` has an `update` that bypasses no overridden method."""
+    """Return whether `store` has an `update` that bypasses no overridden method."""
     kind: Any = type(store)  # not isinstance: it is true of a double with a spec
     try:
         # One comparison for all the methods, since this runs before every write.
@@ -172,7 +172,7 @@ def delete_existing(store: Any, feature_name: str) -> None:
 
 
 def _may_bypass(store: Any, method: str, bypassed: str) -> bool:
-    """Tell whether a method is still the one that may be bypassed."""
+    """Return whether a method is still the one that may be bypassed."""
     kind: Any = type(store)
     try:
         return getattr(kind, bypassed) is getattr(kind, method) and (

@@ -113,7 +113,7 @@ class FeatureFlagStoreWrapper(
 
     @property
     def outage_errors(self) -> tuple[type[Exception], ...]:
-        """The errors that the inner store raises when its server is away."""
+        """The errors that the inner store raises when its server is down."""
         return self._reader.outage_errors
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
@@ -125,6 +125,6 @@ class FeatureFlagStoreWrapper(
 
         Raises:
             WatchRefusedError: it has no change signal.
-            Exception: its server is away.
+            Exception: its server is down.
         """
         return watch(self._store)

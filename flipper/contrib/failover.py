@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
     """Reads the primary, and the secondary whenever the primary fails.
 
-    While the server of the primary is away, flags are read from the secondary at once,
+    While the server of the primary is down, flags are read from the secondary at once,
     and a background thread tries the primary about once a second. Writes go to the
     primary only, and raise what it raises. Nothing is copied to the secondary: to keep
     it up to date, use for instance a `ReplicatedFeatureFlagStore` as the primary, with
@@ -97,7 +97,7 @@ class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
 
     @property
     def outage_errors(self) -> tuple[type[Exception], ...]:
-        """The errors of `get` that mean that the secondary's server is away, too."""
+        """The errors of `get` that mean that the secondary's server is down, too."""
         return self._secondary_reader.outage_errors
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:

@@ -54,7 +54,7 @@ class CachedFeatureFlagStore(Closeable, CacheEntries, FeatureFlagStoreWrapper):
     With `invalidate`, a daemon thread listens to the inner store. It ends soon after
     this store is closed or garbage-collected. In a forked child the cache is empty at
     first, and the thread starts when a flag is asked for. While the listener has no
-    connection, because the server is away or sends no change signal, the cache keeps
+    connection, because the server is down or sends no change signal, the cache keeps
     flags for `ttl` seconds at most; if `ttl` is `None`, every `get` asks the inner
     store. All entries expire whenever the connection is lost or restored.
 
@@ -141,7 +141,7 @@ class CachedFeatureFlagStore(Closeable, CacheEntries, FeatureFlagStoreWrapper):
         is_enabled: bool = False,
         client_data: dict[str, Any] | None = None,
     ) -> FeatureFlagStoreItem:
-        """Write a new flag over whatever was there, and return it."""
+        """Write a new flag, replacing any flag of that name, and return it."""
         create = partial(super().create, feature_name, is_enabled, client_data)
         item: FeatureFlagStoreItem = self._call_and_cache(
             feature_name, create, lambda _, item: item
@@ -173,7 +173,7 @@ class CachedFeatureFlagStore(Closeable, CacheEntries, FeatureFlagStoreWrapper):
             return self._call_and_cache(feature_name, update, self._reread)
 
     def delete(self, feature_name: str) -> None:
-        """Remove the flag, if it is there."""
+        """Remove the flag if it exists."""
         delete = partial(super().delete, feature_name)
         self._call_and_cache(feature_name, delete, lambda *_: UNKNOWN)
 
@@ -265,14 +265,14 @@ class CachedFeatureFlagStore(Closeable, CacheEntries, FeatureFlagStoreWrapper):
             return False
         if not isinstance(error, Exception) or isinstance(error, ANSWERS):
             return False
-        is_away = comes_from_open_circuit(error) or open_circuit(
+        is_outage = comes_from_open_circuit(error) or open_circuit(
             self._reader, feature_name, error, self._outage
         )
         item = self._use_stale(feature_name)
         if item is UNKNOWN:
             return False
         read.item = item
-        if not is_away:  # else the circuit breaker logs the outage
+        if not is_outage:  # else the circuit breaker logs the outage
             self._has_failed = True
             self._outage.failed(error)
         return True

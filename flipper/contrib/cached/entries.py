@@ -226,6 +226,6 @@ def _check(ttl: object, stale_if_error: object, jitter: object) -> None:
     )
     if not is_between(0, jitter, 1):
         raise InvalidArgumentError(
-            f"jitter={jitter!r} is not a fraction of the ttl; use a fraction from 0 to 1",
+            f"jitter={jitter!r} is not a part of the ttl; use a fraction from 0 to 1",
             value=jitter,
         )

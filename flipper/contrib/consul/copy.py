@@ -111,7 +111,7 @@ class ConsulCopy:
             before, self.rows = self.rows, rows
             self.index = index
             self.error = None
-            # Not by index, which may have begun anew, or gone backwards.
+            # Compares documents, not indexes: Consul may have reset its index.
             changed = dict(before.items() ^ rows.items())
             for watch in self._watches:
                 watch.report(*changed)

@@ -124,7 +124,7 @@ class ConsulFollower:
 
         Raises:
             WatchRefusedError: the store is closed.
-            StoreUnavailableError: Consul is away, or has not answered yet, so that the
+            StoreUnavailableError: Consul is down, or has not answered yet, so that the
                 copy may be incomplete.
         """
         self.ensure_running()
@@ -312,6 +312,6 @@ class ConsulFollower:
         try:
             read_keys(self._connections.client(self._consul).kv, self._prefix)
         except Exception as error:
-            # An answer all the same: a token may be for the keys below only.
+            # This is an answer, too: the token may permit only the keys below.
             if type(error).__name__ != "ACLPermissionDenied":
                 raise

@@ -101,7 +101,7 @@ class PostgreSQLFeatureFlagStore(Closeable, SupportsWatch, DocumentFeatureFlagSt
     string, connecting gives up after its `connect_timeout`, or else 5 seconds. A
     statement without an answer gives up after 30 seconds with psycopg 3.2 or newer.
 
-    A store can be created while the server is away. It then logs a warning, and creates
+    A store can be created while the server is down. It then logs a warning, and creates
     the table before the first statement that reaches the server. Errors that do not
     pass by themselves raise at once: a wrong password, an unknown role or database.
 
@@ -143,9 +143,9 @@ class PostgreSQLFeatureFlagStore(Closeable, SupportsWatch, DocumentFeatureFlagSt
 
     @property
     def outage_errors(self) -> tuple[type[Exception], ...]:
-        """The error that psycopg raises, among other reasons, if no server answers.
+        """The error that psycopg raises if no server answers; also for other reasons.
 
-        There is none once the store is closed: trying again is of no use then.
+        Empty once the store is closed, because trying again cannot succeed then.
         """
         return () if self._connections.is_closed else (errors.OperationalError,)
 
@@ -160,7 +160,7 @@ class PostgreSQLFeatureFlagStore(Closeable, SupportsWatch, DocumentFeatureFlagSt
         stored, as information if only the triggers are missing.
 
         Raises:
-            psycopg.Error: the server is away, or the table cannot be created.
+            psycopg.Error: the server is down, or the table cannot be created.
         """
         with self._connections.connection() as connection:
             self._migrate(connection)
@@ -171,7 +171,7 @@ class PostgreSQLFeatureFlagStore(Closeable, SupportsWatch, DocumentFeatureFlagSt
         Raises:
             WatchRefusedError: the table has no triggers, notifications do not arrive,
                 or the server accepts no more connections.
-            psycopg.OperationalError: the server is away.
+            psycopg.OperationalError: the server is down.
         """
         self._connections.run_pending_first_task()  # it creates the triggers
         table = self._table
@@ -184,7 +184,7 @@ class PostgreSQLFeatureFlagStore(Closeable, SupportsWatch, DocumentFeatureFlagSt
         self._connections.close()
 
     def _migrate_when_reachable(self) -> None:
-        """Migrate now, or on the first connection if the server is away now."""
+        """Migrate now, or on the first connection if the server is down now."""
         try:
             error = self._connections.run_first(self._migrate)
         except BaseException:
@@ -207,7 +207,7 @@ class PostgreSQLFeatureFlagStore(Closeable, SupportsWatch, DocumentFeatureFlagSt
         except errors.ConnectionTimeout:
             raise
         except errors.OperationalError:
-            self._notify("flipper")  # raises if the server is away
+            self._notify("flipper")  # raises if the server is down
         try:
             return self._connections.connect(_LISTENER_CONNECT_TIMEOUT)
         except errors.OperationalError as error:

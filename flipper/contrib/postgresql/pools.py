@@ -99,7 +99,7 @@ def connect_like(given: Any, timeout: int) -> Connection[Any]:
 
     Raises:
         WatchRefusedError: this kind of pool does not show its settings.
-        psycopg.OperationalError: the server is away.
+        psycopg.OperationalError: the server is down.
     """
     if not isinstance(given, ConnectionPool):
         raise WatchRefusedError(f"{given!r} does not show its settings")

@@ -42,7 +42,7 @@ class PostgreSQLWatch(Watch):
 
     Raises:
         WatchRefusedError: the table has no triggers, or notifications do not arrive.
-        psycopg.OperationalError: the server is away, or does not answer in time.
+        psycopg.OperationalError: the server is down, or does not answer in time.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class PostgreSQLWatch(Watch):
 
         Raises:
             WatchRefusedError: the table no longer reports changes.
-            psycopg.OperationalError: the server is away, or does not answer in time.
+            psycopg.OperationalError: the server is down, or does not answer in time.
         """
         end, pause = monotonic() + timeout, 0.0
         while True:

@@ -131,7 +131,7 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
         Raises:
             WatchRefusedError: Redis is older than 6.0, its user has no permission for
                 this, or the client is a double.
-            redis.RedisError: the server is away.
+            redis.RedisError: the server is down.
         """
         if not self.atomic:
             kind = type(self._redis).__name__
@@ -197,7 +197,7 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
                     f"another number of values; is there a proxy in between?"
                 )
             for (_, feature_name), document in zip(batch, documents, strict=True):
-                # A proxy for several servers reports in this way that one is away.
+                # A proxy for several servers reports in this way that one is down.
                 if isinstance(document, Exception):
                     raise document
                 if document:

@@ -53,7 +53,7 @@ class TrackingConnection:
     Raises:
         WatchRefusedError: the server cannot report changes, or its user has no
             permission for it.
-        redis.RedisError: the server is away.
+        redis.RedisError: the server is down.
     """
 
     def __init__(self, pool: Any, prefixes: Sequence[bytes]) -> None:

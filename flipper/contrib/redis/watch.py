@@ -33,7 +33,7 @@ class RedisWatch(Watch):
     Raises:
         WatchRefusedError: the server cannot report changes, or its user has no
             permission for it.
-        redis.RedisError: the server is away.
+        redis.RedisError: the server is down.
     """
 
     def __init__(self, redis: Any, prefix: str) -> None:

@@ -3,7 +3,7 @@
 
 `follower` is the thread that updates the `copy`, and `snapshot` a file of its flags.
 `read_through` answers without that thread, and `write_through` writes. `staleness`
-limits the age of the copy, `start` is about a start while the inner store is away.
+limits the age of the copy, `start` is about a start while the inner store is down.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
 
     A daemon thread follows the inner store. It uses the change signal of the store, if
     the store has one (`SupportsWatch`), and also reads all flags periodically. While
-    the inner store is away, the copy keeps answering. Writes go to the inner store,
+    the inner store is down, the copy keeps answering. Writes go to the inner store,
     raise its errors, and are visible at once in this process.
 
     Safe for threads and forks: in a child process, the thread starts at the first call.

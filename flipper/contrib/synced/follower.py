@@ -37,7 +37,7 @@ class SyncStatus(NamedTuple):
     Attributes:
         state: "initialising" until this process has read the flags for the first time;
             "live" while the store pushes changes; "polling" while the store is asked
-            for changes; "stale" while the store is away; "closed"; "direct" where
+            for changes; "stale" while the store is down; "closed"; "direct" where
             background threads do not run, so that the store is asked for each flag.
         age: seconds since the copy was known to be up to date; infinite before that.
         last_error: the last error of reading the store; `None` after a success.
@@ -95,14 +95,14 @@ class Follower(BackgroundListener):
             self._state = "initialising"
 
     def start(self) -> bool:
-        """Start the thread unless it runs; tell whether there is one."""
+        """Start the thread if there is none; return whether there is one."""
         follows = super().start()
         if not follows:
             self._set_state("direct")
         return follows
 
     def read_all_once(self, timeout: float | None) -> bool:
-        """Read all flags within `timeout` seconds; tell whether they were ever read."""
+        """Read all flags within `timeout` seconds; return whether it was ever done."""
         try:
             call_with_timeout(timeout, self._read_all)
         except Exception as error:  # noqa: BLE001  (`status` shows it)

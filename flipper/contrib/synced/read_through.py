@@ -37,7 +37,7 @@ class ReadThrough:
     0.25 seconds in total, the old copy answers.
 
     Where background threads do not run, the inner store is asked every time, and the
-    copy answers only while the inner store is away. Safe for threads.
+    copy answers only while the inner store is down. Safe for threads.
 
     Args:
         follower: the follower of the inner store, started by the first call if it can.

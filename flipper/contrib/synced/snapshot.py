@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`Snapshot`: a file of the last known flags, for a start while a server is away."""
+"""`Snapshot`: a file of the last known flags, for a start while a server is down."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arguments of the synced store, and its start while the inner store is away."""
+"""Arguments of the synced store, and its start while the inner store is down."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ class FeatureFlagStoreHandler:
             self._store.set(_required_name(feature_name), bool(is_enabled))
 
     def Delete(self, feature_name: str) -> None:  # noqa: N802
-        """Remove the flag, if it is there."""
+        """Remove the flag if it exists."""
         with (
             _report_flipper_errors(feature_name),
             write_lock(self._store, feature_name),

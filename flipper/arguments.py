@@ -89,7 +89,7 @@ def check_state(feature_name: Any, is_enabled: Any) -> None:
 
 
 def check_page(limit: Any, offset: Any) -> None:
-    """Refuse a `limit` or an `offset` that is no integer from 0 on."""
+    """Refuse a `limit` or an `offset` that is not an integer from 0 on."""
     for name, value in (("limit", limit), ("offset", offset)):
         if value is None and name == "limit":
             continue
@@ -115,7 +115,7 @@ def check_choice(name: str, value: Any, *choices: str) -> None:
 
 
 def check_count(name: str, value: Any, problem: str) -> None:
-    """Refuse an argument that is no integer from 1 on.
+    """Refuse an argument that is not an integer from 1 on.
 
     Args:
         name: the name of the argument.
@@ -135,7 +135,7 @@ def check_count(name: str, value: Any, problem: str) -> None:
 def check_seconds(
     name: str, value: Any, *, none: str | None = None, largest: float = TIMEOUT_MAX
 ) -> None:
-    """Refuse an argument that is no duration in seconds.
+    """Refuse an argument that is not a duration in seconds.
 
     Args:
         name: the name of the argument.
@@ -155,7 +155,7 @@ def check_seconds(
 
 
 def check_client_data(feature_name: str, client_data: Any) -> None:
-    """Refuse client data that is no mapping."""
+    """Refuse client data that is not a mapping."""
     if client_data is not None and not isinstance(client_data, Mapping):
         raise InvalidArgumentError(
             f"The client data of feature {feature_name!r} is not a dict but "

@@ -132,7 +132,7 @@ class FeatureFlagClient(AskingClient, WritingClient):
 
         Raises:
             FlagDoesNotExistError: there is no such flag.
-            InvalidFlagDataError: the stored document is no flag.
+            InvalidFlagDataError: the stored document is not a flag.
         """
         data: dict[str, Any] = self.get_meta(feature_name)["client_data"]
         return data
@@ -145,7 +145,7 @@ class FeatureFlagClient(AskingClient, WritingClient):
 
         Raises:
             FlagDoesNotExistError: there is no such flag.
-            InvalidFlagDataError: the stored document is no flag.
+            InvalidFlagDataError: the stored document is not a flag.
         """
         item = self._read(feature_name)
         if item is None:

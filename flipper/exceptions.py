@@ -5,7 +5,7 @@
      +-- FlagDoesNotExistError       a write, or reading metadata
      +-- ConcurrentUpdateError       other writers won too many times in a row
      +-- InvalidArgumentError        (TypeError, ValueError) refused, nothing written
-     +-- InvalidFlagDataError        (ValueError) a stored document is no flag
+     +-- InvalidFlagDataError        (ValueError) a stored document is not a flag
      +-- MissingDependencyError      (ImportError) an extra is not installed
      +-- ReadOnlyStoreError          a write to a store that only reads
      +-- StoreTimeoutError           (TimeoutError) a store did not answer in time

@@ -148,7 +148,7 @@ class WritingClient:
 
         Raises:
             FlagDoesNotExistError: there is no such flag.
-            InvalidArgumentError: the data is no dict, or cannot be stored.
+            InvalidArgumentError: the data is not a dict, or cannot be stored.
         """
         before, _ = self._prepare_write(feature_name, check_client_data, client_data)
         given = copy_containers(client_data)
@@ -164,7 +164,7 @@ class WritingClient:
 
         Raises:
             FlagDoesNotExistError: there is no such flag.
-            InvalidArgumentError: it is no condition, or cannot be stored.
+            InvalidArgumentError: it is not a condition, or cannot be stored.
         """
         change = methodcaller("with_condition", condition)
         if type(condition) is Condition and self._write_without_events(
@@ -183,7 +183,7 @@ class WritingClient:
 
         Raises:
             FlagDoesNotExistError: there is no such flag.
-            InvalidArgumentError: one is no condition, or they cannot be stored.
+            InvalidArgumentError: one is not a condition, or they cannot be stored.
         """
         _, new = self._prepare_write(feature_name, check_conditions, conditions)
         # Listeners get the caller's object, but not an iterator, which is exhausted.
@@ -202,8 +202,8 @@ class WritingClient:
 
         Raises:
             FlagDoesNotExistError: there is no such flag.
-            InvalidArgumentError: it is no bucketer, its percentage is no fraction from
-                0 to 1, or it cannot be stored.
+            InvalidArgumentError: it is not a bucketer, its percentage is not a fraction
+                from 0 to 1, or it cannot be stored.
         """
         self._prepare_write(feature_name, check_bucketer, bucketer)
         self._events.emit(EventType.PRE_SET_BUCKETER, feature_name, bucketer)

@@ -98,7 +98,7 @@ class Check:
 
         Raises:
             KeyError: a field is missing.
-            TypeError: the variable is no text.
+            TypeError: the variable is not text.
             Operator.InvalidSymbolError: the operator is unknown.
         """
         variable = fields["variable"]

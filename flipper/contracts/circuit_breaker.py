@@ -209,7 +209,7 @@ class CircuitBreaker:
         timeout = _TRY_TIMEOUT
         for pause in _pauses():
             waiting.wait(pause)
-            # Also errors that are no `Exception`, such as gevent's time limit: the
+            # Also errors that are not an `Exception`, such as a timeout of gevent: the
             # thread has to go on.
             with suppress(BaseException):
                 try:

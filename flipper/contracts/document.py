@@ -38,7 +38,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
     def __init__(self) -> None:
         self._decoded: dict[str, FeatureFlagStoreItem] = {}  # each with its document
         self._last_write = object()
-        self._logged_documents: dict[str, bytes] = {}  # that are no flags
+        self._logged_documents: dict[str, bytes] = {}  # that are not flags
 
     @abstractmethod
     def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
@@ -84,7 +84,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
     ) -> Iterator[FeatureFlagStoreItem]:
         """Return an iterator of at most `limit` flags, from number `offset` on.
 
-        Both numbers count documents: one that is no flag makes a page shorter.
+        Both numbers count documents: one that is not a flag makes a page shorter.
         """
         return self._flags(self._documents(offset, limit))
 

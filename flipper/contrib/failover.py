@@ -71,7 +71,7 @@ class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
     def list(
         self, limit: int | None = None, offset: int = 0
     ) -> Iterator[FeatureFlagStoreItem]:
-        """Return an iterator of the flags: `offset` are skipped, `limit` given.
+        """Return an iterator of at most `limit` flags, from number `offset` on.
 
         Raises:
             Exception: the primary has failed after its first flag. The secondary cannot

@@ -71,7 +71,7 @@ class PostgreSQLWatch(Watch):
         except errors.DatabaseError as error:
             self.close()
             raise WatchRefusedError(
-                f"The server does not let anybody listen to changes: {error}"
+                f"The server refuses to report changes: {error}"
             ) from error
         except BaseException:
             self.close()
@@ -96,7 +96,7 @@ class PostgreSQLWatch(Watch):
             is_answered = was_waiting and self._sent_at is None
             if is_answered and self._answer[:2] != self._trigger_state:
                 raise WatchRefusedError(
-                    "The table of the flags has lost its trigger, or is another one"
+                    "The table of the flags has no trigger any more, or was replaced"
                 )
             now = monotonic()
             due = self._received_at + _PING_AFTER

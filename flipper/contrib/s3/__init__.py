@@ -37,7 +37,7 @@ DEFAULT_PAGE_SIZE: Final = 1000
 # connections that a client keeps by default.
 _BATCH_SIZE: Final = 80
 _THREADS: Final = 8
-# In bytes. A larger object in the bucket is no flag, and is not fetched.
+# In bytes. A larger object in the bucket is not a flag, and is not fetched.
 _LARGEST_OBJECT: Final = 16 * 1024 * 1024
 
 # The codes of S3 for a conditional write whose condition is not met.
@@ -60,7 +60,7 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
             at most.
 
     Raises:
-        InvalidArgumentError: the page size is no integer, or less than 1.
+        InvalidArgumentError: the page size is not an integer, or less than 1.
 
     Attributes:
         atomic: whether writes are conditional, so that none undoes another. That needs

@@ -206,7 +206,7 @@ class FeatureFlagStoreItem:
         """Make a flag from a document that `serialize` wrote, as bytes or text.
 
         Raises:
-            InvalidFlagDataError: the document is no flag, or its state is neither on
+            InvalidFlagDataError: the document is not a flag, or its state is neither on
                 nor off. The error is also an instance of the class of its cause:
                 `json.JSONDecodeError`, `KeyError`, `TypeError`, or the
                 `Invalid...Error` of a factory.

@@ -114,7 +114,7 @@ class Follower(BackgroundListener):
 
         Raises:
             OSError: the file cannot be read.
-            FlipperError: the file is no snapshot.
+            FlipperError: the file is not a snapshot.
         """
         age, items = snapshot.load()
         with self._lock:

@@ -64,7 +64,7 @@ class ReadThrough:
         """Return the flag, or `None` if there is none.
 
         Raises:
-            InvalidFlagDataError: the stored document is no flag.
+            InvalidFlagDataError: the stored document is not a flag.
             StaleFlagsError: the copy has to answer, but is too old.
         """
         if not self._follower.start():

@@ -84,7 +84,7 @@ class Snapshot:
 
         Raises:
             OSError: the file cannot be read.
-            FlipperError: the file is no snapshot.
+            FlipperError: the file is not a snapshot.
         """
         age = time() - self.path.stat().st_mtime
         # The clocks of a file server and of this machine may differ a little.

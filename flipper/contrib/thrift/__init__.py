@@ -113,7 +113,7 @@ class ThriftRPCFeatureFlagStore(SupportsLastKnown, AbstractFeatureFlagStore):
         """Return the flag, or `None` if there is none.
 
         Raises:
-            InvalidFlagDataError: the server's answer is no flag.
+            InvalidFlagDataError: the server's answer is not a flag.
             FlipperException: the server reports another error than NOT_FOUND.
         """
         # Race: with the lock, answers are remembered in the order in which they came.
@@ -162,7 +162,7 @@ class ThriftRPCFeatureFlagStore(SupportsLastKnown, AbstractFeatureFlagStore):
     ) -> Iterator[FeatureFlagStoreItem]:
         """Return an iterator of the flags; the request is sent at once.
 
-        A struct that is no flag is left out, and logged as a warning.
+        A struct that is not a flag is left out, and logged as a warning.
 
         Raises:
             InvalidArgumentError: `limit` or `offset` is negative.

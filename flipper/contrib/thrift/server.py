@@ -2,8 +2,8 @@
 """A server of the Thrift service for any store.
 
 `python -m flipper.contrib.thrift.server` runs it as a program, `serve` runs it within
-one, and `FeatureFlagStoreHandler` is for servers of your own. The service does not know
-who asks: whoever can connect can write.
+one, and `FeatureFlagStoreHandler` is for servers of your own. The service does not
+identify its callers: anyone who can connect can write.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class FeatureFlagStoreHandler:
     """Answers the methods of the service from a store, for Thrift's `Processor`.
 
     Safe for threads, if the store is. An error of the caller, and a document of the
-    store that is no flag, become a `FlipperException`. Thrift logs an error of the
+    store that is not a flag, become a `FlipperException`. Thrift logs an error of the
     store's driver, and sends an internal error.
 
     Args:

@@ -34,7 +34,7 @@ def item_from_struct(
         feature_name: the name, if the struct has none.
 
     Raises:
-        InvalidFlagDataError: the struct is no flag.
+        InvalidFlagDataError: the struct is not a flag.
     """
     name = getattr(struct, "feature_name", None)
     if name is None:
@@ -56,7 +56,7 @@ def meta_from_struct(struct: Any) -> FeatureFlagStoreMeta:
     """Make metadata from a struct of the service, as `item_from_struct` does.
 
     Raises:
-        ValueError: a field is no JSON.
+        ValueError: a field is not JSON.
         Exception: the fields are no metadata; see `FeatureFlagStoreMeta.from_dict`.
     """
     # The structs of a test double may have no attribute for an absent field.
@@ -149,7 +149,7 @@ def sendable_name(feature_name: Any, name: Any) -> str:
         name: the name.
 
     Raises:
-        InvalidArgumentError: the name is no text that UTF-8 can encode.
+        InvalidArgumentError: the name is not text that UTF-8 can encode.
     """
     try:
         name.encode()

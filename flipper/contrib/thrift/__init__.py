@@ -22,8 +22,8 @@ from ..interface import AbstractFeatureFlagStore
 from ..interface import FlagDoesNotExistError as FlagDoesNotExistError
 from ..storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from .connection import ThriftConnection
-from .structs import EVERYTHING as EVERYTHING
 from .structs import LARGEST_I64, item_from_struct, meta_to_struct, sendable_name
+from .structs import NO_LIMIT as NO_LIMIT
 
 try:
     # Not `import thrift`: in a checkout of flipper, that finds the folder of the IDL.
@@ -74,7 +74,7 @@ class ThriftRPCFeatureFlagStore(SupportsLastKnown, AbstractFeatureFlagStore):
     """
 
     absent_limit: int | None = None
-    """What `list` sends for no limit: `None` sends no limit, and `EVERYTHING` is for a
+    """What `list` sends for no limit: `None` sends no limit, and `NO_LIMIT` is for a
     server that reads an absent limit as 0. The store finds that out when the server
     lists no flags though this store has seen some. If `list` is the first call, set it
     yourself."""
@@ -174,9 +174,9 @@ class ThriftRPCFeatureFlagStore(SupportsLastKnown, AbstractFeatureFlagStore):
         sent = self.absent_limit if limit is None else min(limit, LARGEST_I64)
         answers = self._call("List", sent, offset)
         if sent is None and not answers and len(self._known) > offset:
-            answers = self._call("List", EVERYTHING, offset)
+            answers = self._call("List", NO_LIMIT, offset)
             if answers:
-                self.absent_limit = EVERYTHING
+                self.absent_limit = NO_LIMIT
         if answers is None:
             raise StoreUnavailableError("The server has answered without a list")
         return self._items(answers)

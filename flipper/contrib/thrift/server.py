@@ -23,7 +23,7 @@ from ...contracts.update import update, write_lock
 from ...exceptions import FlagDoesNotExistError, FlipperError, MissingDependencyError
 from ...runtime.log_throttle import LogThrottle
 from ..storage import FeatureFlagStoreItem
-from .structs import EVERYTHING, item_to_struct, meta_from_struct
+from .structs import NO_LIMIT, item_to_struct, meta_from_struct
 
 try:
     from thrift.protocol.TBinaryProtocol import TBinaryProtocolFactory
@@ -107,7 +107,7 @@ class FeatureFlagStoreHandler:
         with _report_flipper_errors(None):
             check_page(limit, offset)
             if limit is not None:
-                limit = min(limit, EVERYTHING)  # stores add it to the offset
+                limit = min(limit, NO_LIMIT)  # stores add it to the offset
             items = list(self._store.list(limit=limit, offset=offset))
         return list(self._structs(items))
 

@@ -15,7 +15,7 @@ from ...exceptions import InvalidArgumentError, InvalidFlagDataError
 from ..storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from ..storage.json_document import readable_state
 
-EVERYTHING: Final = 2**31 - 1
+NO_LIMIT: Final = 2**31 - 1
 """The limit that stands for no limit: more flags than there are, in 32 bits, so that a
 server can add an offset to it in 64 bits."""
 LARGEST_I64: Final = 2**63 - 1

@@ -9,9 +9,9 @@ from weakref import WeakMethod
 from .arguments import check_choice
 from .contracts.circuit_breaker import (
     RecoveryReporter,
-    has_opened_circuit,
+    comes_from_open_circuit,
+    current_reader,
     open_circuit,
-    reader_of,
 )
 from .contracts.last_known import ANSWERS, remembering
 from .contrib.storage.item import FeatureFlagStoreItem
@@ -123,7 +123,9 @@ class AskingClient:
             if type(item) is not FeatureFlagStoreItem:
                 answer = item.is_enabled(**conditions)
                 return Evaluation(feature_name, answer, Reason.OWN_ITEM, error=failure)
-            return Evaluation.of(feature_name, item.decide(conditions), failure)
+            return Evaluation.from_decision(
+                feature_name, item.decide(conditions), failure
+            )
         except Exception as error:  # noqa: BLE001  (a question never raises)
             self._warn_or_raise(feature_name, error)
             return Evaluation(feature_name, default, Reason.ERROR, error=error)
@@ -131,7 +133,7 @@ class AskingClient:
     def _choose_reader(self) -> None:
         """Choose which object's `get` the questions call, the fastest that is right."""
         source = self._source
-        reader = reader_of(source)
+        reader = current_reader(source)
         # With on_error="raise" the caller wants each error of the store itself, so each
         # question goes to the store, even while its circuit breaker is open.
         is_asked = reader is source or self._raises
@@ -150,7 +152,7 @@ class AskingClient:
             self._warn(feature_name, error)
             if isinstance(error, InvalidFlagDataError):
                 return None  # the read succeeded, but the document is no flag
-        elif not has_opened_circuit(error):
+        elif not comes_from_open_circuit(error):
             self._note_outage(feature_name, error)
         try:
             return self._source.last_known(feature_name)

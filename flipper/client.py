@@ -13,12 +13,13 @@ from .arguments import check_page
 from .asking import AskingClient
 from .exceptions import FlagDoesNotExistError, InvalidFlagDataError
 from .flag import FeatureFlag
-from .runtime.closing import ClosesAtExit
+from .runtime.closing import Closeable
 from .runtime.patching import register_reader_owner
 from .writing import WritingClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Literal
 
     from typing_extensions import Self
 
@@ -46,7 +47,7 @@ def flag_must_exist(method: F) -> F:
     return cast("F", checked)
 
 
-class FeatureFlagClient(ClosesAtExit, AskingClient, WritingClient):
+class FeatureFlagClient(Closeable, AskingClient, WritingClient):
     """Answers questions about the flags of one store, and changes them. Thread-safe.
 
     `is_enabled` and `explain` never raise. A flag that is missing or cannot be
@@ -72,8 +73,8 @@ class FeatureFlagClient(ClosesAtExit, AskingClient, WritingClient):
         self,
         store: AbstractFeatureFlagStore,
         *,
-        on_error: str = "default",
-        strict: str = "silent",
+        on_error: Literal["default", "raise"] = "default",
+        strict: Literal["silent", "warn", "raise"] = "silent",
     ) -> None:
         AskingClient.__init__(self, store, on_error, strict)
         WritingClient.__init__(self, store, self._source)
@@ -180,7 +181,7 @@ class FeatureFlagClient(ClosesAtExit, AskingClient, WritingClient):
 
         Raises:
             FlagDoesNotExistError: there is no such flag.
-            InvalidFlagDataError: the stored document is no flag.
+            InvalidFlagDataError: the stored document is not a flag.
         """
         data: dict[str, Any] = self.get_meta(feature_name)["client_data"]
         return data
@@ -193,7 +194,7 @@ class FeatureFlagClient(ClosesAtExit, AskingClient, WritingClient):
 
         Raises:
             FlagDoesNotExistError: there is no such flag.
-            InvalidFlagDataError: the stored document is no flag.
+            InvalidFlagDataError: the stored document is not a flag.
         """
         item = self._read(feature_name)
         if item is None:
@@ -202,7 +203,7 @@ class FeatureFlagClient(ClosesAtExit, AskingClient, WritingClient):
         return meta
 
     def refresh_reader(self) -> None:
-        """Choose anew how to read and write.
+        """Choose again how to read and write.
 
         `runtime.patching` calls this when a method of a store was replaced, or when a
         circuit breaker opened or closed.

@@ -111,7 +111,7 @@ def test_a_missing_package_is_named_with_the_extra_to_install() -> None:
     error = MissingDependencyError.for_extra("psycopg", "postgres")
     assert str(error) == (
         "The package 'psycopg' is not installed; "
-        "pip install 'flipper-client[postgres]' brings it"
+        "install it with pip install 'flipper-client[postgres]'"
     )
 
 
@@ -218,7 +218,7 @@ def test_the_position_of_invalid_json_is_kept() -> None:
 def test_an_invalid_flag_data_error_is_not_wrapped_again() -> None:
     """The error that was raised first is raised."""
     error = InvalidFlagDataError("no flag", feature_name="x")
-    assert InvalidFlagDataError.of(error, feature_name="y") is error
+    assert InvalidFlagDataError.from_error(error, feature_name="y") is error
     assert error.feature_name == "x"
 
 
@@ -229,7 +229,7 @@ def test_a_cause_that_cannot_be_a_base_class_is_in_the_message() -> None:
         def __init_subclass__(cls) -> None:
             raise TypeError("no subclasses")
 
-    error = InvalidFlagDataError.of(FinalError("odd"), feature_name="x")
+    error = InvalidFlagDataError.from_error(FinalError("odd"), feature_name="x")
     assert type(error) is InvalidFlagDataError
     assert str(error).startswith("Feature 'x' cannot be read: FinalError: odd. ")
 
@@ -243,7 +243,9 @@ def test_a_cause_with_another_constructor_keeps_its_attributes() -> None:
             self.two = two
             self.feature_name = "not ours"
 
-    error: Any = InvalidFlagDataError.of(PeculiarError(1, two=2), feature_name="x")
+    error: Any = InvalidFlagDataError.from_error(
+        PeculiarError(1, two=2), feature_name="x"
+    )
     assert isinstance(error, PeculiarError)
     assert error.two == 2
     assert error.feature_name == "x"

@@ -33,7 +33,7 @@ class SupportsLastKnown:
         return self
 
     @property
-    def away_errors(self) -> tuple[type[Exception], ...]:
+    def outage_errors(self) -> tuple[type[Exception], ...]:
         """The errors of `get` which mean that the server is away, for every flag."""
         return ()
 

@@ -112,9 +112,9 @@ class FeatureFlagStoreWrapper(
             self._reader.record_write(feature_name, None)
 
     @property
-    def away_errors(self) -> tuple[type[Exception], ...]:
-        """The errors that the inner store raises when its server is away."""
-        return self._reader.away_errors
+    def outage_errors(self) -> tuple[type[Exception], ...]:
+        """The errors that the inner store raises when its server is down."""
+        return self._reader.outage_errors
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag as the inner store last gave it, or `None`, without I/O."""
@@ -125,6 +125,6 @@ class FeatureFlagStoreWrapper(
 
         Raises:
             WatchRefusedError: it has no change signal.
-            Exception: its server is away.
+            Exception: its server is down.
         """
         return watch(self._store)

@@ -55,6 +55,6 @@ class ReadOnlyFeatureFlagStore(FeatureFlagStoreWrapper):
     def _refuse(self, feature_name: str) -> NoReturn:
         raise ReadOnlyStoreError(
             f"Feature {feature_name!r} was not written: the store is read-only; write "
-            f"in a process that uses its {type(self._store).__name__} itself",
+            f"through its {type(self._store).__name__} instead",
             feature_name=feature_name,
         )

@@ -7,7 +7,7 @@ import types
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..runtime.closing import ClosesAtExit
+from ..runtime.closing import Closeable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ def make_owner(
     return store
 
 
-class _Owner(ClosesAtExit):
+class _Owner(Closeable):
     """The part of such a store that closes."""
 
     close_store: ClassVar[Any] = None

@@ -239,6 +239,13 @@ def test_half_a_subscriber_is_not_registered_at_all(
     assert half.heard is False
 
 
+def test_a_subscriber_method_can_be_called_by_keyword() -> None:
+    """A subclass may call the method of its base class as with flipper-client."""
+    subscriber: Any = FlipperEventSubscriber()
+    subscriber.on_pre_enable(flag_name="x")
+    subscriber.on_post_create(flag_name="x", is_enabled=True, client_data=None)
+
+
 def test_a_subscriber_need_not_be_a_subclass(emitter: FlipperEventEmitter) -> None:
     """What has the methods is a subscriber."""
 

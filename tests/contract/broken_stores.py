@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait long for what a broken store will never do."""
-    monkeypatch.setattr(waiting, "PATIENCE", 5.0)
+    monkeypatch.setattr(waiting, "TIMEOUT", 5.0)
 
 
 BROKEN: dict[str, tuple[str, ...]] = {}
@@ -758,14 +758,14 @@ class DeleteReadsFirst(Subclass):
 
 
 @breaks(
-    "test_a_change_keeps_what_a_rival_wrote_meanwhile",
+    "test_a_change_keeps_what_another_writer_wrote_meanwhile",
     "test_a_change_that_loses_is_tried_again",
-    "test_switching_keeps_what_a_rival_wrote_meanwhile",
-    "test_set_meta_keeps_the_state_that_a_rival_set_meanwhile",
-    "test_set_of_a_flag_that_a_rival_creates_meanwhile_keeps_it",
-    "test_set_of_a_flag_that_a_rival_deletes_meanwhile_creates_it",
-    "test_a_change_of_a_flag_that_a_rival_deletes_meanwhile_raises",
-    "test_a_change_of_a_flag_that_a_rival_replaces_meanwhile_is_of_the_new",
+    "test_switching_keeps_what_another_writer_wrote_meanwhile",
+    "test_set_meta_keeps_the_state_that_another_writer_set_meanwhile",
+    "test_set_of_a_flag_that_another_writer_creates_meanwhile_keeps_it",
+    "test_set_of_a_flag_that_another_writer_deletes_meanwhile_creates_it",
+    "test_a_change_of_a_flag_that_another_writer_deletes_meanwhile_raises",
+    "test_a_change_of_a_flag_that_another_writer_replaces_meanwhile_is_of_the_new",
     "test_two_processes_lose_nothing",
 )
 class LosesUpdates(Rows):
@@ -807,7 +807,7 @@ class LosesUpdatesOfThreads(Slow):
 
 
 @breaks(
-    "test_a_change_of_a_flag_that_a_rival_deletes_meanwhile_raises",
+    "test_a_change_of_a_flag_that_another_writer_deletes_meanwhile_raises",
     "test_a_change_does_not_bring_a_deleted_flag_back",
 )
 class BringsBack(Slow):

@@ -320,7 +320,7 @@ class Consul:
 
 def _has(store: Any, feature_name: str, document: bytes) -> bool:
     item = store.get(feature_name)
-    wanted = FeatureFlagStoreItem.deserialize(document).named(feature_name)
+    wanted = FeatureFlagStoreItem.deserialize(document).with_name(feature_name)
     return item is not None and item.to_dict() == wanted.to_dict()
 
 

@@ -26,7 +26,7 @@ from flipper import (
     MemoryFeatureFlagStore,
 )
 from flipper.contracts import circuit_breaker
-from flipper.contracts.circuit_breaker import CircuitBreaker, reader_of
+from flipper.contracts.circuit_breaker import CircuitBreaker, current_reader
 from flipper.contracts.wrapper import FeatureFlagStoreWrapper
 from flipper.exceptions import InvalidFlagDataError
 from flipper.runtime.patching import refresh_readers
@@ -59,7 +59,7 @@ class Server(MemoryFeatureFlagStore):
         asked_by: the names of the threads that have called `get`.
     """
 
-    away_errors = (AwayError,)
+    outage_errors = (AwayError,)
 
     def __init__(self) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ def no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def is_open(store: Any) -> bool:
     """Return whether the circuit breaker of a store is open."""
-    return reader_of(store) is not store
+    return current_reader(store) is not store
 
 
 def go_away(server: Server, error: BaseException | None = None) -> None:
@@ -386,11 +386,11 @@ def test_a_read_that_hangs_does_not_stop_the_background_thread(
     # The late answer does not end the next outage.
     go_away(server)
     client.is_enabled("x")
-    breaker = reader_of(server)
+    breaker = current_reader(server)
     server.released.set()
     eventually(lambda: server.late == 1)
     eventually(lambda: server.asked_by.count(BACKGROUND) >= 2)
-    assert reader_of(server) is breaker
+    assert current_reader(server) is breaker
 
 
 def test_clients_may_be_created_while_readers_are_refreshed(server: Server) -> None:
@@ -446,7 +446,7 @@ from flipper import FeatureFlagClient, MemoryFeatureFlagStore
 from flipper.testing.contract import eventually
 
 class Server(MemoryFeatureFlagStore):
-    away_errors = (ConnectionError,)
+    outage_errors = (ConnectionError,)
     is_away, hang = True, None
     def get(self, feature_name):
         if self.hang and threading.current_thread() is not threading.main_thread():
@@ -675,7 +675,7 @@ def test_an_error_object_that_a_store_raises_repeatedly_does_not_grow(
 
 def test_an_error_of_the_system_keeps_its_number(server: Server) -> None:
     """`errno` of an `OSError` is not in its `__dict__`, and is copied too."""
-    server.away_errors = (OSError,)  # type: ignore[assignment]
+    server.outage_errors = (OSError,)  # type: ignore[assignment]
     client = FeatureFlagClient(server)
     go_away(server, ConnectionRefusedError(111, "refused"))
     client.is_enabled("x")

@@ -229,7 +229,7 @@ def test_no_part_of_a_reply_of_s3_is_an_answer(
     assert read() == expected
     is_refusal = whole.startswith(b"HTTP/1.1 404")
     # botocore makes an error of the server's of what is no XML.
-    errors = (*s3_store.away_errors, ClientError)
+    errors = (*s3_store.outage_errors, ClientError)
     for length in places(whole):
         replying.replies[path] = whole[:length]
         s3_store._listed = {}
@@ -254,7 +254,7 @@ def test_a_page_that_is_not_of_s3_is_no_answer(
 ) -> None:
     """Proxies have such for who has to sign in, with a status that says all is well."""
     replying.replies = {"/": page}
-    errors = (*s3_store.away_errors, ClientError)
+    errors = (*s3_store.outage_errors, ClientError)
     assert answered(lambda: states(s3_store), *errors) == []
     assert answered(lambda: state(s3_store, "on"), *errors) == []
 
@@ -394,7 +394,7 @@ def test_cut_replies_of_a_real_s3_server(
     """Lists with their objects, an object, and no object."""
     direct = S3FeatureFlagStore(s3_client, s3_bucket)
     direct.create("on", is_enabled=True)
-    errors = (*direct.away_errors, ClientError)
+    errors = (*direct.outage_errors, ClientError)
     with before(s3_server) as proxy:
         client = s3_server.client(f"http://{proxy.host}:{proxy.port}", config=ONCE)
 
@@ -433,7 +433,7 @@ def test_cut_replies_of_a_real_redis_server(
             return states(store), state(store, "on"), state(store, "missing")
 
         assert read() == (FLAGS, True, None)
-        assert cut_replies(proxy, read, store.away_errors, 3) > 100
+        assert cut_replies(proxy, read, store.outage_errors, 3) > 100
         for name in FLAGS:
             store.delete(name)
 
@@ -454,7 +454,7 @@ def test_cut_replies_of_a_real_postgresql_server(
 
             assert read() == (FLAGS, True, None)
             # Small steps: if a connection is kept, there is no greeting to be cut.
-            assert cut_replies(proxy, read, store.away_errors, 7) > 30
+            assert cut_replies(proxy, read, store.outage_errors, 7) > 30
 
 
 @pytest.mark.consul
@@ -505,7 +505,7 @@ def test_cut_replies_of_a_real_thrift_server(is_framed: bool) -> None:
                 return states(store), state(store, "on"), state(store, "missing")
 
             assert read() == (FLAGS, True, None)
-            assert cut_replies(proxy, read, store.away_errors, 1) > 200
+            assert cut_replies(proxy, read, store.outage_errors, 1) > 200
 
 
 # The copy

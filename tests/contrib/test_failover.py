@@ -26,7 +26,7 @@ class AwayError(Exception):
 class Server(MemoryFeatureFlagStore):
     """Flags in memory, as if on a server that may be away."""
 
-    away_errors = (AwayError,)
+    outage_errors = (AwayError,)
 
     def __init__(self) -> None:
         super().__init__()

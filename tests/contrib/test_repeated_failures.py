@@ -100,7 +100,7 @@ def test_a_snapshot_that_cannot_be_written_is_logged_once(
     """The disk may be full for hours, and each second another attempt is made."""
     # A snapshot is written once a second at most, by this clock.
     monkeypatch.setattr(follower, "monotonic", lambda: 1000 * monotonic())
-    monkeypatch.setattr(follower, "SLICE", 0.001)
+    monkeypatch.setattr(follower, "CHECK_INTERVAL", 0.001)
     tries = []
 
     def save(self: Snapshot, items: Any) -> None:

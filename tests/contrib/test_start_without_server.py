@@ -103,7 +103,7 @@ def test_a_store_is_made_while_the_server_is_away(
     """The table is made before the first statement, by one of the threads that ask."""
     with away(server):
         store = Counting(conninfo)
-        assert "PostgreSQL is away" in caplog.text
+        assert "PostgreSQL is unavailable" in caplog.text
         with pytest.raises(psycopg.OperationalError):
             store.get("x")
         with pytest.raises(psycopg.OperationalError):

@@ -111,7 +111,7 @@ def test_it_runs_by_itself(name: str, begin: list[str]) -> None:
     """At its end it explains two answers of a flag that a condition limits."""
     *first, on, off = run_example(f"examples/{name}.py").stdout.splitlines()
     assert first == begin
-    assert on.startswith("Feature 'NEW_SEARCH' is on: its conditions look at")
+    assert on.startswith("Feature 'NEW_SEARCH' is on: every check on")
     assert off.startswith("Feature 'NEW_SEARCH' is off: the check ")
 
 

@@ -42,21 +42,21 @@ def test_a_flag_goes_on_and_somebody_hears_of_it(story: list[str]) -> None:
 
 def test_a_condition_limits_it(story: list[str]) -> None:
     """The same flag is on for one call and off for the next."""
-    assert "   In CH it is on." in story
-    assert "   In FR it is off." in story
+    assert "   For country='CH' it is on." in story
+    assert "   For country='FR' it is off." in story
 
 
 def test_the_rollout_is_of_the_users_it_says(story: list[str]) -> None:
     """The share is that of the users whose buckets reach up to 50 %."""
     users_in = sum(bucket <= 50 for bucket in BUCKETS)
     assert 450 < users_in < 550
-    assert f"   {users_in} users are in, {users_in / 10} %." in story
-    assert f"   Asked again, {users_in} of them are in." in story
+    assert f"   It is on for {users_in} users, {users_in / 10} %." in story
+    assert f"   On the second try, it is on for {users_in} of them." in story
 
 
 def test_the_ramp_is_as_far_as_its_clock(story: list[str]) -> None:
     """Nobody before it begins, everybody at its end, in between by the minute."""
-    told = re.findall(r"Minute +(-?\d+): +(\d+) users", "\n".join(story))
+    told = re.findall(r"Minute +(-?\d+): on for +(\d+) users", "\n".join(story))
     assert {int(minute): int(users) for minute, users in told} == {
         -10: 0,
         1: sum(bucket <= 100 * 1 / 60 for bucket in BUCKETS),
@@ -70,10 +70,10 @@ def test_answers_are_explained(story: list[str]) -> None:
     """A condition that holds, one that does not, two buckets, and a missing flag."""
     told = "\n".join(story)
     for part in (
-        "is on: its conditions look at these arguments, and every check holds.",
-        "is off: the check country__in=['CH', 'NO'] says no.",
-        f"drew bucket {BUCKETS[0] / 100}, up to the percentage 0.5.",
-        f"drew bucket {BUCKETS[1] / 100}, beyond the percentage 0.5.",
-        "is off: there is no such flag, so the default counts.",
+        "is on: every check on these arguments holds.",
+        "is off: the check country__in=['CH', 'NO'] does not hold.",
+        f"chose bucket {BUCKETS[0] / 100}, within the percentage 0.5.",
+        f"chose bucket {BUCKETS[1] / 100}, above the percentage 0.5.",
+        "is off: there is no such flag, so the answer is the default.",
     ):
         assert part in told

@@ -22,5 +22,5 @@ def test_every_switch_of_the_one_is_seen_by_the_other(
     lines = run.stdout.splitlines()
     assert lines[0] == "NEW_CHECKOUT is off, the copy is live."
     assert [line.split()[0] for line in lines[1:-1]] == ["on", "off"] * 3
-    assert re.fullmatch(r"Asked \d+ times, 6 changes seen\.", lines[-1])
+    assert re.fullmatch(r"The flag was read \d+ times and changed 6 times\.", lines[-1])
     assert run.stderr == ""

@@ -2,7 +2,7 @@
 """A WSGI application over all stores, for application servers.
 
 The environment variable FLIPPER_TEST_STORES names those that are wanted, if not all;
-FLIPPER_TEST_PATIENCE tells how many seconds a child waits for the inner store.
+FLIPPER_TEST_CHILD_TIMEOUT tells how many seconds a child waits for the inner store.
 """
 
 from __future__ import annotations
@@ -53,9 +53,10 @@ def make_application(clients: dict[str, FeatureFlagClient]) -> Callable[..., Any
 
 
 places = Places.of_environment()
-if "FLIPPER_TEST_PATIENCE" in os.environ:
-    patience = float(os.environ["FLIPPER_TEST_PATIENCE"])
-    read_through._PATIENCE = follower._FIRST_ANSWER_TIMEOUT_IN_CHILD = patience
+if "FLIPPER_TEST_CHILD_TIMEOUT" in os.environ:
+    timeout = float(os.environ["FLIPPER_TEST_CHILD_TIMEOUT"])
+    read_through._READ_TIMEOUT_IN_CHILD = timeout
+    follower._FIRST_ANSWER_TIMEOUT_IN_CHILD = timeout
 names = os.environ.get("FLIPPER_TEST_STORES", " ".join(NAMES)).split()
 application = make_application(
     {name: FeatureFlagClient(places.store(name)) for name in names}

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 # A machine that is overloaded may take longer for an answer than children wait.
 LIMIT = 20.0  # seconds
-read_through._PATIENCE = follower._FIRST_ANSWER_TIMEOUT_IN_CHILD = LIMIT
+read_through._READ_TIMEOUT_IN_CHILD = follower._FIRST_ANSWER_TIMEOUT_IN_CHILD = LIMIT
 places = Places.of_environment()
 
 

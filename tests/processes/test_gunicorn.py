@@ -76,7 +76,7 @@ def test_the_first_answer_of_a_worker_is_true(
     inner.create("kill-switch", True)
     inner.create("new", False)
     # A machine that is overloaded may take longer for an answer than children wait.
-    with gunicorn(places, f"synced-{kind}", FLIPPER_TEST_PATIENCE="20") as server:
+    with gunicorn(places, f"synced-{kind}", FLIPPER_TEST_CHILD_TIMEOUT="20") as server:
         inner.set("kill-switch", False)
         inner.set("new", True)
         path = f"/synced-{kind}/is_enabled"

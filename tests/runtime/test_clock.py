@@ -22,7 +22,7 @@ from flipper import (
     SyncedFeatureFlagStore,
 )
 from flipper.contracts import circuit_breaker
-from flipper.contracts.circuit_breaker import reader_of
+from flipper.contracts.circuit_breaker import current_reader
 from flipper.contrib.synced.snapshot import Snapshot
 from flipper.runtime import log_throttle
 from flipper.testing.contract import eventually
@@ -142,14 +142,14 @@ def test_an_outage_that_begins_in_a_freeze_ends(
     with freeze(FUTURE):
         server.failure = ConnectionError()
         assert client.is_enabled("x") is True  # by the last known state
-        assert reader_of(server) is not server
+        assert current_reader(server) is not server
         server.failure = None
-        eventually(lambda: client.is_enabled("x") and reader_of(server) is server)
+        eventually(lambda: client.is_enabled("x") and current_reader(server) is server)
         server.failure = ConnectionError()
         client.is_enabled("x")
-        assert reader_of(server) is not server
+        assert current_reader(server) is not server
     server.failure = None
-    eventually(lambda: client.is_enabled("x") and reader_of(server) is server)
+    eventually(lambda: client.is_enabled("x") and current_reader(server) is server)
 
 
 @freezers

@@ -74,7 +74,7 @@ def write_again() -> None:
     store = ContestedStore()
     store.tries = 3
     store.create("x")
-    store.update("x", lambda item: item.switched(True))
+    store.update("x", lambda item: item.with_state(True))
     assert store.tries == 8
 
 

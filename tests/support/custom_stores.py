@@ -154,4 +154,4 @@ class RemoteStore(FailingMemoryStore):
     A `failure` that is a `ConnectionError` means that the server is away.
     """
 
-    away_errors = (ConnectionError,)
+    outage_errors = (ConnectionError,)

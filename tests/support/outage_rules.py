@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from flipper import FeatureFlagClient
-from flipper.contracts.circuit_breaker import reader_of
+from flipper.contracts.circuit_breaker import current_reader
 from flipper.testing.contract import eventually
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def check_that_it_is_spared(
         assert [name for name in asked_by if name != BACKGROUND] == noticed_by
         assert len(noticed_by) == 1
         server.start()
-        eventually(lambda: reader_of(store) is store)
+        eventually(lambda: current_reader(store) is store)
         client.disable(names[0])
         assert client.is_enabled(names[0]) is False
     kind = type(store).__name__

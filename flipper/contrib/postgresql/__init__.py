@@ -16,7 +16,7 @@ from ...contracts.atomic import ABSENT, ANY
 from ...contracts.document import DocumentFeatureFlagStore
 from ...contracts.watch import SupportsWatch, WatchRefusedError
 from ...exceptions import InvalidArgumentError, MissingDependencyError
-from ...runtime.closing import ClosesAtExit
+from ...runtime.closing import Closeable
 from ..interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
 from ..interface import FlagDoesNotExistError as FlagDoesNotExistError
 from ..storage import FeatureFlagStoreItem as FeatureFlagStoreItem
@@ -90,7 +90,7 @@ class PostgresNotEnabled(MissingDependencyError):  # noqa: N818  (flipper-client
         return type(self), ()
 
 
-class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFlagStore):
+class PostgreSQLFeatureFlagStore(Closeable, SupportsWatch, DocumentFeatureFlagStore):
     """Keeps each flag in a row of one table. Safe for threads and forks.
 
     `list` returns flags by name, in the order of code points. It reads some hundreds
@@ -103,7 +103,7 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
     string, connecting gives up after its `connect_timeout`, or else 5 seconds. A
     statement without an answer gives up after `timeout` with psycopg 3.2 or newer.
 
-    A store can be created while the server is away. It then logs a warning, and creates
+    A store can be created while the server is down. It then logs a warning, and creates
     the table before the first statement that reaches the server. Errors that do not
     pass by themselves raise at once: a wrong password, an unknown role or database.
 
@@ -150,10 +150,10 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
             self._migrate_when_reachable()
 
     @property
-    def away_errors(self) -> tuple[type[Exception], ...]:
-        """The error that psycopg raises, among other reasons, if no server answers.
+    def outage_errors(self) -> tuple[type[Exception], ...]:
+        """The error that psycopg raises if no server answers; also for other reasons.
 
-        There is none once the store is closed: trying again is of no use then.
+        Empty once the store is closed, because trying again cannot succeed then.
         """
         return () if self._connections.is_closed else (errors.OperationalError,)
 
@@ -168,7 +168,7 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
         stored, as information if only the triggers are missing.
 
         Raises:
-            psycopg.Error: the server is away, or the table cannot be created.
+            psycopg.Error: the server is down, or the table cannot be created.
         """
         with self._connections.connection() as connection:
             self._migrate(connection)
@@ -179,7 +179,7 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
         Raises:
             WatchRefusedError: the table has no triggers, notifications do not arrive,
                 or the server accepts no more connections.
-            psycopg.OperationalError: the server is away.
+            psycopg.OperationalError: the server is down.
         """
         self._connections.run_pending_first_task()  # it creates the triggers
         table = self._table
@@ -192,7 +192,7 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
         self._connections.close()
 
     def _migrate_when_reachable(self) -> None:
-        """Migrate now, or on the first connection if the server is away now."""
+        """Migrate now, or on the first connection if the server is down now."""
         try:
             error = self._connections.run_first(self._migrate)
         except BaseException:
@@ -200,8 +200,8 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
             raise
         if error is not None:
             logger.warning(
-                "PostgreSQL is away (%s); the table %s is looked after as soon as it "
-                "answers",
+                "PostgreSQL is unavailable (%s); the table %s is created or updated as "
+                "soon as it answers",
                 error,
                 self._table.name,
             )
@@ -216,12 +216,12 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
         except errors.ConnectionTimeout:
             raise
         except errors.OperationalError:
-            self._notify("flipper")  # raises if the server is away
+            self._notify("flipper")  # raises if the server is down
         try:
             return self._connections.connect(_LISTENER_CONNECT_TIMEOUT)
         except errors.OperationalError as error:
             raise WatchRefusedError(
-                f"There is no connection left by which to listen to changes: {error}"
+                f"The server accepts no more connections to listen to changes: {error}"
             ) from error
 
     def _notify(self, channel: str) -> None:

@@ -57,7 +57,7 @@ class Connections:
             self._settings = connection_settings(source, self._timeout)
         elif not hasattr(source, "getconn"):
             raise InvalidArgumentError(
-                f"conninfo={source!r} does not tell how to connect; use a connection "
+                f"conninfo={source!r} is neither text nor a pool; use a connection "
                 f"string, or a psycopg_pool.ConnectionPool",
                 value=source,
             )
@@ -85,7 +85,7 @@ class Connections:
     ) -> errors.OperationalError | None:
         """Call a method with a connection, before any other use of connections.
 
-        If the server is away, the method is called with the first connection later.
+        If the server is down, the method is called with the first connection later.
 
         Returns:
             Why the server cannot be reached, or `None` if the task is done.
@@ -111,7 +111,7 @@ class Connections:
         """Run the task that was given to `run_first`, unless it is done.
 
         Raises:
-            psycopg.Error: the server is away, or the task fails.
+            psycopg.Error: the server is down, or the task fails.
         """
         if self._first_task is not None and not self._first_task.is_done:
             with self.connection():
@@ -128,7 +128,7 @@ class Connections:
                 caller. A shorter timeout of the pool itself remains valid.
 
         Raises:
-            psycopg.OperationalError: the server is away, or the store is closed.
+            psycopg.OperationalError: the server is down, or the store is closed.
         """
         detect_fork()
         pool: Any = None
@@ -166,7 +166,7 @@ class Connections:
 
         Raises:
             WatchRefusedError: the pool of the caller does not show its settings.
-            psycopg.OperationalError: the server is away, or the store is closed.
+            psycopg.OperationalError: the server is down, or the store is closed.
         """
         detect_fork()
         if self.is_closed:

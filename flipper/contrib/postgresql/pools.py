@@ -106,10 +106,10 @@ def connect_like(given: Any, timeout: int) -> Connection[Any]:
 
     Raises:
         WatchRefusedError: this kind of pool does not show its settings.
-        psycopg.OperationalError: the server is away.
+        psycopg.OperationalError: the server is down.
     """
     if not isinstance(given, ConnectionPool):
-        raise WatchRefusedError(f"{given!r} does not tell how to connect")
+        raise WatchRefusedError(f"{given!r} does not show its settings")
     conninfo, kwargs = _value_of(given.conninfo), _value_of(given.kwargs)
     settings = {**(kwargs or {}), "autocommit": True, "connect_timeout": timeout}
     connection: Connection[Any]

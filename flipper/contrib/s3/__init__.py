@@ -39,7 +39,7 @@ DEFAULT_PAGE_SIZE: Final = 1000
 # connections that a client keeps by default.
 _BATCH_SIZE: Final = 80
 _THREADS: Final = 8
-# In bytes. A larger object in the bucket is no flag, and is not fetched.
+# In bytes. A larger object in the bucket is not a flag, and is not fetched.
 _LARGEST_OBJECT: Final = 16 * 1024 * 1024
 
 # The codes of S3 for a conditional write whose condition is not met.
@@ -67,8 +67,8 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
             flag, "/" and "%" are then encoded as "%2F" and "%25".
 
     Raises:
-        InvalidArgumentError: the page size is no integer, or less than 1, or the prefix
-            is no text, or too long.
+        InvalidArgumentError: the page size is not an integer, or less than 1, or the
+            prefix is not text, or too long.
 
     Attributes:
         atomic: whether writes are conditional, so that none undoes another. That needs
@@ -104,7 +104,7 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
         renew_connections(self._client)
 
     @property
-    def away_errors(self) -> tuple[type[Exception], ...]:
+    def outage_errors(self) -> tuple[type[Exception], ...]:
         """The errors of a server that does not answer, or not completely."""
         try:
             from botocore import exceptions
@@ -153,8 +153,8 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
             if answer["HTTPStatusCode"] == HTTPStatus.NOT_IMPLEMENTED:
                 self.atomic = False
                 logger.warning(
-                    "The S3 server knows no conditional writes: another process may "
-                    "undo what this one writes",
+                    "The S3 server does not support conditional writes: another "
+                    "process may undo writes of this one",
                 )
                 return self._compare_and_put(
                     self._client, feature_name, document, expected

@@ -28,7 +28,7 @@ from flipper import (
     MemoryFeatureFlagStore,
     ReplicatedFeatureFlagStore,
 )
-from flipper.contracts.circuit_breaker import reader_of
+from flipper.contracts.circuit_breaker import current_reader
 from flipper.contracts.last_known import LastKnownFlags, SupportsLastKnown
 from flipper.contracts.watch import SupportsWatch, WatchQueue, WatchRefusedError
 from flipper.contracts.wrapper import FeatureFlagStoreWrapper
@@ -125,7 +125,7 @@ class Remote(OwnStore, SupportsLastKnown):
         self.known = LastKnownFlags(self.flags)
 
     @property
-    def away_errors(self) -> tuple[type[Exception], ...]:
+    def outage_errors(self) -> tuple[type[Exception], ...]:
         """The error of a server that is away."""
         return (AwayError,)
 
@@ -1189,7 +1189,7 @@ def test_a_wrapper_tells_what_its_inner_store_tells(wrap: str) -> None:
     remote = Remote()
     made = remote.create("x")
     store = WRAPPED[wrap](remote)
-    assert store.away_errors == (AwayError,)
+    assert store.outage_errors == (AwayError,)
     assert store.get("x") is made
     remote.fail_reads = AwayError()
     with pytest.raises(AwayError):
@@ -1201,7 +1201,7 @@ def test_a_wrapper_tells_what_its_inner_store_tells(wrap: str) -> None:
 def test_a_store_of_ones_own_names_no_errors(inner: OwnStore, wrap: str) -> None:
     """Nothing is known about its errors, so it is asked each time."""
     store = WRAPPED[wrap](inner)
-    assert store.away_errors == ()
+    assert store.outage_errors == ()
     client = FeatureFlagClient(store)
     inner.fail_reads = AwayError()
     for _ in range(3):
@@ -1220,11 +1220,11 @@ def test_a_server_that_is_away_is_spared(wrap: str) -> None:
     remote.fail_reads = AwayError()
     known = [client.is_enabled("x", default="unknown") for _ in range(20)]
     assert known == [True] * 20
-    assert reader_of(store) is not store
+    assert current_reader(store) is not store
     remote.fail_reads = None
     remote.flags.set("x", is_enabled=False)
     eventually(lambda: client.is_enabled("x") is False)
-    assert reader_of(store) is store
+    assert current_reader(store) is store
 
 
 # Expired entries while the store fails, by choice
@@ -1493,7 +1493,7 @@ def test_a_child_asks_though_its_parent_was_asking(
     slow = pool.submit(store.get, "x")
     pause.wait_until_reached()
     remote.flags.set("x", is_enabled=True)
-    for each in (reader_of(remote), store):
+    for each in (current_reader(remote), store):
         each.after_fork()  # as in the child
     assert state(store.get("x")) is True
     pause.end()
@@ -1850,7 +1850,7 @@ def test_a_signal_that_is_lost_is_said_once(
     announcing.fail_watch = None
     listens(told)
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
-    assert "Announcing does not tell its cache what changes" in caplog.text
+    assert "Announcing does not report changes to its cache" in caplog.text
 
 
 def test_a_signal_that_is_away_is_asked_for_less_and_less(

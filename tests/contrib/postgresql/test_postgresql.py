@@ -23,7 +23,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from flipper import Condition, FeatureFlagClient
-from flipper.contracts.circuit_breaker import reader_of
+from flipper.contracts.circuit_breaker import current_reader
 from flipper.contrib.postgresql import (
     PostgresNotEnabled,
     PostgreSQLFeatureFlagStore,
@@ -576,11 +576,11 @@ def test_nobody_tries_whether_a_closed_store_is_back(postgres_conninfo: str) -> 
         store._connections, "connection", side_effect=psycopg.OperationalError
     ):
         assert client.is_enabled("x") is True
-        assert reader_of(store) is not store
+        assert current_reader(store) is not store
         store.close()
-        eventually(lambda: reader_of(store) is store)
+        eventually(lambda: current_reader(store) is store)
     assert client.is_enabled("x") is True
-    assert reader_of(store) is store
+    assert current_reader(store) is store
     eventually(lambda: not pool_threads() - before)
 
 
@@ -652,7 +652,7 @@ def test_a_pool_that_was_given_keeps_its_own_time_limit(
         client.create("x", is_enabled=True)
         with pool.connection(), pytest.raises(PoolTimeout):
             store.get("x")
-        assert isinstance(PoolTimeout(), store.away_errors)
+        assert isinstance(PoolTimeout(), store.outage_errors)
         proxy.cut()
         assert client.is_enabled("x") is True
         proxy.restore()

@@ -1028,7 +1028,7 @@ def test_a_server_that_does_not_answer_is_away(
         assert flags.is_enabled("x") is True
         with pytest.raises(redis.TimeoutError) as caught:
             flags.disable("x")
-        assert isinstance(caught.value, store.away_errors)
+        assert isinstance(caught.value, store.outage_errors)
         proxy.restore()
         flags.disable("x")
 
@@ -1118,7 +1118,7 @@ def test_a_cluster_keeps_flags_on_all_its_nodes(
         add = Condition(b=1)
         run([lambda: [flags.add_condition("flag-01", add) for _ in range(10)]] * 4)
         assert len(conditions(store, "flag-01")) == 41
-        assert isinstance(redis.exceptions.ClusterDownError(""), store.away_errors)
+        assert isinstance(redis.exceptions.ClusterDownError(""), store.outage_errors)
 
 
 def move(cluster: list[Any], key: str) -> None:
@@ -1215,13 +1215,13 @@ def test_a_sentinel_leads_to_the_new_master(redis_server: RedisServer) -> None:
         wait_until(lambda: bool(sentinel.discover_slaves("flags")))
         master.kill()
         assert flags.is_enabled("x") is True
-        with pytest.raises(store.away_errors):
+        with pytest.raises(store.outage_errors):
             flags.disable("x")
 
         def disabled() -> bool:
             try:
                 flags.disable("x")
-            except (*store.away_errors, redis.ReadOnlyError):
+            except (*store.outage_errors, redis.ReadOnlyError):
                 return False
             return True
 

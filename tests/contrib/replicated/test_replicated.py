@@ -942,7 +942,7 @@ def test_close_gives_up_a_failing_replica(
     store.create("lost too")
     assert store.close(PATIENCE) is False
     assert is_level(store)
-    until(lambda: "2 flags are not level" in caplog.text)
+    until(lambda: "2 flags are missing changes" in caplog.text)
     tries = len(backup.calls)
     backup.recover()
     store.create("x", True, asynch=False)

@@ -665,7 +665,7 @@ def test_a_server_that_is_away_leaves_the_last_known_state_and_comes_back() -> N
         ):
             with pytest.raises(EndpointConnectionError) as caught:
                 call()
-            assert isinstance(caught.value, store.away_errors)
+            assert isinstance(caught.value, store.outage_errors)
         server.start()
         flags.disable("on")
         assert store.get("on").is_enabled() is False

@@ -116,7 +116,7 @@ def test_bytes_and_text_give_the_same_flag(
         assert item.raw_meta.created_date == date
         assert type(item.raw_is_enabled) is type(parsed.raw_is_enabled)
         assert item.is_enabled(user_id=1) is parsed.is_enabled(user_id=1)
-        assert item.switched(True).is_enabled() is True
+        assert item.with_state(True).is_enabled() is True
 
 
 @pytest.mark.parametrize(

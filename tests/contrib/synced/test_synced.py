@@ -585,7 +585,7 @@ def test_that_all_flags_are_gone_is_believed_the_second_time(others: list[str]) 
     server = Forgetful()
     for name in ("a", "b"):
         server.create(name, is_enabled=True)
-    found = [server.get("a").named(name) for name in others]  # type: ignore[union-attr]
+    found = [server.get("a").with_name(name) for name in others]  # type: ignore[union-attr]
     told: list[FlagChange] = []
     with synced(server, poll_interval=0.01) as store:
         store.on_change(told.append)

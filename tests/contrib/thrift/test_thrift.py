@@ -45,7 +45,7 @@ from flipper.bucketing import (
 )
 from flipper.bucketing.base import AbstractBucketer
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
-from flipper.contrib.thrift import EVERYTHING
+from flipper.contrib.thrift import NO_LIMIT
 from flipper.contrib.thrift.server import FeatureFlagStoreHandler
 from flipper.contrib.thrift.structs import item_to_struct
 from flipper.exceptions import (
@@ -453,7 +453,7 @@ def test_an_answer_without_a_list_is_not_an_empty_one() -> None:
     store = answered(None)
     with pytest.raises(StoreUnavailableError, match="without a list"):
         store.list()
-    assert issubclass(StoreUnavailableError, store.away_errors)
+    assert issubclass(StoreUnavailableError, store.outage_errors)
 
 
 def test_errors_of_the_server_come_out() -> None:
@@ -586,12 +586,12 @@ def test_an_answer_that_cannot_be_all_is_asked_for_again_with_a_limit(
         for name in "abc":
             store.create(name)
         assert [item.feature_name for item in store.list()] == ["a", "b", "c"]
-        assert handler.limits == [None, EVERYTHING]
+        assert handler.limits == [None, NO_LIMIT]
         assert [item.feature_name for item in store.list(offset=1)] == ["b", "c"]
         assert list(store.list(limit=0)) == []
-        assert handler.limits == [None, EVERYTHING, EVERYTHING, 0]
+        assert handler.limits == [None, NO_LIMIT, NO_LIMIT, 0]
     with Service(handler) as service, connected(service.port) as store:
-        store.absent_limit = EVERYTHING
+        store.absent_limit = NO_LIMIT
         assert len(list(store.list())) == 3
 
 

@@ -242,14 +242,14 @@ def checked(variable: Any, value: Any, symbol: Any = None) -> Any:
     ("method", "arguments", "said"),
     [
         ("Create", ("", True, "{}"), "is empty"),
-        ("Create", (None, True, "{}"), "is no text"),
+        ("Create", (None, True, "{}"), "is not text"),
         ("Create", ("n" * 1001, True, "{}"), "1001 bytes"),
         ("Create", ("f", True, "{"), "JSONDecodeError"),
-        ("Create", ("f", True, "[1]"), "no dict"),
+        ("Create", ("f", True, "[1]"), "not a dict"),
         ("Create", ("f", True, "[" * 100_000), "RecursionError"),
         ("SetMeta", ("f", None), "absent"),
         ("SetMeta", ("f", ttypes.FeatureFlagStoreMeta(5, "{")), "JSONDecodeError"),
-        ("SetMeta", ("f", ttypes.FeatureFlagStoreMeta(5, "5")), "no object"),
+        ("SetMeta", ("f", ttypes.FeatureFlagStoreMeta(5, "5")), "not an object"),
         (
             "SetMeta",
             ("f", ttypes.FeatureFlagStoreMeta(5, bucketer='{"type": "X"}')),

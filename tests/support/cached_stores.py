@@ -202,9 +202,14 @@ class SignallingStore(SupportsWatch, RemoteStore):
 
 
 class PausePoint:
-    """A function that makes the first thread that calls it wait until `resume`."""
+    """A function that makes the first thread that calls it wait until `resume`.
 
-    def __init__(self) -> None:
+    Args:
+        error: raised by every call, after it has waited.
+    """
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self._error = error
         self._first = threading.Lock()
         self._reached = threading.Event()
         self._resumed = threading.Event()
@@ -214,6 +219,8 @@ class PausePoint:
         if self._first.acquire(blocking=False):
             self._reached.set()
             assert self._resumed.wait(TIMEOUT)
+        if self._error is not None:
+            raise self._error
 
     @property
     def is_resumed(self) -> bool:

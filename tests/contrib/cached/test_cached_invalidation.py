@@ -46,6 +46,19 @@ def store(remote: SignallingStore) -> Iterator[CachedFeatureFlagStore]:
         yield store
 
 
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Give the longest possible pauses before retries, and make them short."""
+    pauses: list[float] = []
+
+    def shorten(_: float, longest: float) -> float:
+        pauses.append(longest)
+        return 0.001
+
+    monkeypatch.setattr("flipper.contracts.listener.uniform", shorten)
+    return pauses
+
+
 # Changes by others
 
 
@@ -328,6 +341,7 @@ def test_a_store_without_a_signal_can_be_wrapped(
         assert inner.reads == ["x"] * reads
 
 
+@pytest.mark.usefixtures("pauses")
 def test_a_lost_signal_is_logged_once(
     remote: SignallingStore,
     store: CachedFeatureFlagStore,
@@ -345,16 +359,9 @@ def test_a_lost_signal_is_logged_once(
 
 
 def test_pauses_between_retries_grow(
-    remote: SignallingStore, monkeypatch: pytest.MonkeyPatch
+    remote: SignallingStore, pauses: list[float]
 ) -> None:
     """Pauses between retries grow up to a limit, and begin anew after a success."""
-    pauses: list[float] = []
-
-    def shorten(_: float, longest: float) -> float:
-        pauses.append(longest)
-        return 0.001
-
-    monkeypatch.setattr("flipper.contracts.listener.uniform", shorten)
     remote.watch_error = AwayError("not yet")
     with CachedFeatureFlagStore(remote, invalidate=True) as store:
         eventually(lambda: len(pauses) > 5)

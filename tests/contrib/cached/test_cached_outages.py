@@ -195,6 +195,15 @@ def test_a_server_that_is_away_is_not_asked_through_a_wrapper(wrap: str) -> None
 # stale_if_error
 
 
+@pytest.fixture
+def expired(inner: OwnStore, clock: Clock) -> CachedFeatureFlagStore:
+    """Give a cache with an expired entry, which may answer for 60 seconds."""
+    store = CachedFeatureFlagStore(inner, ttl=10, stale_if_error=60)
+    store.create("x")
+    clock.now += 10
+    return store
+
+
 @pytest.mark.parametrize("exists", [True, False])
 def test_an_expired_entry_answers_until_stale_if_error_is_over(
     inner: OwnStore, clock: Clock, exists: bool
@@ -238,20 +247,19 @@ def test_without_stale_if_error_an_expired_entry_does_not_answer(
         store.get("x")
 
 
-def test_a_store_that_works_again_is_asked_soon(inner: OwnStore, clock: Clock) -> None:
+def test_a_store_that_works_again_is_asked_soon(
+    inner: OwnStore, expired: CachedFeatureFlagStore, clock: Clock
+) -> None:
     """A stale answer is kept for half a second at most."""
-    store = CachedFeatureFlagStore(inner, ttl=10, stale_if_error=60)
-    store.create("x")
-    clock.now += 10
     inner.read_error = OSError("on purpose")
-    assert state_of(store.get("x")) is False
+    assert state_of(expired.get("x")) is False
     inner.read_error = None
     inner.flags.set("x", is_enabled=True)
-    assert state_of(store.get("x")) is False
+    assert state_of(expired.get("x")) is False
     clock.now += 0.5
-    assert state_of(store.get("x")) is True
+    assert state_of(expired.get("x")) is True
     clock.now += 9
-    assert state_of(store.get("x")) is True
+    assert state_of(expired.get("x")) is True
     assert inner.reads == ["x", "x"]
 
 
@@ -259,40 +267,31 @@ def test_a_store_that_works_again_is_asked_soon(inner: OwnStore, clock: Clock) -
     "error", [InvalidFlagDataError("on purpose"), InvalidArgumentError("on purpose")]
 )
 def test_the_error_of_a_broken_flag_is_raised(
-    inner: OwnStore, clock: Clock, error: Exception
+    inner: OwnStore, expired: CachedFeatureFlagStore, error: Exception
 ) -> None:
     """An expired entry does not hide that the flag's document is broken."""
-    store = CachedFeatureFlagStore(inner, ttl=10, stale_if_error=60)
-    store.create("x")
-    clock.now += 10
     inner.read_error = error
     with pytest.raises(type(error), match="on purpose"):
-        store.get("x")
+        expired.get("x")
 
 
 def test_an_interrupt_is_not_taken_for_a_failure_of_the_store(
-    inner: OwnStore, clock: Clock
+    inner: OwnStore, expired: CachedFeatureFlagStore
 ) -> None:
     """An interrupt is raised, whatever is in the cache."""
-    store = CachedFeatureFlagStore(inner, ttl=10, stale_if_error=60)
-    store.create("x")
-    clock.now += 10
     inner.read_error = Interrupted()
     with pytest.raises(Interrupted):
-        store.get("x")
+        expired.get("x")
 
 
 def test_a_flag_that_fails_is_read_every_half_second(
-    inner: OwnStore, clock: Clock
+    inner: OwnStore, expired: CachedFeatureFlagStore, clock: Clock
 ) -> None:
     """While a flag cannot be read, its read is tried once in half a second."""
-    store = CachedFeatureFlagStore(inner, ttl=10, stale_if_error=60)
-    store.create("x")
-    clock.now += 10
     inner.read_error = OSError("on purpose")
     for _ in range(8):  # quarters of a second
         for _ in range(20):
-            assert state_of(store.get("x")) is False
+            assert state_of(expired.get("x")) is False
         clock.now += 0.25
     assert inner.reads == ["x"] * 4
 
@@ -362,33 +361,28 @@ def test_an_entry_that_a_write_has_replaced_never_answers(
 
 @pytest.mark.parametrize("write", ["create", "delete"])
 def test_a_write_during_a_failing_read_is_not_undone(
-    inner: OwnStore, pool: ThreadPoolExecutor, clock: Clock, write: str
+    inner: OwnStore,
+    expired: CachedFeatureFlagStore,
+    pool: ThreadPoolExecutor,
+    clock: Clock,
+    write: str,
 ) -> None:
     """A read that fails is answered with the entry after a write, not before it."""
-    store = CachedFeatureFlagStore(inner, ttl=10, stale_if_error=60)
-    store.create("x")
-    clock.now += 10
-    pause = PausePoint()
-
-    def fail(name: str) -> None:
-        pause(name)
-        raise OSError("on purpose")
-
-    inner.after_read = fail
-    slow = pool.submit(store.get, "x")
+    inner.after_read = pause = PausePoint(OSError("on purpose"))
+    slow = pool.submit(expired.get, "x")
     pause.wait_until_reached()
-    WRITES[write](store)
+    WRITES[write](expired)
     pause.resume()
     if write == "create":
         assert slow.result(TIMEOUT) is inner.flags.get("x")
         clock.now += 9
-        assert store.get("x") is inner.flags.get("x")  # as fresh as it was
+        assert expired.get("x") is inner.flags.get("x")  # as fresh as it was
         assert inner.reads == ["x"]
     else:
         with pytest.raises(OSError, match="on purpose"):
             slow.result(TIMEOUT)
         with pytest.raises(OSError, match="on purpose"):
-            store.get("x")
+            expired.get("x")
 
 
 def test_threads_that_wait_for_a_failing_read_get_the_expired_entry(
@@ -401,13 +395,7 @@ def test_threads_that_wait_for_a_failing_read_get_the_expired_entry(
     store = CachedFeatureFlagStore(inner, ttl=10, stale_if_error=60)
     made = store.create("x")
     clock.now += 10
-    pause = PausePoint()
-
-    def fail(name: str) -> None:
-        pause(name)
-        raise OSError("on purpose")
-
-    inner.after_read = fail
+    inner.after_read = pause = PausePoint(OSError("on purpose"))
     found = [pool.submit(store.get, "x") for _ in range(8)]
     pause.wait_until_reached()
     wait_for_threads(waiting, 7)

@@ -173,13 +173,7 @@ def test_all_threads_that_wait_for_a_failed_read_get_its_error(
 ) -> None:
     """A store that fails is not read by each of the waiting threads."""
     store = CachedFeatureFlagStore(inner)
-    pause = PausePoint()
-
-    def fail(name: str) -> None:
-        pause(name)
-        raise OSError("on purpose")
-
-    inner.after_read = fail
+    inner.after_read = pause = PausePoint(OSError("on purpose"))
     answers = [pool.submit(store.get, "x") for _ in range(8)]
     pause.wait_until_reached()
     wait_for_threads(waiting, 7)

@@ -12,11 +12,7 @@ import pytest
 
 from flipper.contrib import cached
 from flipper.contrib.cached import entries, lru
-from support.cached_stores import (
-    TIMEOUT,
-    OwnStore,
-    SignallingStore,
-)
+from support.cached_stores import TIMEOUT, OwnStore, SignallingStore
 from support.clock import Clock
 
 if TYPE_CHECKING:

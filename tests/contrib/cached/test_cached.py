@@ -18,12 +18,7 @@ from flipper import (
     MemoryFeatureFlagStore,
 )
 from flipper.contrib.storage import FeatureFlagStoreMeta
-from support.cached_stores import (
-    WRITES,
-    OwnStore,
-    in_progress,
-    state_of,
-)
+from support.cached_stores import WRITES, OwnStore, in_progress, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

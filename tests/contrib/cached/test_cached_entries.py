@@ -7,15 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flipper import (
-    CachedFeatureFlagStore,
-)
+from flipper import CachedFeatureFlagStore
 from flipper.contrib.cached import entries
 from flipper.exceptions import InvalidArgumentError
-from support.cached_stores import (
-    OwnStore,
-    state_of,
-)
+from support.cached_stores import OwnStore, state_of
 
 if TYPE_CHECKING:
     from support.clock import Clock

@@ -7,15 +7,9 @@ from time import process_time
 
 import pytest
 
-from flipper import (
-    CachedFeatureFlagStore,
-)
+from flipper import CachedFeatureFlagStore
 from flipper.contrib.cached.lru import PlainLRU, make_lru
-from support.cached_stores import (
-    OwnStore,
-    entries_of,
-    state_of,
-)
+from support.cached_stores import OwnStore, entries_of, state_of
 
 
 def test_lru_dict_is_used_if_it_is_installed(table: str) -> None:

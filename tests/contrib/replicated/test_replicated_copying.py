@@ -7,20 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flipper import (
-    MemoryFeatureFlagStore,
-    ReplicatedFeatureFlagStore,
-)
+from flipper import MemoryFeatureFlagStore, ReplicatedFeatureFlagStore
 from flipper.contrib.storage import FeatureFlagStoreMeta
 from flipper.exceptions import InvalidFlagDataError
 from flipper.testing.contract import eventually
-from support.replicas import (
-    ADMIN,
-    TIMEOUT,
-    Backup,
-    flags_of,
-    nothing_is_pending,
-)
+from support.replicas import ADMIN, TIMEOUT, Backup, flags_of, nothing_is_pending
 
 if TYPE_CHECKING:
     from flipper.contrib.storage import FeatureFlagStoreItem

@@ -213,7 +213,7 @@ def test_a_write_succeeds_though_its_result_cannot_be_read(
 
 @pytest.mark.parametrize("write", WRITES)
 def test_an_interrupted_write_drops_the_entry(inner: OwnStore, write: str) -> None:
-    """Nobody knows whether the write took effect, so the next read asks."""
+    """It is unknown whether the write took effect, so the next read asks the store."""
     store = CachedFeatureFlagStore(inner)
     store.create("x")
     inner.write_error = KeyboardInterrupt()

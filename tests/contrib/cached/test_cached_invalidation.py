@@ -361,7 +361,7 @@ def test_a_lost_signal_is_logged_once(
 def test_pauses_between_retries_grow(
     remote: SignallingStore, pauses: list[float]
 ) -> None:
-    """Pauses between retries grow up to a limit, and begin anew after a success."""
+    """Pauses between retries grow up to a limit, and start over after a success."""
     remote.watch_error = AwayError("not yet")
     with CachedFeatureFlagStore(remote, invalidate=True) as store:
         eventually(lambda: len(pauses) > 5)

@@ -6,6 +6,8 @@ The stores are in the folder `broken`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from broken import (
     TESTS,
@@ -17,9 +19,10 @@ from broken import (
     rivals,
     values,
 )
+from hypothesis import Phase, settings
 from stores import Documents
 
-from flipper.testing import StoreContract, waiting
+from flipper.testing import StoreContract, stateful, waiting
 
 # Each module adds its stores to `TESTS`.
 __all__ = [
@@ -36,9 +39,22 @@ globals().update(TESTS)
 
 
 @pytest.fixture(autouse=True)
-def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_patience(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Do not wait long for what a broken store never does."""
-    monkeypatch.setattr(waiting, "PATIENCE", 5.0)
+    if request.cls is not TestCorrectStore:
+        monkeypatch.setattr(waiting, "PATIENCE", 2.0)
+
+
+@pytest.fixture(autouse=True)
+def _no_shrinking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let random operations fail without a search for the shortest that fail."""
+
+    def settings_without_shrinking(**options: Any) -> settings:
+        return settings(**{**options, "phases": [Phase.generate]})
+
+    monkeypatch.setattr(stateful, "settings", settings_without_shrinking)
 
 
 class TestCorrectStore(Documents, StoreContract):

@@ -6,8 +6,6 @@ The stores are in the folder `broken`.
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from broken import (
     TESTS,
@@ -17,9 +15,9 @@ from broken import (
     listing,
     methods,
     rivals,
+    settings_without_shrinking,
     values,
 )
-from hypothesis import Phase, settings
 from stores import Documents
 
 from flipper.testing import StoreContract, stateful, waiting
@@ -50,10 +48,6 @@ def _short_patience(
 @pytest.fixture(autouse=True)
 def _no_shrinking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let random operations fail without a search for the shortest that fail."""
-
-    def settings_without_shrinking(**options: Any) -> settings:
-        return settings(**{**options, "phases": [Phase.generate]})
-
     monkeypatch.setattr(stateful, "settings", settings_without_shrinking)
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from broken import settings_without_shrinking
 from broken.methods import SetForgetsMetadata
 
 from flipper import MemoryFeatureFlagStore
-from flipper.testing import StoreContract
+from flipper.testing import StoreContract, stateful
 from flipper.testing.contract import at_once, for_each
 from flipper.testing.stateful import run_random_operations, store_machine
 
@@ -81,9 +82,10 @@ def test_make_store_is_required() -> None:
 
 
 def test_a_failure_of_random_operations_shows_seed_and_operations(
-    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A random failure can be repeated with its seed."""
+    monkeypatch.setattr(stateful, "settings", settings_without_shrinking)
     machine = store_machine(lambda: SetForgetsMetadata({}))
     with pytest.raises(AssertionError) as caught:
         run_random_operations(machine, seed=1, examples=20)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hypothesis import Phase, settings
 from stores import Documents, OldStyle, Rows, Table
 
 from flipper.testing import StoreContract
@@ -49,3 +50,8 @@ def _add(
     attributes["__module__"] = "broken_stores"
     TESTS[name] = type(name, (base, StoreContract), attributes)
     RULES[name] = rules
+
+
+def settings_without_shrinking(**options: Any) -> settings:
+    """Return settings of hypothesis that do not search for the shortest failure."""
+    return settings(**{**options, "phases": [Phase.generate]})

@@ -152,21 +152,21 @@ def test_an_invalid_jitter_is_refused(inner: OwnStore, value: Any) -> None:
 
 
 class BareTable:
-    """A table with three methods, as existing tests put in place of the cache's."""
+    """A table with few methods, like those that tests of applications put in."""
 
     def __init__(self) -> None:
         self.entries: dict[str, Any] = {}
 
     def __contains__(self, name: object) -> bool:
-        """Refuse: who asks this first may find the entry gone afterwards."""
+        """Fail, since the entry may be removed between this call and the next."""
         raise AssertionError(name)
 
     def __getitem__(self, name: str) -> Any:
-        """Find."""
+        """Return an entry."""
         return self.entries[name]
 
     def __setitem__(self, name: str, entry: Any) -> None:
-        """Put."""
+        """Put in an entry."""
         self.entries[name] = entry
 
 

@@ -86,14 +86,14 @@ def checked() -> CheckedClient:
     ("name", "problem"),
     [
         ("", "is empty"),
-        (None, "is no text but NoneType"),
-        (5, "is no text but int"),
-        (b"x", "is no text but bytes"),
-        (["x"], "is no text but list"),
+        (None, "is not text but NoneType"),
+        (5, "is not text but int"),
+        (b"x", "is not text but bytes"),
+        (["x"], "is not text but list"),
         ("\ud800", "cannot be encoded as UTF-8"),
-        (" ", "is white space only"),
-        ("\n", "is white space only"),
-        ("\u2003\t\u3000", "is white space only"),
+        (" ", "is only white space"),
+        ("\n", "is only white space"),
+        ("\u2003\t\u3000", "is only white space"),
         ("a\0b", "contains a NUL character"),
         ("x" * 1001, "is 1001 bytes long"),
         ("é" * 501, "is 1002 bytes long"),
@@ -196,12 +196,12 @@ def test_none_and_the_numbers_0_and_1_are_states(
 @pytest.mark.parametrize(
     ("page", "said"),
     [
-        ({"limit": -1}, "limit=-1 does not count flags; use 0 or a larger integer, or"),
-        ({"limit": "5"}, "limit='5' does not count flags"),
-        ({"limit": 2.5}, "limit=2.5 does not count flags"),
-        ({"offset": -1}, "offset=-1 does not count flags; use 0 or a larger integer"),
-        ({"offset": "5"}, "offset='5' does not count flags"),
-        ({"offset": None}, "offset=None does not count flags"),
+        ({"limit": -1}, "limit=-1 is not a number of flags; use 0 or a larger integer, or"),
+        ({"limit": "5"}, "limit='5' is not a number of flags"),
+        ({"limit": 2.5}, "limit=2.5 is not a number of flags"),
+        ({"offset": -1}, "offset=-1 is not a number of flags; use 0 or a larger integer"),
+        ({"offset": "5"}, "offset='5' is not a number of flags"),
+        ({"offset": None}, "offset=None is not a number of flags"),
     ],
     ids=repr,
 )
@@ -239,7 +239,7 @@ def test_client_data_that_is_no_mapping_is_refused(
 ) -> None:
     """Client data without names could not be merged."""
     error = checked.refuses(lambda: write(checked.client, data))
-    assert f"The client data of feature 'x' is no dict but {type(data).__name__}" in (
+    assert f"The client data of feature 'x' is not a dict but {type(data).__name__}" in (
         str(error)
     )
     assert "use a dict of names and values" in str(error)
@@ -291,7 +291,7 @@ def test_an_object_that_is_no_condition_is_refused(
 ) -> None:
     """It would break every later read of the flag."""
     error = checked.refuses(lambda: write(checked.client, condition))
-    assert f"{condition!r} is no condition for feature 'x'" in str(error)
+    assert f"{condition!r} is not a condition for feature 'x'" in str(error)
     assert "use flipper.Condition, as in Condition(is_admin=True)" in str(error)
     assert (error.feature_name, error.value) == ("x", condition)
 
@@ -302,7 +302,7 @@ def test_set_conditions_refuses_a_single_condition(
 ) -> None:
     """The error says to use a list."""
     error = checked.refuses(lambda: checked.client.set_conditions("x", conditions))
-    assert f"{conditions!r} does not give conditions for feature 'x'" in str(error)
+    assert f"{conditions!r} is not a list of conditions for feature 'x'" in str(error)
     assert "use a list, as in [Condition(is_admin=True)]" in str(error)
     assert (error.feature_name, error.value) == ("x", conditions)
 
@@ -349,7 +349,7 @@ def test_an_object_that_is_no_bucketer_is_refused(
     """It would break every later read of the flag."""
     for write in (checked.client.get("x").set_bucketer, lambda b: _set(checked, b)):
         error = checked.refuses(lambda write=write: write(bucketer))
-        assert f"{bucketer!r} is no bucketer for feature 'x'" in str(error)
+        assert f"{bucketer!r} is not a bucketer for feature 'x'" in str(error)
         assert "as in PercentageBucketer(Percentage(0.5))" in str(error)
         assert (error.feature_name, error.value) == ("x", bucketer)
 
@@ -384,7 +384,7 @@ def test_a_percentage_that_is_no_fraction_is_refused(
 ) -> None:
     """A percentage of 50 would mean everybody, instead of half."""
     error = checked.refuses(lambda: _set(checked, make(share)))
-    assert f" {share!r} of the bucketer for feature 'x' is no fraction" in str(error)
+    assert f" {share!r} of the bucketer for feature 'x' is not a fraction" in str(error)
     assert "use a number from 0 to 1, as Percentage(0.5) for 50 %" in str(error)
     assert error.feature_name == "x"
     assert error.value is share
@@ -461,7 +461,7 @@ def test_an_initial_time_that_is_no_date_is_refused(
     module.datetime.now.return_value.timestamp.return_value = 5.0
     bucketer = PercentageBucketer(LinearRampPercentage(0, 1, 60, INFINITE))
     error = checked.refuses(lambda: _set(checked, bucketer))
-    assert "The initial_time inf of the bucketer for feature 'x' is no date" in str(
+    assert "The initial_time inf of the bucketer for feature 'x' is not a date" in str(
         error
     )
 
@@ -481,7 +481,7 @@ def test_a_key_that_is_no_name_is_refused(checked: CheckedClient, key: Any) -> N
     """No argument has such a name, so all callers would share one bucket."""
     bucketer = ConsistentHashPercentageBucketer(key_whitelist=["a", key], percentage=1)
     error = checked.refuses(lambda: _set(checked, bucketer))
-    assert f"for feature 'x' has {key!r}, which names no argument" in str(error)
+    assert f"for feature 'x' has {key!r}, which is not the name of an argument" in str(error)
     assert (error.feature_name, error.value) == ("x", key)
 
 
@@ -491,7 +491,7 @@ def test_a_ramp_whose_percentage_is_no_number_is_refused(
     """Its parts are numbers, but its percentage is not."""
     ramp = LinearRampPercentage(0, 1, NAN)
     error = checked.refuses(lambda: _set(checked, PercentageBucketer(ramp)))
-    assert "The percentage nan of the bucketer for feature 'x' is no fraction" in str(
+    assert "The percentage nan of the bucketer for feature 'x' is not a fraction" in str(
         error
     )
 

@@ -55,13 +55,13 @@ def test_a_missing_flag_gives_the_default(client: FeatureFlagClient) -> None:
     assert evaluation == Evaluation("y", False, Reason.MISSING)
     assert not evaluation
     assert str(evaluation) == (
-        "Feature 'y' is off: there is no such flag, so the default counts."
+        "Feature 'y' is off: there is no such flag, so the answer is the default."
     )
     evaluation = client.explain("y", default="blue")
     assert evaluation == Evaluation("y", "blue", Reason.MISSING)
     assert evaluation
     assert str(evaluation) == (
-        "Feature 'y' is on: there is no such flag, so the default counts."
+        "Feature 'y' is on: there is no such flag, so the answer is the default."
     )
 
 
@@ -125,7 +125,7 @@ def test_the_check_that_failed_is_named(
     assert evaluation.check.to_dict() in next(iter(condition.to_dict().values()))
     assert evaluation.bucketer is None
     assert not evaluation
-    assert str(evaluation) == f"Feature 'x' is off: the check {said} says no."
+    assert str(evaluation) == f"Feature 'x' is off: the check {said} does not hold."
 
 
 class Weekend(Condition):
@@ -149,7 +149,7 @@ def test_a_custom_condition_that_failed_is_named(
     assert evaluation == Evaluation(
         "x", False, Reason.CONDITION_NOT_MATCHED, check=condition
     )
-    assert str(evaluation) == f"Feature 'x' is off: the condition {said} says no."
+    assert str(evaluation) == f"Feature 'x' is off: the condition {said} does not hold."
     assert client.explain("x", day="Sun").reason is Reason.CONDITION_MATCHED
     assert client.explain("x").reason is Reason.ON
 
@@ -157,8 +157,8 @@ def test_a_custom_condition_that_failed_is_named(
 @pytest.mark.parametrize(
     ("user", "enabled", "said"),
     [
-        (1, True, "drew bucket 0.48, up to the percentage 0.5"),
-        (2, False, "drew bucket 0.94, beyond the percentage 0.5"),
+        (1, True, "chose bucket 0.48, within the percentage 0.5"),
+        (2, False, "chose bucket 0.94, above the percentage 0.5"),
     ],
 )
 def test_a_consistent_bucketer_gives_bucket_and_percentage(
@@ -190,7 +190,7 @@ def test_a_random_bucketer_gives_the_drawn_number_as_bucket(
     assert evaluation.bucket == 0.123456789
     assert evaluation.percentage == 0.25
     assert str(evaluation) == (
-        "Feature 'x' is on: its PercentageBucketer drew bucket 0.1235, up to the "
+        "Feature 'x' is on: its PercentageBucketer chose bucket 0.1235, within the "
         "percentage 0.25."
     )
 
@@ -218,7 +218,7 @@ def test_a_ramp_gives_its_present_percentage(client: FeatureFlagClient) -> None:
     for begin, percentage in ((4e9, "0.25"), (1e9, "0.75")):
         ramp = LinearRampPercentage(0.25, 0.75, 60, begin)
         client.set_bucketer("x", ConsistentHashPercentageBucketer(percentage=ramp))
-        assert f"0.48, {'beyond' if begin == 4e9 else 'up to'}" in str(
+        assert f"0.48, {'above' if begin == 4e9 else 'within'}" in str(
             client.explain("x", user_id=1)
         )
         assert str(client.explain("x", user_id=1)).endswith(f" {percentage}.")
@@ -228,7 +228,7 @@ def test_a_sentence_shows_numbers_of_any_kind(client: FeatureFlagClient) -> None
     """Not every kind of number can be formatted like a float."""
     client.set_bucketer("x", PercentageBucketer(Fraction(1, 3)))
     evaluation = client.explain("x", randomizer=lambda: Fraction(1, 4))
-    assert str(evaluation).endswith("drew bucket 0.25, up to the percentage 0.3333.")
+    assert str(evaluation).endswith("chose bucket 0.25, within the percentage 0.3333.")
 
 
 class Coin(AbstractBucketer):
@@ -264,9 +264,9 @@ class Reluctant(PercentageBucketer):
 @pytest.mark.parametrize(
     ("bucketer", "context", "said"),
     [
-        (Coin(), {"side": "head"}, "Feature 'x' is on: its Coin says yes."),
-        (Coin(), {"side": "tail"}, "Feature 'x' is off: its Coin says no."),
-        (Reluctant(), {}, "Feature 'x' is off: its Reluctant says no."),
+        (Coin(), {"side": "head"}, "Feature 'x' is on: its Coin decided so."),
+        (Coin(), {"side": "tail"}, "Feature 'x' is off: its Coin decided so."),
+        (Reluctant(), {}, "Feature 'x' is off: its Reluctant decided so."),
     ],
 )
 def test_a_custom_bucketer_has_no_bucket_and_no_percentage(
@@ -288,7 +288,7 @@ def test_a_replaced_check_of_a_bucketer_is_called(client: FeatureFlagClient) -> 
     client.set_bucketer("x", bucketer)
     evaluation = client.explain("x")
     assert evaluation.enabled == client.is_enabled("x") == "mine"
-    assert str(evaluation) == "Feature 'x' is on: its PercentageBucketer says yes."
+    assert str(evaluation) == "Feature 'x' is on: its PercentageBucketer decided so."
 
 
 class CustomItem(FeatureFlagStoreItem):
@@ -308,7 +308,7 @@ def test_a_custom_item_decides_alone(
     evaluation = client.explain("x", answer="maybe")
     assert evaluation == Evaluation("x", "maybe", Reason.OWN_ITEM)
     assert client.is_enabled("x", answer="maybe") == "maybe"
-    assert str(evaluation) == "Feature 'x' is on: the store's own item class decided."
+    assert str(evaluation) == "Feature 'x' is on: the item class of the store decided so."
     assert str(client.explain("x")).startswith("Feature 'x' is off: ")
 
 
@@ -321,7 +321,7 @@ def test_an_evaluation_that_fails_contains_the_error(client: FeatureFlagClient) 
     assert evaluation.enabled is False
     assert str(evaluation) == (
         "Feature 'x' is off: TypeError: '>' not supported between instances of 'str' "
-        "and 'int'; so the default counts."
+        "and 'int'; the answer is the default."
     )
     assert client.explain("x", OTHER, n="2").enabled is OTHER
 
@@ -336,7 +336,7 @@ def test_an_unreadable_flag_without_known_state_gives_the_error(
         "never-seen", True, Reason.ERROR, error=store.failure
     )
     assert str(evaluation) == (
-        "Feature 'never-seen' is on: ConnectionError: refused; so the default counts."
+        "Feature 'never-seen' is on: ConnectionError: refused; so the answer is the default."
     )
 
 

@@ -38,7 +38,7 @@ from flipper.exceptions import (
 from flipper.testing.contract import eventually
 from servers import PostgresServer, Proxy, start_postgres
 from support.broken_documents import hostile_documents
-from support.outage_rules import check_that_it_is_spared
+from support.outage_rules import check_circuit_breaker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -852,7 +852,7 @@ def test_one_question_notices_that_the_server_is_away(
 ) -> None:
     """All others are answered at once, and a background thread tries to connect."""
     with PostgreSQLFeatureFlagStore(own_server.conninfo(), "spared") as store:
-        check_that_it_is_spared(store, own_server, caplog)
+        check_circuit_breaker(store, own_server, caplog)
 
 
 def test_while_the_server_is_away_flags_are_as_last_known(

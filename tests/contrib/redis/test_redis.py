@@ -39,7 +39,7 @@ from flipper.exceptions import (
 from servers import Proxy, RedisServer, start, start_redis
 from servers.process import free_port
 from support.broken_documents import hostile_documents
-from support.outage_rules import check_that_it_is_spared
+from support.outage_rules import check_circuit_breaker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -1001,7 +1001,7 @@ def test_one_question_notices_that_the_server_is_away(
     """redis-py tries again by itself, for long: no other question waits for that."""
     with start_redis() as server:
         client = connect(server, retry=Retry(ConstantBackoff(0.05), 5))
-        check_that_it_is_spared(RedisFeatureFlagStore(client), server, caplog)
+        check_circuit_breaker(RedisFeatureFlagStore(client), server, caplog)
 
 
 def test_a_restarted_server_is_used_at_once(connect: Connect) -> None:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
     from typing import ClassVar, NoReturn
 
@@ -187,6 +188,15 @@ class Server:
         """Stop the server and start it again, on the same port, with the same data."""
         self.stop()
         self.start()
+
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """Stop the server for a while."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
 
     def close(self) -> None:
         """End the server for good and remove its data."""

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long the PostgreSQL store waits for answers, on a real server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from psycopg import errors
+from psycopg.conninfo import make_conninfo
+
+from flipper import FeatureFlagClient
+from flipper.contrib.postgresql import PostgreSQLFeatureFlagStore, time_limits
+from servers import PostgresServer, Proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytestmark = [
+    pytest.mark.postgres,
+    pytest.mark.skipif(
+        psycopg.__version__.startswith("3.1."),
+        reason="this psycopg waits for ever and asks nobody",
+    ),
+]
+
+
+@pytest.fixture
+def proxy(postgres_server: PostgresServer) -> Iterator[Proxy]:
+    """Give a proxy before the server."""
+    with Proxy(postgres_server.host, postgres_server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def store(
+    postgres_conninfo: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[PostgreSQLFeatureFlagStore]:
+    """Give a store behind the proxy, which keeps a connection and waits for little."""
+    monkeypatch.setattr(time_limits, "_ANSWER_WITHIN", 1.0)
+    through = make_conninfo(
+        postgres_conninfo, host=proxy.host, port=proxy.port, connect_timeout=2
+    )
+    with PostgreSQLFeatureFlagStore(through) as store:
+        store.create("x", is_enabled=True)
+        assert store.get("x") is not None
+        yield store
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda store: store.get("x"),
+        lambda store: list(store.list()),
+        lambda store: store.create("y"),
+        lambda store: store.run_migrations(),
+    ],
+    ids=["get", "list", "create", "run_migrations"],
+)
+def test_a_statement_without_an_answer_raises(
+    store: PostgreSQLFeatureFlagStore,
+    proxy: Proxy,
+    call: Callable[[PostgreSQLFeatureFlagStore], object],
+) -> None:
+    """A statement that gets no answer raises, and is not repeated."""
+    client = FeatureFlagClient(store)
+    proxy.blackhole()
+    with pytest.raises(errors.ConnectionTimeout, match="not answered"):
+        call(store)
+    assert client.is_enabled("x") is True
+    proxy.restore()
+    assert client.exists("x") is True
+    assert client.exists("y") is False
+
+
+def test_a_statement_below_the_limit_succeeds(
+    store: PostgreSQLFeatureFlagStore, proxy: Proxy
+) -> None:
+    """The limit is for each statement, and not for several of them."""
+    proxy.delay(0.4)
+    for _ in range(5):
+        assert store.get("x") is not None
+
+
+def test_a_statement_that_waits_for_a_lock_raises(
+    store: PostgreSQLFeatureFlagStore, postgres_conninfo: str
+) -> None:
+    """A statement that waits too long for a lock raises; the next one succeeds."""
+    with psycopg.connect(postgres_conninfo) as other:
+        other.execute("LOCK TABLE feature_flags")
+        with pytest.raises(errors.ConnectionTimeout):
+            store.get("x")
+        other.rollback()
+    assert store.get("x") is not None

@@ -42,7 +42,7 @@ class ConsulKeyValue:
             self.requests += 1
             if not recurse:
                 return str(self._index), self._rows.get(key)
-            # A watcher that asks again has taken in what it was answered before.
+            # A thread that asks again has processed the previous answer.
             self._seen = self._answered
             self._changed.notify_all()
             if index is not None:

@@ -66,8 +66,8 @@ class Everything(FlipperEventSubscriber):
 # Listeners
 
 
-def test_on_gives_the_function_back(emitter: FlipperEventEmitter) -> None:
-    """In a call, by keyword, and as a decorator."""
+def test_on_returns_the_function(emitter: FlipperEventEmitter) -> None:
+    """`on` returns the function, as a call and as a decorator."""
 
     def listener() -> None:
         """Hear it."""
@@ -83,10 +83,10 @@ def test_on_gives_the_function_back(emitter: FlipperEventEmitter) -> None:
     assert list(emitter.listeners(ENABLE)) == [decorated]
 
 
-def test_without_a_decorator_sign_nothing_is_registered(
+def test_on_with_an_event_alone_registers_nothing(
     emitter: FlipperEventEmitter,
 ) -> None:
-    """`on` with an event alone gives a decorator."""
+    """`on` with an event alone returns a decorator, and registers nothing."""
     emitter.on(CREATE)
     assert list(emitter.listeners(CREATE)) == []
     assert emitter.emit(CREATE) is False
@@ -95,7 +95,7 @@ def test_without_a_decorator_sign_nothing_is_registered(
 def test_listeners_are_called_in_order_of_registration(
     emitter: FlipperEventEmitter,
 ) -> None:
-    """With all that was emitted, in the calling thread."""
+    """Listeners are called in order, in the calling thread, with all arguments."""
     heard: list[Any] = []
     emitter.on(CREATE, lambda *args, **kwargs: heard.append((1, args, kwargs)))
     emitter.on(CREATE, lambda *args, **kwargs: heard.append((2, args, kwargs)))
@@ -106,8 +106,8 @@ def test_listeners_are_called_in_order_of_registration(
     assert emitter.emit(EventType.PRE_DESTROY, "x") is False
 
 
-def test_a_listener_counts_once(emitter: FlipperEventEmitter) -> None:
-    """Registering in every request must not fill the memory."""
+def test_a_listener_is_registered_once(emitter: FlipperEventEmitter) -> None:
+    """A listener that is registered twice is called once."""
     heard: list[Any] = []
     emitter.on(CREATE, heard.append)
     emitter.on(CREATE, heard.append)
@@ -115,8 +115,8 @@ def test_a_listener_counts_once(emitter: FlipperEventEmitter) -> None:
     assert heard == ["x"]
 
 
-def test_once(emitter: FlipperEventEmitter) -> None:
-    """For one event, then no more."""
+def test_once_is_for_one_event(emitter: FlipperEventEmitter) -> None:
+    """A listener of `once` is called for one event."""
     heard: list[Any] = []
     emitter.once(CREATE, heard.append)
     assert emitter.emit(CREATE, 1) is True
@@ -125,7 +125,7 @@ def test_once(emitter: FlipperEventEmitter) -> None:
 
 
 def test_an_exception_ends_the_emission(emitter: FlipperEventEmitter) -> None:
-    """It comes out, and those behind do not hear."""
+    """The exception of a listener is raised, and later listeners are not called."""
     heard: list[Any] = []
 
     def fail() -> None:
@@ -139,7 +139,7 @@ def test_an_exception_ends_the_emission(emitter: FlipperEventEmitter) -> None:
 
 
 def test_listeners_can_be_removed(emitter: FlipperEventEmitter) -> None:
-    """One, or all of an event."""
+    """One listener, or all listeners of an event, can be removed."""
     heard: list[Any] = []
     emitter.on(CREATE, heard.append)
     emitter.remove_listener(CREATE, heard.append)
@@ -156,7 +156,7 @@ def test_listeners_can_be_removed(emitter: FlipperEventEmitter) -> None:
 def test_removing_an_unknown_listener_is_a_key_error(
     emitter: FlipperEventEmitter, others: int
 ) -> None:
-    """Whatever the version of pyee, and whether or not others listen."""
+    """To remove an unknown listener raises `KeyError`, with any version of pyee."""
     heard: list[Any] = []
     for number in range(others):
         emitter.on(CREATE, lambda _, number=number: heard.append(number))
@@ -169,8 +169,8 @@ def test_removing_an_unknown_listener_is_a_key_error(
 # Subscribers
 
 
-def test_a_subscriber_hears_every_event(emitter: FlipperEventEmitter) -> None:
-    """By the method that is named after the event."""
+def test_a_subscriber_gets_every_event(emitter: FlipperEventEmitter) -> None:
+    """A subscriber gets each event by the method of that name."""
     subscriber = Everything()
     assert emitter.register_subscriber(subscriber) is None
     for event in EventType:
@@ -179,10 +179,10 @@ def test_a_subscriber_hears_every_event(emitter: FlipperEventEmitter) -> None:
     assert subscriber.heard == expected
 
 
-def test_a_subscriber_counts_once_and_can_be_removed(
+def test_a_subscriber_is_registered_once_and_can_be_removed(
     emitter: FlipperEventEmitter,
 ) -> None:
-    """Bound methods of one object are equal."""
+    """A subscriber that is registered twice is called once, until it is removed."""
 
     class Counter(FlipperEventSubscriber):
         count = 0
@@ -206,7 +206,7 @@ def test_a_subscriber_counts_once_and_can_be_removed(
 def test_removing_an_unknown_subscriber_is_a_key_error(
     emitter: FlipperEventEmitter,
 ) -> None:
-    """As for listeners, with others listening or not."""
+    """To remove an unknown subscriber raises `KeyError`."""
     with pytest.raises(KeyError):
         emitter.remove_subscriber(Everything())
     other = Everything()
@@ -217,10 +217,10 @@ def test_removing_an_unknown_subscriber_is_a_key_error(
     assert other.heard == [("on_post_enable", ("x",), {})]
 
 
-def test_half_a_subscriber_is_not_registered_at_all(
+def test_an_incomplete_subscriber_is_not_registered(
     emitter: FlipperEventEmitter,
 ) -> None:
-    """An error must not leave half of it behind."""
+    """A subscriber that lacks a method raises, and registers no other method."""
 
     class Half:
         heard = False
@@ -240,7 +240,7 @@ def test_half_a_subscriber_is_not_registered_at_all(
 
 
 def test_a_subscriber_need_not_be_a_subclass(emitter: FlipperEventEmitter) -> None:
-    """What has the methods is a subscriber."""
+    """Every object with the methods can be a subscriber."""
 
     class Mine:
         pass
@@ -260,7 +260,7 @@ def test_a_subscriber_need_not_be_a_subclass(emitter: FlipperEventEmitter) -> No
 def test_the_logging_subscriber_of_the_readme(
     client: FeatureFlagClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its methods take `feature_name`; the name is passed by position."""
+    """The methods of the README's subscriber get the name by position."""
     logger = logging.getLogger("application")
 
     class LoggingEventSubscriber(FlipperEventSubscriber):
@@ -327,10 +327,10 @@ PAYLOADS: dict[str, tuple[Callable[[FeatureFlagClient], Any], Any, Any]] = {
 
 @pytest.mark.parametrize("through", ["client", "flag"])
 @pytest.mark.parametrize("action", PAYLOADS)
-def test_what_listeners_get(
+def test_listeners_get_the_documented_arguments(
     client: FeatureFlagClient, action: str, through: str
 ) -> None:
-    """PRE and POST alike: the name by position, client data already merged."""
+    """PRE and POST listeners get the name by position, and the merged client data."""
     act, args, kwargs = PAYLOADS[action]
     client.create("x", client_data={"first": 1})
     subscriber = Everything()
@@ -354,8 +354,8 @@ def given(action: str) -> list[Any]:
     }.get(action, [])
 
 
-def test_create_announces_the_data_as_given(client: FeatureFlagClient) -> None:
-    """`None` included."""
+def test_create_emits_the_data_as_given(client: FeatureFlagClient) -> None:
+    """The events of `create` have the client data as given, even `None`."""
     subscriber = Everything()
     client.events.register_subscriber(subscriber)
     client.create("x")
@@ -366,8 +366,8 @@ def test_create_announces_the_data_as_given(client: FeatureFlagClient) -> None:
     )
 
 
-def test_listeners_get_the_very_objects(client: FeatureFlagClient) -> None:
-    """Conditions have no equality of their own; identity is how they are compared."""
+def test_listeners_get_the_given_objects(client: FeatureFlagClient) -> None:
+    """Listeners get the same condition and bucketer objects that the call got."""
     client.create("x")
     subscriber = Everything()
     client.events.register_subscriber(subscriber)
@@ -378,10 +378,10 @@ def test_listeners_get_the_very_objects(client: FeatureFlagClient) -> None:
     assert [each is BUCKETER for each in given[2:]] == [True, True]
 
 
-def test_listeners_get_a_list_for_a_one_shot_iterator(
+def test_listeners_get_a_list_instead_of_a_generator(
     client: FeatureFlagClient,
 ) -> None:
-    """An exhausted generator would tell them nothing."""
+    """Listeners get a list if the call got a generator."""
     client.create("x")
     subscriber = Everything()
     client.events.register_subscriber(subscriber)
@@ -397,10 +397,10 @@ def test_listeners_get_a_list_for_a_one_shot_iterator(
 # Emitters of one's own
 
 
-def test_an_emitter_of_ones_own_is_used_through_emit_alone(
+def test_an_own_emitter_needs_only_emit(
     client: FeatureFlagClient,
 ) -> None:
-    """The event is the first argument."""
+    """The client calls only `emit` of a user's emitter, with the event first."""
 
     class Mine:
         def __init__(self) -> None:
@@ -424,8 +424,10 @@ def test_an_emitter_of_ones_own_is_used_through_emit_alone(
     assert client.events.emitted[2] == (EventType.PRE_ENABLE, ("x",), {})
 
 
-def test_the_interface_is_enough(client: FeatureFlagClient) -> None:
-    """A subclass with its four methods can be made and used."""
+def test_a_subclass_of_the_emitter_interface_can_be_used(
+    client: FeatureFlagClient,
+) -> None:
+    """A subclass with the four methods of the interface can be used."""
 
     class Mine(IEventEmitter):
         count = 0

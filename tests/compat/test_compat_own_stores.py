@@ -324,7 +324,7 @@ def test_the_client_calls_is_enabled_of_a_users_item() -> None:
         assert client.get("x").is_enabled() == (False, {})
 
 
-class WeekdayBucketer(AbstractBucketer):
+class Weekday(AbstractBucketer):
     """A user's bucketer, with a state."""
 
     def __init__(self, days: list[int]) -> None:
@@ -344,7 +344,7 @@ class WeekdayBucketer(AbstractBucketer):
         return {**super().to_dict(), "days": self.days}
 
     @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> WeekdayBucketer:
+    def from_dict(cls, fields: dict[str, Any]) -> Weekday:
         """Read the days."""
         return cls(fields["days"])
 
@@ -353,7 +353,7 @@ def test_an_unregistered_bucketer_works_in_memory() -> None:
     """A user's bucketer works in the memory store without being registered."""
     client = FeatureFlagClient(MemoryFeatureFlagStore())
     client.create("x")
-    client.set_bucketer("x", WeekdayBucketer([1, 2]))
+    client.set_bucketer("x", Weekday([1, 2]))
     client.enable("x")
     client.set_client_data("x", {"a": 1})
     client.add_condition("x", Condition(is_admin=True))
@@ -361,7 +361,7 @@ def test_an_unregistered_bucketer_works_in_memory() -> None:
     assert client.is_enabled("x", day=3) is False
     assert client.is_enabled("x", day=3, is_admin=True) is True
     assert client.get_meta("x")["bucketer"] == {
-        "type": "WeekdayBucketer",
+        "type": "Weekday",
         "days": [1, 2],
     }
 
@@ -370,17 +370,15 @@ def test_a_registered_bucketer_survives_serialization(
     own: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A registered bucketer can be stored as a document."""
-    monkeypatch.setitem(
-        BucketerFactory.BUCKETER_MAP, "WeekdayBucketer", WeekdayBucketer
-    )
+    monkeypatch.setitem(BucketerFactory.BUCKETER_MAP, "Weekday", Weekday)
     client = FeatureFlagClient(own)
     client.create("x", is_enabled=True)
-    client.set_bucketer("x", WeekdayBucketer([1, 2]))
+    client.set_bucketer("x", Weekday([1, 2]))
     client.set_client_data("x", {"a": 1})
     assert client.is_enabled("x", day=1) is True
     assert client.is_enabled("x", day=3) is False
     stored = FeatureFlagStoreItem.deserialize(own.rows["x"])
-    assert stored.meta["bucketer"] == {"type": "WeekdayBucketer", "days": [1, 2]}
+    assert stored.meta["bucketer"] == {"type": "Weekday", "days": [1, 2]}
 
 
 def test_a_bucketer_need_not_be_a_subclass() -> None:
@@ -403,7 +401,7 @@ def test_a_bucketer_need_not_be_a_subclass() -> None:
     assert client.get_meta("x")["bucketer"] == {"type": "Duck"}
 
 
-class TenthPercentage(AbstractPercentage):
+class Tenth(AbstractPercentage):
     """A user's percentage."""
 
     @property
@@ -421,24 +419,22 @@ class TenthPercentage(AbstractPercentage):
         return super().to_dict()
 
     @classmethod
-    def from_dict(cls, _: dict[str, Any]) -> TenthPercentage:
+    def from_dict(cls, _: dict[str, Any]) -> Tenth:
         """Make one."""
         return cls()
 
 
 def test_a_users_percentage_can_be_registered(monkeypatch: pytest.MonkeyPatch) -> None:
     """A user's percentage compares like the built-in ones, and can be stored."""
-    assert TenthPercentage() < 0.2
-    assert TenthPercentage() >= 0.1
-    assert TenthPercentage() == 0.1
-    assert Percentage(0.1) == TenthPercentage()
-    bucketer = PercentageBucketer(TenthPercentage())
+    assert Tenth() < 0.2
+    assert Tenth() >= 0.1
+    assert Tenth() == 0.1
+    assert Percentage(0.1) == Tenth()
+    bucketer = PercentageBucketer(Tenth())
     assert bucketer.percentage == 0.1
     assert bucketer.check(randomizer=lambda: 0.1) is True
     assert bucketer.check(randomizer=lambda: 0.2) is False
-    monkeypatch.setitem(
-        PercentageFactory.PERCENTAGE_MAP, "TenthPercentage", TenthPercentage
-    )
+    monkeypatch.setitem(PercentageFactory.PERCENTAGE_MAP, "Tenth", Tenth)
     client = FeatureFlagClient(SubclassStore())
     client.create("x", is_enabled=True)
     client.set_bucketer("x", bucketer)

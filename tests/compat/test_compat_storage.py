@@ -341,7 +341,7 @@ def test_values_change_on_the_way_through_json() -> None:
     assert stored.is_enabled(x=[1, 2]) is True
 
 
-class TuesdayBucketer(AbstractBucketer):
+class Tuesday(AbstractBucketer):
     """A user's bucketer."""
 
     def check(self, **_: Any) -> bool:
@@ -351,10 +351,10 @@ class TuesdayBucketer(AbstractBucketer):
     @classmethod
     def get_type(cls) -> str:
         """Give a type of its own."""
-        return "TuesdayBucketer"
+        return "Tuesday"
 
     @classmethod
-    def from_dict(cls, _: dict[str, Any]) -> TuesdayBucketer:
+    def from_dict(cls, _: dict[str, Any]) -> Tuesday:
         """Make one."""
         return cls()
 
@@ -367,15 +367,11 @@ def test_a_bucketer_that_is_not_registered_cannot_be_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The error names the type of an unregistered bucketer; registering it helps."""
-    fields = {**PLAIN, "bucketer": {"type": "TuesdayBucketer"}}
+    fields = {**PLAIN, "bucketer": {"type": "Tuesday"}}
     stored = json.dumps({"feature_name": "x", "is_enabled": True, "meta": fields})
-    with pytest.raises(
-        BucketerFactory.InvalidBucketerTypeError, match="TuesdayBucketer"
-    ):
+    with pytest.raises(BucketerFactory.InvalidBucketerTypeError, match="Tuesday"):
         FeatureFlagStoreItem.deserialize(stored.encode())
-    monkeypatch.setitem(
-        BucketerFactory.BUCKETER_MAP, "TuesdayBucketer", TuesdayBucketer
-    )
+    monkeypatch.setitem(BucketerFactory.BUCKETER_MAP, "Tuesday", Tuesday)
     item = FeatureFlagStoreItem.deserialize(stored.encode())
     assert item.is_enabled() is False
     assert item.serialize() == stored.encode()
@@ -546,12 +542,12 @@ def test_stores_in_memory_keep_values_that_json_cannot() -> None:
     date = datetime(2020, 1, 1, tzinfo=timezone.utc)
     store.set_meta("x", FeatureFlagStoreMeta(date, {"a": leaf}))
     assert client.get_meta("x")["created_date"] == date
-    client.set_bucketer("x", TuesdayBucketer())
+    client.set_bucketer("x", Tuesday())
     assert client.is_enabled("x") is False
     client.disable("x")
     client.enable("x")
     assert client.is_enabled("x") is False
-    assert client.get_meta("x")["bucketer"] == {"type": "TuesdayBucketer"}
+    assert client.get_meta("x")["bucketer"] == {"type": "Tuesday"}
 
 
 def test_create_of_the_replicated_store_returns_the_item_of_the_primary() -> None:

@@ -74,9 +74,7 @@ def test_a_synced_store_starts_from_its_snapshot(
     ):
         FeatureFlagClient(store).create("x", is_enabled=True)
     with server.away():
-        inner = PostgreSQLFeatureFlagStore(
-            conninfo
-        )  # whose table is still to be trigger_names
+        inner = PostgreSQLFeatureFlagStore(conninfo)  # whose table does not exist yet
         store = SyncedFeatureFlagStore(inner, snapshot=file, start_timeout=0.5)
         flags = FeatureFlagClient(store)
         assert flags.is_enabled("x") is True

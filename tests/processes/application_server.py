@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An application server of the trade, run on a loopback port for a test."""
+"""Runs an application server, such as gunicorn, on a loopback port for a test."""
 
 from __future__ import annotations
 

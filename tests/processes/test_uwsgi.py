@@ -48,7 +48,7 @@ def uwsgi_without_threads() -> str:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     home = ROOT / f".venv-uwsgi-{WITHOUT_THREADS}-{version}"
     program = home / "bin" / "uwsgi"
-    # Race: each worker that runs tests asks for it; one makes it, the others wait.
+    # Race: several test workers need it; one builds it, and the others wait.
     with home.with_name(f"{home.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not program.exists():
@@ -89,7 +89,7 @@ def uwsgi(
     ]
     if setting == "without a master":
         command = [each for each in command if each not in {"--master", "--no-master"}]
-    # uWSGI finds the packages of this environment, whichever it was built in.
+    # uWSGI uses the packages of this environment, wherever it was built.
     command += ["--virtualenv", sys.prefix]
     with run(command, port, places) as server:
         yield server
@@ -150,7 +150,7 @@ def test_a_change_from_outside_reaches_every_worker(
 def test_the_write_of_a_worker_reaches_all_others(
     uwsgi: ApplicationServer, outside: dict[str, FeatureFlagClient]
 ) -> None:
-    """Every store in every worker, and outside of them, has what a worker has written."""
+    """Every store in every worker, and outside of them, sees the write of a worker."""
     for call, is_on in (("enable", True), ("disable", False)):
         for name in NAMES:
             uwsgi.answer(f"/{name}/{call}/itself")

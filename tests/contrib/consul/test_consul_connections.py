@@ -40,13 +40,13 @@ pytestmark = pytest.mark.consul
 
 
 class Stopwatch:
-    """Tells how long it is since it was made."""
+    """Measures the time since it was made."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
 
     def is_below(self, seconds: float) -> bool:
-        """Tell whether it is less than so many seconds."""
+        """Return whether fewer seconds have passed."""
         return time.monotonic() - self._began < seconds
 
 
@@ -69,7 +69,7 @@ def test_closing_a_store_interrupts_its_requests(
     store = ConsulFeatureFlagStore(connect_to_consul(proxy), base_key)
     store.create("x")
     watch = store.watch()
-    # Until the thread waits for what is not going to happen.
+    # Until the thread waits for a change, which will not come.
     wait_until_level(store, connect_to_consul(proxy))
     eventually(lambda: proxy.requests == proxy.replies + 1)
     if is_silent:
@@ -191,7 +191,7 @@ def test_a_client_of_another_kind_is_used_unchanged(
     own = connections.client(client)
     assert own is not client
     assert own.kv.agent is own
-    connections.track(SimpleNamespace())  # a connection of a double
+    connections.track(SimpleNamespace())  # the connection of a test double
 
 
 def test_only_the_process_that_connected_interrupts_connections(
@@ -203,7 +203,7 @@ def test_only_the_process_that_connected_interrupts_connections(
     with ours, theirs:
         theirs.setblocking(False)
         connections.track(SimpleNamespace(sock=ours))
-        connections._sockets.add(lambda: None)  # one that has just gone
+        connections._sockets.add(lambda: None)  # a connection that was just deleted
         process = os.getpid()
         monkeypatch.setattr(os, "getpid", lambda: process + 1)
         connections.interrupt()
@@ -246,7 +246,7 @@ def test_a_child_does_not_interrupt_requests_of_its_parent(
         assert process.stdout is not None
         assert process.stdout.readline() == "forked\n"
         time.sleep(0.5)
-        # One connection of the thread, on which it is still waiting.
+        # The thread has one connection, on which it still waits.
         assert (proxy.connections, proxy.clients()) == (1, 1)
         process.communicate()
     assert process.returncode == 0

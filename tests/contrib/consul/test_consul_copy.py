@@ -57,7 +57,7 @@ def test_reads_send_no_request(
         flags = FeatureFlagClient(store)
         for number in range(3):
             flags.create(f"flag-{number}", is_enabled=True)
-        # Until the thread waits for what is not going to happen.
+        # Until the thread waits for a change, which will not come.
         wait_until_level(store, client)
         eventually(lambda: proxy.requests == proxy.replies + 1)
         before = proxy.requests
@@ -117,7 +117,7 @@ def test_a_store_reads_its_own_write_at_once(
             wait_until_level(store, client)
         tapped.asking = gate
         watch_when_ready(store).close()
-        # The thread's next answer is of this moment: another flag has changed.
+        # Another flag has changed, so the thread's next answer is of this moment.
         client.kv.put(f"{base_key}/other", document("other"))
         assert gate.has_answer.wait(30)
         if write == "delete":
@@ -173,11 +173,11 @@ def test_a_write_is_read_even_if_the_request_after_it_fails(
         flags = FeatureFlagClient(store)
         flags.create("x", client_data={"a": 1})
         assert flags.get_client_data("x") == {"a": 1}
-        # What is to be changed has to be known, though: from the thread, here.
+        # A change needs the revision of the flag, which the thread will have read.
         wait_until_level(store, client)
         flags.enable("x")
         assert flags.is_enabled("x") is True
         assert flags.get_client_data("x") == {"a": 1}
-        # A client would ask first whether there is such a flag.
+        # A client would first check whether the flag exists.
         store.delete("x")
         assert flags.exists("x") is False

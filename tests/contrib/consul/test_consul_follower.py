@@ -150,7 +150,7 @@ def test_a_thread_that_hangs_is_replaced(
     def hang(*arguments: Any, **options: Any) -> Any:
         tapped.asking = tapped.inner.get
         is_over.wait(90)
-        return "1", None  # far too late, and long untrue
+        return "1", None  # far too late, and outdated
 
     with BriefStore(tapped, base_key) as store:
         store.create("x", is_enabled=True)
@@ -168,7 +168,7 @@ def test_few_threads_hang_at_once(
     base_key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A store has three threads at most, even if each of them hangs."""
-    monkeypatch.setattr(module, "_GRACE", -2.0)  # each hangs as soon as it has begun
+    monkeypatch.setattr(module, "_GRACE", -2.0)  # each thread counts as hanging at once
     monkeypatch.setattr(module, "_FIRST_ANSWER_TIMEOUT", 0.1)
     script = ScriptedClient()
     before = follower_threads()
@@ -284,7 +284,7 @@ def test_a_forked_child_has_its_own_thread(
                     client.add_condition("x", Condition(**{f"a{number}": 1}))
                 client.create(f"child-{number}", is_enabled=True)
                 until(lambda: client.is_enabled("the end"))
-                sys.exit(0)  # with all that Python does at its end
+                sys.exit(0)  # with everything that Python does at exit
             children.append(child)
         for _ in range(30):
             client.add_condition("x", Condition(parent=1))

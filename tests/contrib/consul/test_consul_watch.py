@@ -89,7 +89,7 @@ class HeldAnswers:
         self.may_go_on = threading.Semaphore(1)
 
     def get(self, key: str, **options: Any) -> Any:
-        """Give the next answer, or the error that stands in its place."""
+        """Return the next answer, or raise it."""
         assert self.may_go_on.acquire(timeout=60)
         answer = self._answers.pop(0)
         if isinstance(answer, Exception):

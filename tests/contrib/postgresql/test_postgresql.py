@@ -99,7 +99,7 @@ def test_table_and_columns_may_have_any_names(
         "name_column": "Key %",
         "item_column": "the; item",
     }
-    for _ in range(2):  # the second finds what the first trigger_names
+    for _ in range(2):  # the second finds what the first has created
         with PostgreSQLFeatureFlagStore(postgres_conninfo, **given) as store:
             client = FeatureFlagClient(store)
             client.create("x")
@@ -204,7 +204,7 @@ def test_writes_during_a_list_hide_and_repeat_no_flag(
         if len(listed) % 50 == 0:
             store.set(item.feature_name, True)
             store.delete(expected[len(listed) - 10])
-            store.create(f"a-{len(listed)}")  # before all that is still to come
+            store.create(f"a-{len(listed)}")  # sorts before all that follow
     assert listed == expected
     assert names(store, limit=3, offset=2600) == []
     assert names(store, limit=0) == []

@@ -57,7 +57,9 @@ def test_each_call_takes_few_statements(through: str, proxy: Proxy) -> None:
         client = FeatureFlagClient(store)
         client.create("x")
         wait_for_pool(store)
-        for _ in range(40):  # psycopg prepares what is repeated, in a round trip more
+        for _ in range(
+            40
+        ):  # psycopg prepares repeated statements, in a further round trip
             client.is_enabled("x")
         statements = {}
         connections = proxy.connections
@@ -128,7 +130,7 @@ def test_a_lost_prepared_statement_is_repeated(
             assert client.is_enabled("x") is True
         connections = proxy.connections
         with store._connections.connection() as connection:
-            connection.pgconn.exec_(b"DEALLOCATE ALL")  # behind psycopg's back, too
+            connection.pgconn.exec_(b"DEALLOCATE ALL")  # psycopg does not notice it
         assert store.get("x") is not None
         for _ in range(20):
             assert store.get("x") is not None
@@ -225,7 +227,7 @@ def test_a_closed_store_has_no_connection_and_no_thread(
     with pytest.raises(psycopg.OperationalError, match="closed"):
         closed.get("x")
     del store, closed, pool
-    stores.clear()  # the last one is dropped
+    stores.clear()  # deletes the last one
     eventually(lambda: not pool_threads() - before)
     others = (
         "SELECT count(*) FROM pg_stat_activity"
@@ -301,7 +303,7 @@ def test_a_forked_child_has_connections_of_its_own(
                         assert client.is_enabled("x") is True
                     client.set_client_data("x", {str(os.getpid()): 1})
                     assert pid(store) != before
-                    sys.exit(0)  # with all that Python does at its end
+                    sys.exit(0)  # with everything that Python does at exit
                 children.append(child)
             for _ in range(100):
                 assert client.is_enabled("x") is True

@@ -37,7 +37,7 @@ def proxy(postgres_server: PostgresServer) -> Iterator[Proxy]:
 def store(
     postgres_conninfo: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[PostgreSQLFeatureFlagStore]:
-    """Give a store behind the proxy, which keeps a connection and waits for little."""
+    """Give a store behind the proxy, with one connection and a short time limit."""
     monkeypatch.setattr(time_limits, "_ANSWER_WITHIN", 1.0)
     through = make_conninfo(
         postgres_conninfo, host=proxy.host, port=proxy.port, connect_timeout=2

@@ -150,7 +150,7 @@ def test_a_watch_works_with_any_names(
         ("t" * 63, "c" * 63),
         ("t" * 62, "n"),
     ]
-    for _ in range(2):  # the second finds what the first trigger_names
+    for _ in range(2):  # the second finds what the first has created
         with ExitStack() as used:
             stores = [
                 PostgreSQLFeatureFlagStore(postgres_conninfo, table, column, "i")
@@ -204,8 +204,8 @@ def test_a_watch_needs_a_connection_of_its_own(
                 return False
 
             theirs.create("x")
-            theirs.get("x")  # by one that is kept, or by two
-            # One that the store has closed may be there for a moment yet.
+            theirs.get("x")  # on one connection that is kept, or on two
+            # A connection that the store has closed may exist for a moment longer.
             eventually(lambda: takes_no_more() and not sleep(0.3) and takes_no_more())
             with pytest.raises(WatchRefusedError, match="too many connections"):
                 theirs.watch()
@@ -221,7 +221,7 @@ class ProxyWithoutNotifications:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Accept no more connections."""
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -246,7 +246,7 @@ class ProxyWithoutNotifications:
     @staticmethod
     def _answers(client: socket.socket, server: socket.socket) -> None:
         with suppress(OSError), client, server.makefile("rb") as answers:
-            # A letter, the length of what follows with its own four bytes, the rest.
+            # A letter, the length of the rest including these four bytes, the rest.
             while head := answers.read(5):
                 rest = answers.read(int.from_bytes(head[1:], "big") - 4)
                 if head[:1] != b"A":
@@ -400,7 +400,7 @@ def test_a_forked_child_does_not_end_the_watch(
                     watch = None
                 own = store.watch()
                 own.close()
-                sys.exit(0)  # with all that Python does at its end
+                sys.exit(0)  # with everything that Python does at exit
             assert os.waitpid(child, 0)[1] == 0
             store.create("x")
             names = ()

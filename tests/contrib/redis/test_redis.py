@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.redis
 
 
-# DoubleWithoutScan and values
+# Keys and values
 
 
 def test_a_flag_is_one_string_of_json_under_base_key_and_name(
@@ -95,7 +95,7 @@ def test_a_renamed_key_is_a_flag_of_that_name(
 
 
 class NameEnum(str, enum.Enum):
-    """NameEnum of flags as applications like to keep them."""
+    """Names of flags as applications like to keep them."""
 
     NEW = "new/checkout"
 
@@ -258,7 +258,7 @@ class PartlyAwayClient(fakeredis.FakeRedis):
     values: Any
 
     def execute_command(self, *words: Any, **options: Any) -> Any:
-        """Give `values` for MGET, and Redis's own answer for the rest."""
+        """Return `values` for MGET, and Redis's own answer for other commands."""
         if words[0] == "MGET":
             return self.values
         return super().execute_command(*words, **options)

@@ -36,19 +36,19 @@ class DoubleOfTexts:
         self.rows: dict[str, Any] = {}
 
     def set(self, key: str, value: bytes | str) -> None:
-        """Keep a value as text."""
+        """Write a value as text."""
         self.rows[key] = value.decode() if isinstance(value, bytes) else value
 
     def get(self, key: str) -> Any:
-        """Give a value."""
+        """Return a value."""
         return self.rows.get(key)
 
     def delete(self, key: str) -> None:
-        """Forget a value."""
+        """Delete a value."""
         self.rows.pop(key, None)
 
     def scan_iter(self, match: str) -> Iterator[Any]:
-        """Give the keys, as text."""
+        """Return the keys as text."""
         return (key for key in list(self.rows) if fnmatch.fnmatchcase(key, match))
 
 
@@ -56,15 +56,15 @@ class DoubleOfBytes(DoubleOfTexts):
     """Gives bytes, and has `mget`, as flipper-client called it."""
 
     def set(self, key: str, value: bytes | str) -> None:
-        """Keep a value as bytes."""
+        """Write a value as bytes."""
         self.rows[key] = value.encode() if isinstance(value, str) else value
 
     def mget(self, keys: list[str]) -> list[Any]:
-        """Give some values."""
+        """Return several values."""
         return [self.rows.get(key) for key in keys]
 
     def scan_iter(self, match: str) -> Iterator[Any]:
-        """Give the keys, as bytes."""
+        """Return the keys as bytes."""
         return (key.encode() for key in super().scan_iter(match))
 
 
@@ -72,15 +72,15 @@ class MockRedis(DoubleOfBytes):
     """Like the class of that name: arguments of redis-py, and other pipelines."""
 
     def mget(self, *keys: str) -> list[Any]:  # type: ignore[override]
-        """Give some values, by keys that follow each other."""
+        """Return several values, whose keys are separate arguments."""
         return [self.rows.get(key) for key in keys]
 
     def scan_iter(self, match: str | None = None, count: int = 10) -> Iterator[Any]:
-        """Give the keys, as bytes."""
+        """Return the keys as bytes."""
         return super().scan_iter(match or "*")
 
     def pipeline(self) -> Any:
-        """Give what cannot be used."""
+        """Raise, as a client without pipelines does."""
         raise NotImplementedError
 
 
@@ -95,7 +95,7 @@ class DoubleWithoutScan(DoubleOfTexts):
         return super().__getattribute__(name)
 
     def keys(self, pattern: str) -> list[str]:
-        """Give the keys."""
+        """Return the keys."""
         return fnmatch.filter(self.rows, pattern)
 
 

@@ -45,7 +45,7 @@ def watch(store: RedisFeatureFlagStore) -> Iterator[RedisWatch]:
     watch.close()
 
 
-# NameEnum
+# Names
 
 
 def test_every_change_below_the_base_key_is_reported(
@@ -197,7 +197,7 @@ class ServerWithoutClientCommand(RedisServer):
     """A Redis without the command CLIENT, as some providers have it."""
 
     def command(self) -> list[str]:
-        """Take the command away."""
+        """Return the command that runs a server without CLIENT."""
         return [*super().command(), "--rename-command", "CLIENT", ""]
 
 

@@ -38,7 +38,7 @@ class Double:
         self.objects[Key] = Body
 
     def get_object(self, *, Bucket: str, Key: str) -> Any:  # noqa: N803
-        """Give an object, without an ETag."""
+        """Return an object, without an ETag."""
         if Key not in self.objects:
             raise self.exceptions.NoSuchKey
         return {"Body": BytesIO(self.objects[Key])}
@@ -48,7 +48,7 @@ class Double:
         self.objects.pop(Key, None)
 
     def get_paginator(self, name: str) -> Any:
-        """Give pages of names, without sizes."""
+        """Return pages of names, without sizes."""
         assert name == "list_objects_v2"
         double = MagicMock()
         double.paginate = self._paginate

@@ -71,7 +71,7 @@ def test_without_apache_thrift_only_the_constructor_fails() -> None:
     """Without the package the module can be imported, and every use names the extra."""
     code = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-        "import thrift\n"  # the folder: this is the trap
+        "import thrift\n"  # the folder in the checkout
         "from flipper import ThriftRPCFeatureFlagStore\n"
         "from flipper.contrib import thrift as module\n"
         "from flipper.exceptions import MissingDependencyError\n"
@@ -373,7 +373,7 @@ class HandlerWithoutAbsentNumbers(FeatureFlagStoreHandler):
         self.limits: list[int | None] = []
 
     def List(self, limit: int | None, offset: int | None) -> list[Any]:  # noqa: N802
-        """Give at most `limit` flags, none if it is absent."""
+        """Return at most `limit` flags, none if it is absent."""
         self.limits.append(limit)
         return super().List(limit or 0, offset)
 

@@ -64,7 +64,7 @@ def test_each_of_several_threads_gets_its_own_answers(
 
 
 class InterruptedTransport:
-    """Makes a transport in which an interruption comes at the k-th step."""
+    """A transport that raises `KeyboardInterrupt` at step number `at`."""
 
     steps = 0
     at = 0
@@ -75,17 +75,17 @@ class InterruptedTransport:
             raise KeyboardInterrupt
 
     def write(self, buf: bytes) -> None:
-        """Write, or be interrupted before."""
+        """Write, unless this step is interrupted."""
         self._step()
         super().write(buf)  # type: ignore[misc]
 
     def flush(self) -> None:
-        """Send, or be interrupted before."""
+        """Send, unless this step is interrupted."""
         self._step()
         super().flush()  # type: ignore[misc]
 
     def read(self, sz: int) -> bytes:
-        """Read, or be interrupted before."""
+        """Read, unless this step is interrupted."""
         self._step()
         data: bytes = super().read(sz)  # type: ignore[misc]
         return data
@@ -204,7 +204,7 @@ def ask(name):
 ask("parent")
 slow = threading.Thread(target=store.get, args=["slow"])
 slow.start()
-while store._connection.lock.acquire(blocking=False):  # until the call is under way
+while store._connection.lock.acquire(blocking=False):  # until the call has begun
     store._connection.lock.release()
 child = os.fork()
 if not child:
@@ -223,7 +223,7 @@ class SlowHandler(FeatureFlagStoreHandler):
     """A server that thinks about some flags."""
 
     def Get(self, feature_name: str) -> Any:  # noqa: N802
-        """Give the flag, after a while if it is slow."""
+        """Return the flag, after a while if it is slow."""
         if feature_name == "slow":
             time.sleep(0.5)
         return super().Get(feature_name)

@@ -50,7 +50,7 @@ class ThriftServer(Server):
         """Nothing to find: it is this library."""
 
     def command(self) -> list[str]:
-        """Give what a user types."""
+        """Return what a user types."""
         port = str(self.port)
         return [sys.executable, "-m", MODULE, "--port", port, *self.arguments]
 
@@ -271,7 +271,9 @@ def test_flags_answer_as_last_known_during_an_outage(
         client.create("on")
         server.restart()
         with suppress(TTransportException):
-            client.exists("on")  # old Thrift only notices now that it has to connect
+            client.exists(
+                "on"
+            )  # old versions of Thrift notice the lost connection here
         client.create("on", is_enabled=True)
         assert client.is_enabled("on") is True
 

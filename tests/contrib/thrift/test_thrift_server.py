@@ -52,7 +52,7 @@ class LoopTransport:
         self._request += data
 
     def flush(self) -> None:
-        """Have the request processed."""
+        """Process the request."""
         request, reply = TMemoryBuffer(self._request), TMemoryBuffer()
         self._request = b""
         self._processor.process(TBinaryProtocol(request), TBinaryProtocol(reply))
@@ -65,7 +65,7 @@ class LoopTransport:
 
 
 def client_of(store: Any) -> Any:
-    """Give a Thrift client of a store behind the handler."""
+    """Return a Thrift client of a store behind the handler."""
     loop = LoopTransport(FeatureFlagStoreHandler(store))
     return FeatureFlagStore.Client(TBinaryProtocol(loop))
 
@@ -183,7 +183,9 @@ def test_concurrent_callers_lose_no_write() -> None:
         for number in range(20):
             handler.Create("f", False, None)
             first = threads.submit(*writes[number % 2])
-            time.sleep(number * 0.0003)  # so that the other comes at every point of it
+            time.sleep(
+                number * 0.0003
+            )  # so that the other write comes at every moment of it
             threads.submit(*writes[1 - number % 2]).result()
             first.result()
             item = handler.Get("f")

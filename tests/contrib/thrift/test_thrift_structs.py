@@ -57,21 +57,21 @@ class UnregisteredBucketer(AbstractBucketer):
     """A bucketer that nobody has registered."""
 
     def check(self, **_: Any) -> bool:
-        """Say yes."""
+        """Return true."""
         return True
 
     @classmethod
     def get_type(cls) -> str:
-        """Give the name."""
+        """Return the name."""
         return super().get_type()
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the type."""
+        """Return the type."""
         return super().to_dict()
 
     @classmethod
     def from_dict(cls, fields: Any) -> UnregisteredBucketer:
-        """Make one."""
+        """Make a bucketer."""
         return cls(**fields)
 
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import pickle
 import random
 from typing import TYPE_CHECKING, Any
+
+from flipper import FeatureFlagClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +22,40 @@ if TYPE_CHECKING:
     Spoil = Callable[[random.Random, dict[str, Any]], bytes]
 
 SEED = 20_251_122
+
+
+def check_hostile_documents(
+    store: Any, write: Callable[[dict[str, bytes]], object], count: int = 500
+) -> None:
+    """Check that no broken document is on, hides a flag, or cannot be written over.
+
+    Args:
+        store: an empty store.
+        write: writes documents by feature name where the store reads them, and waits
+            until it does.
+        count: how many documents there are.
+    """
+    flags = FeatureFlagClient(store)
+    good = [f"good-{number:02}" for number in range(20)]
+    for name in good:
+        flags.create(name, is_enabled=True)
+    hostile = hostile_documents(count)
+    write(hostile)
+    log = logging.getLogger("flipper")
+    level = log.level
+    log.setLevel(logging.CRITICAL)  # hundreds of tracebacks take seconds
+    try:
+        assert not [name for name in hostile if flags.is_enabled(name)]
+        assert not [name for name in hostile if flags.is_enabled(name, user_id=1)]
+        listed = [flag.name for flag in flags.list()]
+        assert len(set(listed)) == len(listed)
+        assert sorted(name for name in listed if name in good) == good
+        assert not any(flags.is_enabled(name) for name in set(listed) - set(good))
+        assert all(flags.is_enabled(name) for name in good)
+    finally:
+        log.setLevel(level)
+    for name in [*hostile][: len(SPOILS)]:
+        assert flags.create(name, is_enabled=True).is_enabled() is True
 
 
 def hostile_documents(count: int = 500, seed: int = SEED) -> dict[str, bytes]:

@@ -56,6 +56,8 @@ def wait_until_level(store: ConsulFeatureFlagStore, client: consul.Consul) -> No
     name = f"zz-{uuid.uuid4().hex}"
     client.kv.put(f"{store.base_key}/{name}", document(name))
     eventually(lambda: store.get(name) is not None)
+    client.kv.delete(f"{store.base_key}/{name}")
+    eventually(lambda: store.get(name) is None)
 
 
 def row(key: str, value: Any, index: Any) -> dict[str, Any]:

@@ -16,8 +16,14 @@ from flipper.contrib.consul import ConsulFeatureFlagStore
 from flipper.events import EventType
 from flipper.exceptions import InvalidArgumentError
 from flipper.testing.contract import at_once, eventually
-from support.broken_documents import hostile_documents
-from support.consul_clients import BriefStore, ScriptedClient, TappedClient, row
+from support.broken_documents import check_hostile_documents
+from support.consul_clients import (
+    BriefStore,
+    ScriptedClient,
+    TappedClient,
+    row,
+    wait_until_level,
+)
 from support.flags import document, names, state
 from support.programs import run_program
 
@@ -162,25 +168,14 @@ def test_hostile_documents_are_never_on_and_hide_no_flag(
     client: consul.Consul, store: ConsulFeatureFlagStore, base_key: str
 ) -> None:
     """A broken document is never on, hides no other flag, and can be written over."""
-    hostile = hostile_documents()
-    flags = FeatureFlagClient(store)
-    good = [f"good-{number:02}" for number in range(20)]
-    for name in good:
-        flags.create(name, is_enabled=True)
-    with ThreadPoolExecutor(THREADS) as threads:
-        for name, value in hostile.items():
-            threads.submit(client.kv.put, f"{base_key}/{name}", value)
-    client.kv.put(f"{base_key}/last", document("last"))
-    eventually(lambda: state(store, "last"))
-    assert not [name for name in hostile if flags.is_enabled(name)]
-    assert not [name for name in hostile if flags.is_enabled(name, user_id=1)]
-    listed = names(store)
-    assert [name for name in listed if name in good] == good
-    assert all(flags.is_enabled(name) for name in good)
-    victim = next(iter(hostile))
-    assert flags.create(victim, is_enabled=True).is_enabled() is True
-    client.kv.delete(f"{base_key}/last")
-    eventually(lambda: state(store, "last") is None)
+
+    def write(documents: dict[str, bytes]) -> None:
+        with ThreadPoolExecutor(THREADS) as threads:
+            for name, value in documents.items():
+                threads.submit(client.kv.put, f"{base_key}/{name}", value)
+        wait_until_level(store, client)
+
+    check_hostile_documents(store, write)
 
 
 # Writes

@@ -24,7 +24,7 @@ from flipper.exceptions import (
     MissingDependencyError,
 )
 from flipper.testing.contract import at_once
-from support.broken_documents import hostile_documents
+from support.broken_documents import check_hostile_documents
 from support.flags import names
 from support.postgres_roles import (
     OLD_TABLE,
@@ -143,21 +143,14 @@ def test_hostile_documents_are_never_on_and_hide_no_flag(
     store: PostgreSQLFeatureFlagStore, raw: Connection
 ) -> None:
     """A broken document is never on, hides no other flag, and can be written over."""
-    hostile = hostile_documents()
-    client = FeatureFlagClient(store)
-    good = [f"good-{number}" for number in range(20)]
-    for name in good:
-        client.create(name, is_enabled=True)
-    with raw.cursor() as cursor:
-        cursor.executemany("INSERT INTO feature_flags VALUES (%s, %s)", hostile.items())
-    assert not [name for name in hostile if client.is_enabled(name)]
-    assert not [name for name in hostile if client.is_enabled(name, user_id=1)]
-    listed = [flag.name for flag in client.list()]
-    assert [name for name in listed if name in good] == sorted(good)
-    assert not any(client.is_enabled(name) for name in set(listed) - set(good))
-    assert all(client.is_enabled(name) for name in good)
-    victim = next(iter(hostile))
-    assert client.create(victim, is_enabled=True).is_enabled() is True
+
+    def write(documents: dict[str, bytes]) -> None:
+        with raw.cursor() as cursor:
+            cursor.executemany(
+                "INSERT INTO feature_flags VALUES (%s, %s)", documents.items()
+            )
+
+    check_hostile_documents(store, write)
 
 
 # Lists

@@ -130,16 +130,15 @@ def test_a_watch_connects_with_the_settings_of_a_given_pool(
         assert store.get("missing") is None
 
 
-def test_a_pool_of_another_kind_cannot_be_watched(
-    store: PostgreSQLFeatureFlagStore,
-) -> None:
+def test_a_pool_of_another_kind_cannot_be_watched(postgres_conninfo: str) -> None:
     """`watch` raises if the pool does not say how to connect."""
+    with application_pool(postgres_conninfo) as pool:
 
-    class Lender:
-        getconn = store._connections._pool.getconn
-        putconn = store._connections._pool.putconn
+        class OtherPool:
+            getconn = pool.getconn
+            putconn = pool.putconn
 
-    lent = PostgreSQLFeatureFlagStore(Lender())  # type: ignore[arg-type]
-    lent.create("x")
-    with pytest.raises(WatchRefusedError):
-        lent.watch()
+        store = PostgreSQLFeatureFlagStore(OtherPool())  # type: ignore[arg-type]
+        store.create("x")
+        with pytest.raises(WatchRefusedError):
+            store.watch()

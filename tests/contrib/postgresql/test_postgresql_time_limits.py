@@ -12,37 +12,29 @@ from psycopg.conninfo import make_conninfo
 
 from flipper import FeatureFlagClient
 from flipper.contrib.postgresql import PostgreSQLFeatureFlagStore, time_limits
-from servers import PostgresServer, Proxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from servers import Proxy
 
 pytestmark = [
     pytest.mark.postgres,
     pytest.mark.skipif(
         psycopg.__version__.startswith("3.1."),
-        reason="this psycopg waits for ever and asks nobody",
+        reason="psycopg 3.1 has no time limit for answers",
     ),
 ]
 
 
 @pytest.fixture
-def proxy(postgres_server: PostgresServer) -> Iterator[Proxy]:
-    """Give a proxy before the server."""
-    with Proxy(postgres_server.host, postgres_server.port) as proxy:
-        yield proxy
-
-
-@pytest.fixture
 def store(
-    postgres_conninfo: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    through: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[PostgreSQLFeatureFlagStore]:
     """Give a store behind the proxy, with one connection and a short time limit."""
     monkeypatch.setattr(time_limits, "_ANSWER_WITHIN", 1.0)
-    through = make_conninfo(
-        postgres_conninfo, host=proxy.host, port=proxy.port, connect_timeout=2
-    )
-    with PostgreSQLFeatureFlagStore(through) as store:
+    conninfo = make_conninfo(through, connect_timeout=2)
+    with PostgreSQLFeatureFlagStore(conninfo) as store:
         store.create("x", is_enabled=True)
         assert store.get("x") is not None
         yield store

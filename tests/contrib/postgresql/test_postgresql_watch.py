@@ -326,7 +326,7 @@ def test_a_watch_does_not_wait_for_a_silent_server(
 
     opened: list[Connection] = []
     with pytest.raises(errors.OperationalError, match="not answer"):
-        PostgreSQLWatch(connect, "feature_flags", "name", store._notify)
+        PostgreSQLWatch(connect, "feature_flags", "name", lambda _: None)
     assert opened[0].closed
 
 

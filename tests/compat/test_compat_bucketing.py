@@ -469,7 +469,7 @@ def test_a_ramp_over_days_counts_whole_time(
 
 @pytest.fixture
 def new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Be where clocks are changed twice a year."""
+    """Set the local time to one with daylight saving."""
     monkeypatch.setenv("TZ", "America/New_York")
     time.tzset()
     assert time.daylight

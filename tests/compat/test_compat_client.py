@@ -36,7 +36,7 @@ from flipper.flag import FeatureFlag
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Heard = list[tuple[Any, ...]]
+Recorded = list[tuple[Any, ...]]
 
 
 @pytest.fixture
@@ -51,20 +51,20 @@ def client(store: MemoryFeatureFlagStore) -> FeatureFlagClient:
     return FeatureFlagClient(store)
 
 
-def listen(client: FeatureFlagClient) -> Heard:
-    """Give the list that every event of the client will be put into."""
-    heard: Heard = []
+def record_events(client: FeatureFlagClient) -> Recorded:
+    """Return a list that every event of the client is added to."""
+    recorded: Recorded = []
     for event in EventType:
 
         def listener(*args: Any, _event: EventType = event, **kwargs: Any) -> None:
-            heard.append((_event.name, args, kwargs))
+            recorded.append((_event.name, args, kwargs))
 
         client.events.on(event, f=listener)
-    return heard
+    return recorded
 
 
 def fail(*_: Any, **__: Any) -> None:
-    """Raise, whatever the arguments."""
+    """Raise for any arguments."""
     raise RuntimeError("on purpose")
 
 
@@ -216,9 +216,9 @@ def test_enable_of_an_enabled_flag_writes_and_emits() -> None:
     store = SubclassStore()
     client = FeatureFlagClient(store)
     client.create("x", is_enabled=True)
-    heard = listen(client)
+    recorded = record_events(client)
     client.enable("x")
-    assert [name for name, *_ in heard] == ["PRE_ENABLE", "POST_ENABLE"]
+    assert [name for name, *_ in recorded] == ["PRE_ENABLE", "POST_ENABLE"]
     assert store.calls[1:] == [("set", "x", True)]
 
 
@@ -250,12 +250,12 @@ def test_a_missing_flag_raises_before_events_and_writes(method: str) -> None:
     """A method that needs a flag raises for a missing one before any event or write."""
     store = SubclassStore()
     client = FeatureFlagClient(store)
-    heard = listen(client)
+    recorded = record_events(client)
     with pytest.raises(FlagDoesNotExistError) as caught:
         MUST_EXIST[method](client)
     assert str(caught.value) == "Feature x does not exist"
     assert isinstance(caught.value, FlipperError)
-    assert heard == []
+    assert recorded == []
     assert store.calls == []
 
 
@@ -352,10 +352,10 @@ def test_set_client_data_of_none_changes_nothing_but_writes() -> None:
     store = SubclassStore()
     client = FeatureFlagClient(store)
     client.create("x", client_data={"a": 1})
-    heard = listen(client)
+    recorded = record_events(client)
     client.set_client_data("x", None)
     assert client.get_client_data("x") == {"a": 1}
-    events = [name for name, *_ in heard]
+    events = [name for name, *_ in recorded]
     assert events == ["PRE_SET_CLIENT_DATA", "POST_SET_CLIENT_DATA"]
     assert [call[0] for call in store.calls] == ["create", "set_meta"]
 
@@ -482,10 +482,10 @@ def test_set_bucketer_of_none_keeps_the_bucketer() -> None:
     client = FeatureFlagClient(store)
     client.create("x", is_enabled=True)
     client.set_bucketer("x", PercentageBucketer(Percentage(0)))
-    heard = listen(client)
+    recorded = record_events(client)
     client.set_bucketer("x", None)
     assert client.is_enabled("x") is False
-    assert heard == [
+    assert recorded == [
         ("PRE_SET_BUCKETER", ("x", None), {}),
         ("POST_SET_BUCKETER", ("x", None), {}),
     ]
@@ -637,11 +637,11 @@ def test_no_post_event_if_the_store_raises(method: str) -> None:
     client = FeatureFlagClient(store)
     store.create("x", client_data={"first": 1})
     before = dict(store.rows)
-    heard = listen(client)
+    recorded = record_events(client)
     setattr(store, STORE_METHOD[method], fail)
     with pytest.raises(RuntimeError, match="on purpose"):
         WRITES[method](client)
-    assert [name for name, *_ in heard] == [f"PRE_{method.upper()}"]
+    assert [name for name, *_ in recorded] == [f"PRE_{method.upper()}"]
     assert store.rows == before
 
 
@@ -697,24 +697,24 @@ def test_existing_flag_objects_use_a_new_emitter(
     """Flag objects use the emitter that their client has at the moment."""
     flag = client.create("x")
     client.events = FlipperEventEmitter()
-    heard = listen(client)
+    recorded = record_events(client)
     flag.enable()
-    assert [name for name, *_ in heard] == ["PRE_ENABLE", "POST_ENABLE"]
+    assert [name for name, *_ in recorded] == ["PRE_ENABLE", "POST_ENABLE"]
 
 
 def test_clients_do_not_share_an_emitter(store: MemoryFeatureFlagStore) -> None:
     """A listener gets events of its own client only."""
     one, other = FeatureFlagClient(store), FeatureFlagClient(store)
-    heard = listen(one)
+    recorded = record_events(one)
     other.create("x")
-    assert heard == []
+    assert recorded == []
 
 
 # Asking never raises
 
 
 def unanswerable(client: FeatureFlagClient) -> None:
-    """Make a flag that cannot be evaluated for `n=None`."""
+    """Create a flag that cannot be evaluated for `n=None`."""
     client.create("x", is_enabled=True)
     client.add_condition("x", Condition(n__gt=5))
 
@@ -934,13 +934,13 @@ def test_broken_documents_do_not_hide_the_other_flags() -> None:
 @pytest.mark.parametrize("name", ["", None, 5, b"x", ["x"]])
 def test_a_name_has_to_be_a_text(client: FeatureFlagClient, name: Any) -> None:
     """Every method refuses a name that is no text."""
-    heard = listen(client)
+    recorded = record_events(client)
     with pytest.raises(InvalidArgumentError) as caught:
         client.create(name)
     assert isinstance(caught.value, (FlipperError, TypeError, ValueError))
     assert isinstance(caught.value, TypeError)
     assert isinstance(caught.value, ValueError)
-    assert heard == []
+    assert recorded == []
     assert list(client.list()) == []
     assert client.is_enabled(name) is False
 
@@ -951,10 +951,10 @@ def test_a_percentage_above_one_is_refused(
 ) -> None:
     """`set_bucketer` refuses a percentage such as 50, which is no fraction."""
     client.create("x", is_enabled=True)
-    heard = listen(client)
+    recorded = record_events(client)
     with pytest.raises((TypeError, ValueError)):
         client.set_bucketer("x", PercentageBucketer(Percentage(percentage)))
-    assert heard == []
+    assert recorded == []
     assert client.get_meta("x")["bucketer"] == {"type": "NoOpBucketer"}
 
 

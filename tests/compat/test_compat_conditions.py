@@ -19,7 +19,7 @@ from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 
 
 def check(variable: str, value: Any, operator: str | None) -> dict[str, Any]:
-    """Give the stored form of a check."""
+    """Return the stored form of a check."""
     return {"variable": variable, "value": value, "operator": operator}
 
 

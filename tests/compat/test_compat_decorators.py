@@ -24,7 +24,7 @@ def client() -> FeatureFlagClient:
 
 
 def neigh(*args: Any, **kwargs: Any) -> Any:
-    """Make the old sound."""
+    """Return the old sound."""
     return "Neigh", args, kwargs
 
 

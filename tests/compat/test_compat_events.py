@@ -26,7 +26,7 @@ ENABLE = EventType.POST_ENABLE
 
 @pytest.fixture
 def emitter() -> FlipperEventEmitter:
-    """An emitter nobody listens to."""
+    """An emitter without listeners."""
     return FlipperEventEmitter()
 
 
@@ -37,10 +37,10 @@ def client() -> FeatureFlagClient:
 
 
 class Everything(FlipperEventSubscriber):
-    """Note every call, under the name of the method."""
+    """Records every call with the name of the method."""
 
     def __init__(self) -> None:
-        self.heard: list[Any] = []
+        self.recorded: list[Any] = []
 
     def __getattribute__(self, name: str) -> Any:
         if not name.startswith("on_"):
@@ -54,7 +54,7 @@ class Everything(FlipperEventSubscriber):
             self.owner, self.name = owner, name
 
         def __call__(self, *args: Any, **kwargs: Any) -> None:
-            self.owner.heard.append((self.name, args, kwargs))
+            self.owner.recorded.append((self.name, args, kwargs))
 
         def __eq__(self, other: object) -> bool:
             return isinstance(other, type(self)) and vars(other) == vars(self)
@@ -96,60 +96,60 @@ def test_listeners_are_called_in_order_of_registration(
     emitter: FlipperEventEmitter,
 ) -> None:
     """Listeners are called in order, in the calling thread, with all arguments."""
-    heard: list[Any] = []
-    emitter.on(CREATE, lambda *args, **kwargs: heard.append((1, args, kwargs)))
-    emitter.on(CREATE, lambda *args, **kwargs: heard.append((2, args, kwargs)))
-    emitter.on(ENABLE, lambda *args, **kwargs: heard.append((3, args, kwargs)))
+    recorded: list[Any] = []
+    emitter.on(CREATE, lambda *args, **kwargs: recorded.append((1, args, kwargs)))
+    emitter.on(CREATE, lambda *args, **kwargs: recorded.append((2, args, kwargs)))
+    emitter.on(ENABLE, lambda *args, **kwargs: recorded.append((3, args, kwargs)))
     assert emitter.emit(CREATE, "x", is_enabled=True) is True
     expected = (("x",), {"is_enabled": True})
-    assert heard == [(1, *expected), (2, *expected)]
+    assert recorded == [(1, *expected), (2, *expected)]
     assert emitter.emit(EventType.PRE_DESTROY, "x") is False
 
 
 def test_a_listener_is_registered_once(emitter: FlipperEventEmitter) -> None:
     """A listener that is registered twice is called once."""
-    heard: list[Any] = []
-    emitter.on(CREATE, heard.append)
-    emitter.on(CREATE, heard.append)
+    recorded: list[Any] = []
+    emitter.on(CREATE, recorded.append)
+    emitter.on(CREATE, recorded.append)
     emitter.emit(CREATE, "x")
-    assert heard == ["x"]
+    assert recorded == ["x"]
 
 
 def test_once_is_for_one_event(emitter: FlipperEventEmitter) -> None:
     """A listener of `once` is called for one event."""
-    heard: list[Any] = []
-    emitter.once(CREATE, heard.append)
+    recorded: list[Any] = []
+    emitter.once(CREATE, recorded.append)
     assert emitter.emit(CREATE, 1) is True
     assert emitter.emit(CREATE, 2) is False
-    assert heard == [1]
+    assert recorded == [1]
 
 
 def test_an_exception_ends_the_emission(emitter: FlipperEventEmitter) -> None:
     """The exception of a listener is raised, and later listeners are not called."""
-    heard: list[Any] = []
+    recorded: list[Any] = []
 
     def fail() -> None:
         raise RuntimeError("on purpose")
 
     emitter.on(CREATE, fail)
-    emitter.on(CREATE, lambda: heard.append(1))
+    emitter.on(CREATE, lambda: recorded.append(1))
     with pytest.raises(RuntimeError, match="on purpose"):
         emitter.emit(CREATE)
-    assert heard == []
+    assert recorded == []
 
 
 def test_listeners_can_be_removed(emitter: FlipperEventEmitter) -> None:
     """One listener, or all listeners of an event, can be removed."""
-    heard: list[Any] = []
-    emitter.on(CREATE, heard.append)
-    emitter.remove_listener(CREATE, heard.append)
+    recorded: list[Any] = []
+    emitter.on(CREATE, recorded.append)
+    emitter.remove_listener(CREATE, recorded.append)
     assert emitter.emit(CREATE, 1) is False
-    emitter.on(CREATE, heard.append)
-    emitter.remove_listener(CREATE, f=heard.append)
-    emitter.on(CREATE, heard.append)
+    emitter.on(CREATE, recorded.append)
+    emitter.remove_listener(CREATE, f=recorded.append)
+    emitter.on(CREATE, recorded.append)
     emitter.remove_all_listeners(CREATE)
     assert emitter.emit(CREATE, 1) is False
-    assert heard == []
+    assert recorded == []
 
 
 @pytest.mark.parametrize("others", [0, 1, 2])
@@ -157,13 +157,13 @@ def test_removing_an_unknown_listener_is_a_key_error(
     emitter: FlipperEventEmitter, others: int
 ) -> None:
     """To remove an unknown listener raises `KeyError`, with any version of pyee."""
-    heard: list[Any] = []
+    recorded: list[Any] = []
     for number in range(others):
-        emitter.on(CREATE, lambda _, number=number: heard.append(number))
+        emitter.on(CREATE, lambda _, number=number: recorded.append(number))
     with pytest.raises(KeyError):
         emitter.remove_listener(CREATE, print)
     emitter.emit(CREATE, "x")
-    assert heard == list(range(others))
+    assert recorded == list(range(others))
 
 
 # Subscribers
@@ -176,7 +176,7 @@ def test_a_subscriber_gets_every_event(emitter: FlipperEventEmitter) -> None:
     for event in EventType:
         emitter.emit(event, "x", more=1)
     expected = [(f"on_{event.value}", ("x",), {"more": 1}) for event in EventType]
-    assert subscriber.heard == expected
+    assert subscriber.recorded == expected
 
 
 def test_a_subscriber_is_registered_once_and_can_be_removed(
@@ -214,7 +214,7 @@ def test_removing_an_unknown_subscriber_is_a_key_error(
     with pytest.raises(KeyError):
         emitter.remove_subscriber(Everything())
     emitter.emit(ENABLE, "x")
-    assert other.heard == [("on_post_enable", ("x",), {})]
+    assert other.recorded == [("on_post_enable", ("x",), {})]
 
 
 def test_an_incomplete_subscriber_is_not_registered(
@@ -223,20 +223,20 @@ def test_an_incomplete_subscriber_is_not_registered(
     """A subscriber that lacks a method raises, and registers no other method."""
 
     class Half:
-        heard = False
+        recorded = False
 
         def on_pre_create(self, *_: Any, **__: Any) -> None:
-            self.heard = True
+            self.recorded = True
 
         def on_post_create(self, *_: Any, **__: Any) -> None:
-            self.heard = True
+            self.recorded = True
 
     half = Half()
     with pytest.raises(AttributeError):
         emitter.register_subscriber(half)
     for event in EventType:
         assert emitter.emit(event) is False
-    assert half.heard is False
+    assert half.recorded is False
 
 
 def test_a_subscriber_need_not_be_a_subclass(emitter: FlipperEventEmitter) -> None:
@@ -339,13 +339,13 @@ def test_listeners_get_the_documented_arguments(
         act(client)
     else:
         getattr(client.get("x"), action.lower())(*given(action))
-    assert subscriber.heard == [
+    assert subscriber.recorded == [
         (f"on_{time}_{action.lower()}", args, kwargs) for time in ("pre", "post")
     ]
 
 
 def given(action: str) -> list[Any]:
-    """Give the arguments of a flag's method for this action."""
+    """Return the arguments of a flag's method for this action."""
     return {
         "ADD_CONDITION": [CONDITION],
         "SET_CONDITIONS": [[CONDITION]],
@@ -359,7 +359,7 @@ def test_create_emits_the_data_as_given(client: FeatureFlagClient) -> None:
     subscriber = Everything()
     client.events.register_subscriber(subscriber)
     client.create("x")
-    assert subscriber.heard[0] == (
+    assert subscriber.recorded[0] == (
         "on_pre_create",
         ("x",),
         {"is_enabled": False, "client_data": None},
@@ -373,7 +373,7 @@ def test_listeners_get_the_given_objects(client: FeatureFlagClient) -> None:
     client.events.register_subscriber(subscriber)
     client.add_condition("x", CONDITION)
     client.set_bucketer("x", BUCKETER)
-    given = [args[1] for _, args, _ in subscriber.heard]
+    given = [args[1] for _, args, _ in subscriber.recorded]
     assert [each is CONDITION for each in given[:2]] == [True, True]
     assert [each is BUCKETER for each in given[2:]] == [True, True]
 
@@ -386,12 +386,12 @@ def test_listeners_get_a_list_instead_of_a_generator(
     subscriber = Everything()
     client.events.register_subscriber(subscriber)
     client.set_conditions("x", (each for each in [CONDITION]))
-    assert [args for _, args, _ in subscriber.heard] == [("x", [CONDITION])] * 2
+    assert [args for _, args, _ in subscriber.recorded] == [("x", [CONDITION])] * 2
     assert client.get_meta("x")["conditions"] == [CONDITION.to_dict()]
-    subscriber.heard.clear()
+    subscriber.recorded.clear()
     conditions = (CONDITION,)
     client.set_conditions("x", conditions)
-    assert [args[1] == conditions for _, args, _ in subscriber.heard] == [True, True]
+    assert [args[1] == conditions for _, args, _ in subscriber.recorded] == [True, True]
 
 
 # Emitters of one's own

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every name of the original is where it was, and is called as it was."""
+"""Every name of flipper-client is in its module."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ LISTED = [
 
 
 def find(address: str) -> Any:
-    """Give what is found at `module:name`, the name dotted."""
+    """Return what is at `module:name`, where the name may have dots."""
     module, _, path = address.partition(":")
     found = importlib.import_module(module)
     for name in path.split("."):
@@ -291,7 +291,7 @@ NOTHING = inspect.Parameter.empty
 
 
 def parameters(cls: Any) -> list[inspect.Parameter]:
-    """Give the parameters of a constructor."""
+    """Return the parameters of a constructor."""
     return list(inspect.signature(cls).parameters.values())
 
 
@@ -509,10 +509,10 @@ def test_the_emitter_is_not_the_one_that_needs_an_event_loop() -> None:
     """The emitter calls its listeners without an event loop."""
     assert BaseEventEmitter.__module__.partition(".")[0] == "pyee"
     emitter = FlipperEventEmitter()
-    heard: list[Any] = []
-    emitter.on("anything", heard.append)
+    recorded: list[Any] = []
+    emitter.on("anything", recorded.append)
     assert emitter.emit("anything", 1) is True
-    assert heard == [1]
+    assert recorded == [1]
 
 
 @pytest.mark.parametrize(

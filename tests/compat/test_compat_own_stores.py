@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What users have written for the original goes on working, untouched.
+"""Classes that users have written for flipper-client still work.
 
 Stores of six methods, subclasses of the built-in ones, items, bucketers, operators and
 emitters of their own.
@@ -208,27 +208,27 @@ class RecordingStore(MemoryFeatureFlagStore):
         self.noted: list[Any] = []
 
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
-        """Note and read."""
+        """Record the call, and read."""
         self.noted.append("get")
         return super().get(feature_name)
 
     def set(self, feature_name: str, is_enabled: bool) -> None:
-        """Note and write."""
+        """Record the call, and write."""
         self.noted.append(("set", feature_name, is_enabled))
         super().set(feature_name, is_enabled)
 
     def set_meta(self, feature_name: str, meta: FeatureFlagStoreMeta) -> None:
-        """Note and write."""
+        """Record the call, and write."""
         self.noted.append(("set_meta", feature_name, type(meta)))
         super().set_meta(feature_name, meta)
 
     def create(self, *args: Any, **kwargs: Any) -> FeatureFlagStoreItem:
-        """Note and write."""
+        """Record the call, and write."""
         self.noted.append(("create", args, kwargs))
         return super().create(*args, **kwargs)
 
     def delete(self, feature_name: str) -> None:
-        """Note and write."""
+        """Record the call, and write."""
         self.noted.append(("delete", feature_name))
         super().delete(feature_name)
 
@@ -297,7 +297,7 @@ class InvertedItem(FeatureFlagStoreItem):
     """An item with an answer of its own."""
 
     def is_enabled(self, **kwargs: Any) -> Any:
-        """Give the opposite, and what was asked."""
+        """Return the opposite, and the arguments."""
         return not self.raw_is_enabled, kwargs
 
 
@@ -331,12 +331,12 @@ class Weekday(AbstractBucketer):
         self.days = days
 
     def check(self, **kwargs: Any) -> bool:
-        """Say whether the day is one of them."""
+        """Return whether the day is one of them."""
         return kwargs.get("day") in self.days
 
     @classmethod
     def get_type(cls) -> str:
-        """Give the class's name."""
+        """Return the name of the class."""
         return cls.__name__
 
     def to_dict(self) -> dict[str, Any]:
@@ -406,21 +406,21 @@ class Tenth(AbstractPercentage):
 
     @property
     def value(self) -> float:
-        """Give a tenth."""
+        """Return a tenth."""
         return 0.1
 
     @classmethod
     def get_type(cls) -> str:
-        """Give the class's name."""
+        """Return the name of the class."""
         return cls.__name__
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the type."""
+        """Return the type."""
         return super().to_dict()
 
     @classmethod
     def from_dict(cls, _: dict[str, Any]) -> Tenth:
-        """Make one."""
+        """Make an object of the class."""
         return cls()
 
 
@@ -447,7 +447,7 @@ class StartsWithOperator(AbstractOperator):
     SYMBOL = "starts"
 
     def compare(self, expected: Any, actual: Any) -> bool:
-        """Compare what is given with what the condition holds."""
+        """Compare the argument with the value of the condition."""
         return expected.startswith(actual)
 
 
@@ -494,16 +494,16 @@ def test_an_emitter_with_nothing_but_emit(own: Any) -> None:
     class Mine:
         def __init__(self, store: Any) -> None:
             self.store = store
-            self.heard: list[Any] = []
+            self.recorded: list[Any] = []
 
         def emit(self, event: EventType, *args: Any, **kwargs: Any) -> None:
-            self.heard.append((event.name, len(self.store.calls), args, kwargs))
+            self.recorded.append((event.name, len(self.store.calls), args, kwargs))
 
     client = FeatureFlagClient(own)
     client.events = Mine(own)
     client.create("x")
     client.get("x").enable()
-    assert client.events.heard == [
+    assert client.events.recorded == [
         ("PRE_CREATE", 0, ("x",), {"is_enabled": False, "client_data": None}),
         ("POST_CREATE", 1, ("x",), {"is_enabled": False, "client_data": None}),
         ("PRE_ENABLE", 1, ("x",), {}),

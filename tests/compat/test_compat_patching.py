@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What test suites written for the original replace, mock and assert.
+"""What test suites written for flipper-client replace, mock and assert.
 
 Each test here does what such a suite does. A name that moves, a call that is made in
 other words or an object that is copied breaks suites of people who changed nothing.
@@ -55,7 +55,7 @@ def clock() -> Iterator[MagicMock]:
 
 
 def at(timestamp: float) -> datetime:
-    """Give the naive local time, as `datetime.now` does."""
+    """Return the naive local time, as `datetime.now` does."""
     return datetime.fromtimestamp(timestamp)  # noqa: DTZ006 (naive is the rule)
 
 
@@ -300,8 +300,8 @@ def test_a_failed_write_does_not_change_the_cache() -> None:
         assert store.get("x").is_enabled() is False
 
 
-def test_client_data_with_a_bound_method_goes_through_a_cached_store() -> None:
-    """Containers may be copied, what is in them may not."""
+def test_client_data_may_hold_a_bound_method() -> None:
+    """A cached store may copy containers of client data, but not their content."""
 
     class Case:
         lock = threading.Lock()
@@ -324,7 +324,7 @@ def test_client_data_with_a_bound_method_goes_through_a_cached_store() -> None:
 
 @pytest.mark.parametrize("aware", [True, False])
 def test_the_creation_date_may_be_a_datetime(aware: bool) -> None:
-    """Suites build metadata with `datetime.now()`."""
+    """Metadata accept a `datetime` as creation date."""
     date = datetime.now(timezone.utc if aware else None)
     for store in (
         MemoryFeatureFlagStore(),
@@ -342,7 +342,7 @@ def test_the_creation_date_may_be_a_datetime(aware: bool) -> None:
 
 
 def test_methods_of_store_instances_can_be_replaced() -> None:
-    """The client calls what is on the instance at that moment."""
+    """The client calls the method that the store instance has at that moment."""
     store = MemoryFeatureFlagStore()
     client = FeatureFlagClient(store)
     store.list = MagicMock(return_value=iter([]))
@@ -355,7 +355,7 @@ def test_methods_of_store_instances_can_be_replaced() -> None:
 
 @pytest.mark.parametrize("stack", [lambda store: store, CachedFeatureFlagStore])
 def test_a_replaced_set_meta_is_called_exactly_once(stack: Any) -> None:
-    """With two positional arguments, the second a record."""
+    """A replaced `set_meta` is called once, with the name and a record by position."""
     inner = MemoryFeatureFlagStore()
     store = stack(inner)
     client = FeatureFlagClient(store)

@@ -345,21 +345,21 @@ class Tuesday(AbstractBucketer):
     """A user's bucketer."""
 
     def check(self, **_: Any) -> bool:
-        """Say no."""
+        """Return false."""
         return False
 
     @classmethod
     def get_type(cls) -> str:
-        """Give a type of its own."""
+        """Return a type of its own."""
         return "Tuesday"
 
     @classmethod
     def from_dict(cls, _: dict[str, Any]) -> Tuesday:
-        """Make one."""
+        """Make an object of the class."""
         return cls()
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the type."""
+        """Return the type."""
         return super().to_dict()
 
 

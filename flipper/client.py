@@ -86,8 +86,8 @@ class FeatureFlagClient(Closeable, AskingClient, WritingClient):
         cls,
         url: str | None = None,
         *,
-        on_error: str = "default",
-        strict: str = "silent",
+        on_error: Literal["default", "raise"] = "default",
+        strict: Literal["silent", "warn", "raise"] = "silent",
         **options: Any,
     ) -> Self:
         """Make a client and its store, which `close` closes.

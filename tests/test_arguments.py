@@ -36,7 +36,7 @@ from flipper.conditions.operators import Operator
 from flipper.contrib.synced import SyncedFeatureFlagStore
 from flipper.events import EventType
 from flipper.exceptions import FlipperError, InvalidArgumentError
-from support.flags import CustomWeekend
+from support.flag_builders import CustomWeekend
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -196,10 +196,16 @@ def test_none_and_the_numbers_0_and_1_are_states(
 @pytest.mark.parametrize(
     ("page", "said"),
     [
-        ({"limit": -1}, "limit=-1 is not a number of flags; use 0 or a larger integer, or"),
+        (
+            {"limit": -1},
+            "limit=-1 is not a number of flags; use 0 or a larger integer, or",
+        ),
         ({"limit": "5"}, "limit='5' is not a number of flags"),
         ({"limit": 2.5}, "limit=2.5 is not a number of flags"),
-        ({"offset": -1}, "offset=-1 is not a number of flags; use 0 or a larger integer"),
+        (
+            {"offset": -1},
+            "offset=-1 is not a number of flags; use 0 or a larger integer",
+        ),
         ({"offset": "5"}, "offset='5' is not a number of flags"),
         ({"offset": None}, "offset=None is not a number of flags"),
     ],
@@ -239,8 +245,9 @@ def test_client_data_that_is_no_mapping_is_refused(
 ) -> None:
     """Client data without names could not be merged."""
     error = checked.refuses(lambda: write(checked.client, data))
-    assert f"The client data of feature 'x' is not a dict but {type(data).__name__}" in (
-        str(error)
+    assert (
+        f"The client data of feature 'x' is not a dict but {type(data).__name__}"
+        in (str(error))
     )
     assert "use a dict of names and values" in str(error)
     assert (error.feature_name, error.value) == ("x", data)
@@ -436,7 +443,7 @@ def test_a_negative_or_infinite_ramp_duration_is_refused(
     bucketer = make(LinearRampPercentage(0, 1, duration))
     error = checked.refuses(lambda: _set(checked, bucketer))
     assert str(error) == (
-        f"The ramp_duration {duration!r} of the bucketer for feature 'x' is no "
+        f"The ramp_duration {duration!r} of the bucketer for feature 'x' is not a "
         f"duration; use seconds, as LinearRampPercentage(0, 1, 3600)"
     )
     assert (error.feature_name, error.value) == ("x", duration)
@@ -481,7 +488,9 @@ def test_a_key_that_is_no_name_is_refused(checked: CheckedClient, key: Any) -> N
     """No argument has such a name, so all callers would share one bucket."""
     bucketer = ConsistentHashPercentageBucketer(key_whitelist=["a", key], percentage=1)
     error = checked.refuses(lambda: _set(checked, bucketer))
-    assert f"for feature 'x' has {key!r}, which is not the name of an argument" in str(error)
+    assert f"for feature 'x' has {key!r}, which is not the name of an argument" in str(
+        error
+    )
     assert (error.feature_name, error.value) == ("x", key)
 
 
@@ -491,8 +500,9 @@ def test_a_ramp_whose_percentage_is_no_number_is_refused(
     """Its parts are numbers, but its percentage is not."""
     ramp = LinearRampPercentage(0, 1, NAN)
     error = checked.refuses(lambda: _set(checked, PercentageBucketer(ramp)))
-    assert "The percentage nan of the bucketer for feature 'x' is not a fraction" in str(
-        error
+    assert (
+        "The percentage nan of the bucketer for feature 'x' is not a fraction"
+        in str(error)
     )
 
 

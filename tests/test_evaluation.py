@@ -22,7 +22,7 @@ from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.evaluation import Evaluation, Reason
 from support.copies import pickled
 from support.custom_stores import FailingMemoryStore
-from support.flags import CustomWeekend
+from support.flag_builders import CustomWeekend
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,8 +84,8 @@ def test_a_flag_is_on_if_nothing_limits_it_for_the_arguments(
         assert evaluation == Evaluation("x", True, Reason.ON)
         assert evaluation
         assert str(evaluation) == (
-            "Feature 'x' is on: it is enabled, and nothing limits it for these "
-            "arguments."
+            "Feature 'x' is on: it is enabled, and no condition or bucketer limits "
+            "it for these arguments."
         )
 
 
@@ -96,10 +96,7 @@ def test_a_flag_is_on_if_its_conditions_hold(client: FeatureFlagClient) -> None:
     evaluation = client.explain("x", a=1, c=3)
     assert evaluation == Evaluation("x", True, Reason.CONDITION_MATCHED)
     assert evaluation
-    assert str(evaluation) == (
-        "Feature 'x' is on: its conditions look at these arguments, and every check "
-        "holds."
-    )
+    assert str(evaluation) == "Feature 'x' is on: every check on these arguments holds."
 
 
 @pytest.mark.parametrize(
@@ -208,8 +205,9 @@ def test_a_percentage_of_zero_has_no_bucket(client: FeatureFlagClient) -> None:
             None,
             0,
         )
+        name = type(bucketer).__name__
         assert str(evaluation) == (
-            f"Feature 'x' is off: its {type(bucketer).__name__} lets nobody in."
+            f"Feature 'x' is off: the percentage of its {name} is 0."
         )
 
 
@@ -308,7 +306,9 @@ def test_a_custom_item_decides_alone(
     evaluation = client.explain("x", answer="maybe")
     assert evaluation == Evaluation("x", "maybe", Reason.OWN_ITEM)
     assert client.is_enabled("x", answer="maybe") == "maybe"
-    assert str(evaluation) == "Feature 'x' is on: the item class of the store decided so."
+    assert (
+        str(evaluation) == "Feature 'x' is on: the item class of the store decided so."
+    )
     assert str(client.explain("x")).startswith("Feature 'x' is off: ")
 
 
@@ -336,7 +336,8 @@ def test_an_unreadable_flag_without_known_state_gives_the_error(
         "never-seen", True, Reason.ERROR, error=store.failure
     )
     assert str(evaluation) == (
-        "Feature 'never-seen' is on: ConnectionError: refused; so the answer is the default."
+        "Feature 'never-seen' is on: ConnectionError: refused; the answer is the "
+        "default."
     )
 
 
@@ -348,8 +349,8 @@ def test_the_sentence_says_that_a_last_known_state_was_evaluated(
     evaluation = client.explain("x")
     assert evaluation == Evaluation("x", True, Reason.ON, error=store.failure)
     assert str(evaluation) == (
-        "Feature 'x' is on: it is enabled, and nothing limits it for these arguments "
-        "(last known state: the store could not be read)."
+        "Feature 'x' is on: it is enabled, and no condition or bucketer limits it for "
+        "these arguments (last known state: the store could not be read)."
     )
 
 

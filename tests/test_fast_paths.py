@@ -30,7 +30,7 @@ from flipper.conditions.operators.operator import (
     SetMembershipOperator,
 )
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
-from support.flags import consistent, make_item
+from support.flag_builders import consistent, make_item
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from flipper.contrib.storage import FeatureFlagStoreItem
 from support.custom_stores import ForwardingStore
-from support.programs import forks, run_program
+from support.programs import needs_fork, run_forking_program
 
 AT_MOST = 30  # seconds until a thread that should have gone on counts as stuck
 
@@ -114,10 +114,10 @@ def test_a_lock_is_removed_after_its_write() -> None:
     assert write_lock(store, "y") is not lock
 
 
-@forks
+@needs_fork
 def test_a_child_does_not_wait_for_a_write_of_its_parent() -> None:
     """A child process can write a flag whose lock a thread held during the fork."""
-    run_program(
+    run_forking_program(
         """
 import os, signal, threading
 from flipper import FeatureFlagClient, MemoryFeatureFlagStore

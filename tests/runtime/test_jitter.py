@@ -15,7 +15,7 @@ from flipper.contracts.watch import SupportsWatch
 from flipper.contrib.synced import SyncedFeatureFlagStore
 from flipper.runtime.jitter import uniform
 from flipper.testing.contract import eventually
-from support.programs import forks
+from support.programs import needs_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -120,7 +120,7 @@ def test_a_random_bucketer_draws_from_the_module_random() -> None:
     assert [client.is_enabled("x") for _ in range(20)] == wanted
 
 
-@forks
+@needs_fork
 # Python warns if threads of other tests still run; this child needs none of them.
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_forked_children_pause_differently() -> None:

@@ -1,40 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builders of flags, of bucketers, and of conditions as applications write them."""
+"""Short ways to read the flags of a store, and to write a document of one."""
 
 from __future__ import annotations
 
-from types import MappingProxyType
+import json
 from typing import Any
 
-from flipper.bucketing import ConsistentHashPercentageBucketer
-from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
+
+def names(store: Any, **page: Any) -> list[str]:
+    """Return the names of a store's flags, in the store's order."""
+    return [item.feature_name for item in store.list(**page)]
 
 
-def make_item(*conditions: Any, bucketer: Any = None) -> FeatureFlagStoreItem:
-    """Return a flag `x` that is on."""
-    meta = FeatureFlagStoreMeta(1, conditions=[*conditions], bucketer=bucketer)
-    return FeatureFlagStoreItem("x", True, meta)
+def state(store: Any, name: str = "x") -> Any:
+    """Return the stored state of a flag, `None` if there is no such flag."""
+    item = store.get(name)
+    return None if item is None else item.raw_is_enabled
 
 
-def consistent(percentage: Any = 0.5) -> ConsistentHashPercentageBucketer:
-    """Return a consistent bucketer by `user_id`."""
-    return ConsistentHashPercentageBucketer(
-        key_whitelist=["user_id"], percentage=percentage
-    )
+def conditions(store: Any, name: str = "x") -> list[Any]:
+    """Return the conditions of an existing flag."""
+    item = store.get(name)
+    assert item is not None
+    found: list[Any] = item.meta["conditions"]
+    return found
 
 
-class CustomWeekend:
-    """A condition with the methods of `Condition`, but of no subclass of it."""
-
-    checks = MappingProxyType({"day": ()})
-
-    def check(self, **kwargs: Any) -> bool:
-        """Return whether the day is on a weekend."""
-        return kwargs.get("day") in {"Sat", "Sun"}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return no checks."""
-        return {}
-
-    def __repr__(self) -> str:
-        return "<Weekend>"
+def document(name: str, is_enabled: bool = True) -> bytes:
+    """Return a document as another program may write it: spaces, no escapes."""
+    meta = {"created_date": 7, "client_data": {"a": "é"}}
+    fields = {"feature_name": name, "is_enabled": is_enabled, "meta": meta}
+    return json.dumps(fields, indent=1, ensure_ascii=False).encode()

@@ -1,45 +1,62 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs Python programs in processes of their own."""
+"""Python programs that a test runs in a process of their own."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from textwrap import dedent
+import textwrap
+from typing import TYPE_CHECKING
 
 import pytest
 
-from servers.process import unmeasured
+from servers import unmeasured
 
-TIMEOUT = 120  # seconds until a program counts as stuck
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-forks = pytest.mark.skipif(
+WITHOUT_WARNINGS = ("-W", "ignore")
+DEVELOPMENT_MODE = ("-X", "dev")
+
+needs_fork = pytest.mark.skipif(
     not hasattr(os, "fork"), reason="processes do not fork on this system"
 )
 
 
-def run_program(program: str, *options: str) -> str:
-    """Run Python code in a new process, and return what it prints.
-
-    Coverage does not measure it, since coverage may hang where a process forks while
-    other threads are busy.
+def run_program(
+    code: str,
+    *arguments: str,
+    options: Sequence[str] = WITHOUT_WARNINGS,
+    environment: dict[str, str] | None = None,
+    timeout: float = 120,
+) -> str:
+    """Run a program and return what it prints.
 
     Args:
-        program: the code; it may be indented.
-        options: options of Python, such as `-W` and `ignore`.
+        code: the program, which may be indented.
+        arguments: what it finds in `sys.argv`.
+        options: those of the interpreter.
+        environment: its environment variables; by default those of this process. Those
+            of `unmeasured` keep coverage out, whose locks a fork may leave locked.
+        timeout: seconds after which the program is killed and the test fails.
 
     Raises:
-        AssertionError: the process failed, or took too long.
+        AssertionError: the program has failed, or has written to its standard error.
     """
     done = subprocess.run(
-        [sys.executable, *options, "-c", dedent(program)],
-        env=unmeasured(),
+        [sys.executable, *options, "-c", textwrap.dedent(code), *arguments],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=TIMEOUT,
+        timeout=timeout,
         check=False,
+        env=environment,
     )
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert (done.returncode, done.stderr) == (0, ""), f"{done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def run_forking_program(code: str, timeout: float = 120) -> str:
+    """Run a program that forks, without coverage, and return what it prints."""
+    return run_program(code, environment=unmeasured(), timeout=timeout)

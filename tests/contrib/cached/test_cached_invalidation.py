@@ -29,7 +29,7 @@ from support.cached_stores import (
     state_of,
     wait_until_listening,
 )
-from support.scripts import needs_fork, run_script
+from support.programs import needs_fork, run_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -542,7 +542,7 @@ assert store.get("x").raw_is_enabled is False
 @needs_fork
 def test_a_forked_child_listens_by_itself() -> None:
     """A child has no entries of its parent, and listens after its first read."""
-    run_script(FORK_SCRIPT)
+    run_program(FORK_SCRIPT)
 
 
 HANGING_SCRIPT = """
@@ -562,4 +562,4 @@ assert store.get("x").raw_is_enabled is True
 
 def test_a_program_ends_although_the_signal_hangs() -> None:
     """A call of `watch` that hangs delays neither reads nor the exit."""
-    run_script(HANGING_SCRIPT)
+    run_program(HANGING_SCRIPT)

@@ -29,7 +29,7 @@ from support.cached_stores import (
     state_of,
     wait_for_threads,
 )
-from support.scripts import needs_fork, run_script
+from support.programs import needs_fork, run_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -385,7 +385,7 @@ assert store.get("x").raw_is_enabled is True
 def test_a_child_does_not_wait_for_a_read_of_its_parent() -> None:
     """A child that was forked during a read of its parent reads the flag itself."""
     make = "store = CachedFeatureFlagStore(inner)"
-    run_script(FORK_SCRIPT.format(make=make, target="lambda: store.get('x')"))
+    run_program(FORK_SCRIPT.format(make=make, target="lambda: store.get('x')"))
 
 
 @needs_fork
@@ -400,4 +400,4 @@ def hold():
         reached.set()
         go_on.wait(30)
 """
-    run_script(FORK_SCRIPT.format(make=make, target="hold"))
+    run_program(FORK_SCRIPT.format(make=make, target="hold"))

@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from support.scripts import needs_fork, run_script
+from support.programs import needs_fork, run_program
 
 SCRIPT = """
 import os, sys, threading, time
@@ -27,7 +27,7 @@ store = ReplicatedFeatureFlagStore(primary, replica, replication_timeout=None)
 
 def run_replicated(body: str) -> list[str]:
     """Run a program that has a replicated store, and return the names it wrote."""
-    return run_script(SCRIPT + textwrap.dedent(body)).stdout.split()
+    return run_program(SCRIPT + textwrap.dedent(body)).split()
 
 
 def test_pending_writes_are_made_at_exit() -> None:

@@ -16,7 +16,7 @@ from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.evaluation import Reason
 from flipper.exceptions import InvalidFlagDataError
 from support.copies import every_copy, pickled
-from support.flags import consistent, make_item
+from support.flag_builders import consistent, make_item
 
 
 @pytest.fixture

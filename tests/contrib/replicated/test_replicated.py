@@ -508,7 +508,7 @@ def test_close_gives_up_a_failing_replica(
     store.create("lost too")
     assert store.close(TIMEOUT) is False
     assert nothing_is_pending(store)
-    eventually(lambda: "2 flags are not level" in caplog.text)
+    eventually(lambda: "2 flags are missing changes" in caplog.text)
     tries = len(backup.calls)
     backup.recover()
     store.create("x", True, asynch=False)

@@ -27,7 +27,7 @@ store = ReplicatedFeatureFlagStore(primary, replica, replication_timeout=None)
 
 def run_replicated(body: str) -> list[str]:
     """Run a program that has a replicated store, and return the names it wrote."""
-    return run_program(SCRIPT + textwrap.dedent(body)).split()
+    return run_program(SCRIPT + textwrap.dedent(body), may_log=True).split()
 
 
 def test_pending_writes_are_made_at_exit() -> None:

@@ -13,7 +13,7 @@ from .contracts.circuit_breaker import (
     current_reader,
     open_circuit,
 )
-from .contracts.last_known import ANSWERS, remembering
+from .contracts.last_known import ERRORS_OF_ONE_FLAG, with_last_known
 from .contrib.storage.item import FeatureFlagStoreItem
 from .evaluation import Evaluation, Reason
 from .exceptions import (
@@ -54,7 +54,7 @@ class AskingClient:
             )
         self._raises = on_error == "raise"
         self._strict = None if strict == "silent" else strict
-        self._source = remembering(store)
+        self._source = with_last_known(store)
         self._log = LogThrottle(_LOGGER)
         self._outage = OutageLog(_LOGGER, store, _OUTAGE)
         self._reader: Any
@@ -147,7 +147,9 @@ class AskingClient:
         """
         if self._raises:
             raise error
-        is_answer = isinstance(error, ANSWERS) or not isinstance(feature_name, str)
+        is_answer = isinstance(error, ERRORS_OF_ONE_FLAG) or not isinstance(
+            feature_name, str
+        )
         if is_answer:
             self._warn(feature_name, error)
             if isinstance(error, InvalidFlagDataError):

@@ -170,7 +170,7 @@ def test_a_store_whose_last_known_raises_answers_the_default() -> None:
 
 def test_last_known_states_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client remembers a limited number of flags, and forgets the oldest."""
-    monkeypatch.setattr(flipper.contracts.last_known, "REMEMBERED", 10)
+    monkeypatch.setattr(flipper.contracts.last_known, "MAX_REMEMBERED", 10)
     store = CustomStore()
     client = FeatureFlagClient(store)
     for number in range(15):

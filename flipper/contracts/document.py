@@ -12,7 +12,7 @@ from ..contrib.storage import FeatureFlagStoreItem
 from ..exceptions import InvalidFlagDataError
 from .atomic import ABSENT, ANY, AtomicFeatureFlagStore
 from .flag_locks import per_flag_lock, reentrant_flag_lock
-from .last_known import SupportsLastKnown, remember
+from .last_known import SupportsLastKnown, put_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,7 +124,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
             # Decoding would give the same, but the known flag is compiled already.
             decoded = item.with_state(state)
             decoded.document = document
-            remember(self._decoded, feature_name, decoded)
+            put_bounded(self._decoded, feature_name, decoded)
         return True
 
     def _scan(self) -> Iterator[FeatureFlagStoreItem]:
@@ -161,7 +161,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
         """Log that a document is left out, but only once for each document."""
         if self._logged_documents.get(feature_name) == document:
             return
-        remember(self._logged_documents, feature_name, document)
+        put_bounded(self._logged_documents, feature_name, document)
         logger.warning(
             "%s holds a document under %r that is not a flag; it is left out",
             type(self).__name__,
@@ -184,5 +184,5 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
             raise
         item.document = document
         if is_latest:
-            remember(self._decoded, feature_name, item)
+            put_bounded(self._decoded, feature_name, item)
         return item

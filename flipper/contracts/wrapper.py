@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..contrib.interface import AbstractFeatureFlagStore
 from ..exceptions import FlagDoesNotExistError
-from .last_known import SupportsLastKnown, remembering
+from .last_known import SupportsLastKnown, with_last_known
 from .update import SupportsUpdate, delete_existing, get_uncached, update, write_lock
 from .watch import SupportsWatch, watch
 
@@ -34,7 +34,7 @@ class FeatureFlagStoreWrapper(
 
     def __init__(self, store: Any) -> None:
         self._store = store
-        self._reader = remembering(store)
+        self._reader = with_last_known(store)
 
     def create(
         self,

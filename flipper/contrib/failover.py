@@ -10,7 +10,7 @@ from ..contracts.circuit_breaker import (
     current_reader,
     open_circuit,
 )
-from ..contracts.last_known import ANSWERS, remembering
+from ..contracts.last_known import ERRORS_OF_ONE_FLAG, with_last_known
 from ..contracts.wrapper import FeatureFlagStoreWrapper
 from ..runtime.log_throttle import OutageLog
 from ..runtime.patching import register_reader_owner
@@ -38,7 +38,7 @@ class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
     def __init__(self, primary: Any, secondary: Any) -> None:
         super().__init__(primary)
         self._secondary = secondary
-        self._secondary_reader = remembering(secondary)
+        self._secondary_reader = with_last_known(secondary)
         self._outage = OutageLog(
             __name__, primary, f"flags are read from {type(secondary).__name__}"
         )
@@ -54,7 +54,7 @@ class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
         """Return the flag, or `None` if there is none."""
         try:
             item: FeatureFlagStoreItem | None = self._primary_reader.get(feature_name)
-        except ANSWERS:
+        except ERRORS_OF_ONE_FLAG:
             raise
         except Exception as error:  # noqa: BLE001  (the secondary answers after any failure)
             self._log_failure(feature_name, error)
@@ -88,7 +88,7 @@ class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
         try:
             items = iter(self._store.list(limit=limit, offset=offset))
             first = next(items, None)
-        except ANSWERS:
+        except ERRORS_OF_ONE_FLAG:
             raise
         except Exception as error:  # noqa: BLE001
             self._log_failure(None, error)

@@ -19,7 +19,7 @@ from ...contracts.circuit_breaker import (
     current_reader,
     open_circuit,
 )
-from ...contracts.last_known import ANSWERS
+from ...contracts.last_known import ERRORS_OF_ONE_FLAG
 from ...contracts.wrapper import FeatureFlagStoreWrapper
 from ...exceptions import FlagDoesNotExistError
 from ...runtime.closing import Closeable
@@ -263,7 +263,7 @@ class CachedFeatureFlagStore(Closeable, CacheEntries, FeatureFlagStoreWrapper):
         """Give a failed read the flag of an expired entry; return whether it may."""
         if not self._stale_if_error:
             return False
-        if not isinstance(error, Exception) or isinstance(error, ANSWERS):
+        if not isinstance(error, Exception) or isinstance(error, ERRORS_OF_ONE_FLAG):
             return False
         is_outage = comes_from_open_circuit(error) or open_circuit(
             self._reader, feature_name, error, self._outage

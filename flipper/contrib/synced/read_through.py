@@ -15,7 +15,7 @@ from ...contracts.circuit_breaker import (
     current_reader,
     open_circuit,
 )
-from ...contracts.last_known import ANSWERS, remembering
+from ...contracts.last_known import ERRORS_OF_ONE_FLAG, with_last_known
 from ...runtime.clock import monotonic
 from ...runtime.deadline import call_with_timeout
 from ...runtime.log_throttle import OutageLog
@@ -54,7 +54,7 @@ class ReadThrough:
         use_copy: Callable[[], object],
     ) -> None:
         self._follower = follower
-        self._reader = remembering(store)
+        self._reader = with_last_known(store)
         self._copied_flags = copied_flags
         self._use_copy = use_copy
         self._seconds_left = _READ_TIMEOUT_IN_CHILD
@@ -95,7 +95,7 @@ class ReadThrough:
         copy.begin_reading()
         try:
             item = current_reader(self._reader).get(feature_name)
-        except ANSWERS:
+        except ERRORS_OF_ONE_FLAG:
             raise
         except Exception as error:  # noqa: BLE001  (the copy answers)
             if not comes_from_open_circuit(error) and not open_circuit(

@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ...arguments import check_page, check_state
-from ...contracts.last_known import SupportsLastKnown, remember
+from ...contracts.last_known import SupportsLastKnown, put_bounded
 from ...exceptions import (
     InvalidFlagDataError,
     MissingDependencyError,
@@ -251,7 +251,7 @@ class ThriftRPCFeatureFlagStore(SupportsLastKnown, AbstractFeatureFlagStore):
 
     def _remember(self, feature_name: str, answer: Any) -> FeatureFlagStoreItem:
         item = item_from_struct(answer, feature_name)
-        remember(self._known, feature_name, item)
+        put_bounded(self._known, feature_name, item)
         return item
 
     def _update_known(self, feature_name: str, **changes: Any) -> None:

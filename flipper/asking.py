@@ -147,10 +147,8 @@ class AskingClient:
         """
         if self._raises:
             raise error
-        is_answer = isinstance(error, ERRORS_OF_ONE_FLAG) or not isinstance(
-            feature_name, str
-        )
-        if is_answer:
+        may_be_outage = not isinstance(error, ERRORS_OF_ONE_FLAG)
+        if not (may_be_outage and isinstance(feature_name, str)):
             self._warn(feature_name, error)
             if isinstance(error, InvalidFlagDataError):
                 return None  # the read succeeded, but the document is no flag
@@ -162,7 +160,7 @@ class AskingClient:
             return None
 
     def _note_outage(self, feature_name: str, error: Exception) -> None:
-        """Open the circuit breaker if the server is away; else only log the failure."""
+        """Open the circuit breaker if the server is down; else only log the failure."""
         source = self._source
         if open_circuit(source, feature_name, error, self._outage):
             return

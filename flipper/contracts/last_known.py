@@ -34,7 +34,7 @@ class SupportsLastKnown:
 
     @property
     def outage_errors(self) -> tuple[type[Exception], ...]:
-        """The errors of `get` which mean that the server is away, for every flag."""
+        """The errors of `get` which mean that the server is down, for every flag."""
         return ()
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:

@@ -9,7 +9,7 @@ import pytest
 
 from flipper.runtime.clock import monotonic
 from flipper.testing.contract import eventually
-from flipper.testing.waiting import PATIENCE
+from flipper.testing.waiting import TIMEOUT
 
 if TYPE_CHECKING:
     from flipper.contracts.watch import Watch
@@ -21,7 +21,7 @@ def next_report(watch: Watch) -> set[str] | None:
     Raises:
         Exception: the watch has failed; this is its own error.
     """
-    deadline = monotonic() + PATIENCE
+    deadline = monotonic() + TIMEOUT
     while monotonic() < deadline:
         names = watch.wait(0.2)
         if names is None:
@@ -47,7 +47,7 @@ def reports_until(watch: Watch, last: str) -> set[str]:
 
 def wait_for_failure(watch: Watch) -> None:
     """Wait until the watch fails, and raise its error."""
-    deadline = monotonic() + PATIENCE
+    deadline = monotonic() + TIMEOUT
     while monotonic() < deadline:
         watch.wait(0.2)
     pytest.fail("the watch has not failed")

@@ -55,7 +55,7 @@ def test_a_store_can_be_made_while_the_server_is_away(
     """The first of several calls creates the table, once the server answers."""
     with own_server.away():
         store = CountingStore(conninfo)
-        assert "PostgreSQL is away" in caplog.text
+        assert "PostgreSQL is unavailable" in caplog.text
         with pytest.raises(psycopg.OperationalError):
             store.get("x")
         with pytest.raises(psycopg.OperationalError):

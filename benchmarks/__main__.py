@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import platform
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,6 +152,11 @@ def _stores(ours: dict[str, Path], rounds: int) -> dict[str, Any]:
                 figures[name] = sections.store(name, ours, addresses, rounds)
         except ServerMissingError as error:
             figures[name] = {"absent": str(error)}
+    if THIS in ours:  # the published library has no such store
+        with tempfile.TemporaryDirectory() as folder:
+            paths = (f"{folder}/{number}.db" for number in itertools.count())
+            mine = {THIS: ours[THIS]}
+            figures["sqlite"] = sections.store("sqlite", mine, paths, rounds)
     return figures
 
 

@@ -101,7 +101,7 @@ def store(
     """Measure a store, as multiples of the bare operation.
 
     Args:
-        name: Redis or PostgreSQL, as in `IN_STORES`.
+        name: as in `IN_STORES`.
         pythons: the interpreters of the contenders.
         addresses: the addresses of empty databases.
         rounds: how many slices to measure.

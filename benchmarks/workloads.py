@@ -301,4 +301,5 @@ def _in_store(ask: float, write: float, listing: float) -> dict[str, Workload]:
 IN_STORES = {
     "redis": (10_000, _in_store(1.15, 3, 3)),
     "postgresql": (1000, _in_store(1.2, 2, 3)),
+    "sqlite": (10_000, _in_store(1.5, 2.5, 3)),
 }

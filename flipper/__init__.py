@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from .contrib import FailoverFeatureFlagStore as FailoverFeatureFlagStore
     from .contrib import ReadOnlyFeatureFlagStore as ReadOnlyFeatureFlagStore
+    from .contrib import SQLiteFeatureFlagStore as SQLiteFeatureFlagStore
     from .contrib import SyncedFeatureFlagStore as SyncedFeatureFlagStore
     from .exceptions import FlagDoesNotExistError
     from .urls import store_from_url as store_from_url
@@ -53,6 +54,7 @@ _MODULES = {
     "FeatureFlagClient": "client",
     "FlagDoesNotExistError": "exceptions",
     "ReadOnlyFeatureFlagStore": "contrib",
+    "SQLiteFeatureFlagStore": "contrib",
     "SyncedFeatureFlagStore": "contrib",
     "store_from_url": "urls",
 }

@@ -12,7 +12,7 @@ from ..contrib.storage import FeatureFlagStoreItem
 from ..exceptions import InvalidFlagDataError
 from .atomic import ABSENT, ANY, AtomicFeatureFlagStore
 from .flag_locks import per_flag_lock, reentrant_flag_lock
-from .last_known import SupportsLastKnown, put_bounded
+from .last_known import SupportsLastKnown, has_room, put_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,8 +149,10 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
         last_write = self._last_write
         for feature_name, document in documents:
             is_latest = self._last_write is last_write
+            # A list of very many flags must not displace those that are in use.
+            keep = is_latest and has_room(self._decoded, feature_name)
             try:
-                item = self._decode(feature_name, document, is_latest=is_latest)
+                item = self._decode(feature_name, document, is_latest=keep)
             except InvalidFlagDataError:
                 self._log_left_out(feature_name, document)
                 continue

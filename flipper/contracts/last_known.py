@@ -146,6 +146,11 @@ def with_last_known(store: Any) -> LastKnownFlags:
     return LastKnownFlags(store)
 
 
+def has_room(items: dict[str, Any], feature_name: str) -> bool:
+    """Return whether a table takes this entry without the removal of another one."""
+    return len(items) < MAX_REMEMBERED or feature_name in items
+
+
 def put_bounded(items: dict[str, Any], feature_name: str, value: Any) -> None:
     """Put an entry into a table; if the table is full, remove its oldest entry."""
     if feature_name not in items and len(items) >= MAX_REMEMBERED:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .redis import RedisFeatureFlagStore
     from .replicated import ReplicatedFeatureFlagStore
     from .s3 import S3FeatureFlagStore
+    from .sqlite import SQLiteFeatureFlagStore as SQLiteFeatureFlagStore
     from .synced import SyncedFeatureFlagStore as SyncedFeatureFlagStore
     from .thrift import ThriftRPCFeatureFlagStore
 
@@ -31,6 +32,7 @@ _MODULES = {
     "RedisFeatureFlagStore": "redis",
     "ReplicatedFeatureFlagStore": "replicated",
     "S3FeatureFlagStore": "s3",
+    "SQLiteFeatureFlagStore": "sqlite",
     "SyncedFeatureFlagStore": "synced",
     "ThriftRPCFeatureFlagStore": "thrift",
 }

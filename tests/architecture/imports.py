@@ -41,6 +41,7 @@ FLOORS = {
     "flipper.contrib.consul": DRIVERS,
     "flipper.contrib.s3": DRIVERS,
     "flipper.contrib.postgresql": DRIVERS,
+    "flipper.contrib.sqlite": DRIVERS,
     "flipper.contrib.thrift": DRIVERS,
     "flipper.contrib.cached": DRIVERS,
     "flipper.contrib.replicated": DRIVERS,

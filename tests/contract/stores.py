@@ -8,6 +8,7 @@ name is what `make contract STORE=name` looks for, in capitals or not.
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import threading
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ from flipper import (
     RedisFeatureFlagStore,
     ReplicatedFeatureFlagStore,
     S3FeatureFlagStore,
+    SQLiteFeatureFlagStore,
     SyncedFeatureFlagStore,
     ThriftRPCFeatureFlagStore,
 )
@@ -47,6 +49,7 @@ from flipper_thrift.python.feature_flag_store import FeatureFlagStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from conftest import S3Buckets, ThriftService
     from servers import RedisServer
@@ -375,6 +378,46 @@ class PostgreSQL:
         return store
 
 
+class SQLite:
+    """Rows in a file of SQLite."""
+
+    atomic = True
+    repetitions = 10
+
+    @pytest.fixture(autouse=True)
+    def _give_folder(self, tmp_path: Path) -> None:
+        self.folder = tmp_path
+
+    def make_store(self) -> Any:
+        """Make a store with a file of its own."""
+        return SQLiteFeatureFlagStore(self.folder / f"{uuid4().hex}.db")
+
+    def close_store(self, store: Any) -> None:
+        """Close its connections."""
+        store.close()
+
+    def open_again(self, store: Any) -> Any:
+        """Make another with the same file."""
+        return SQLiteFeatureFlagStore(innermost(store).path)
+
+    def write_document(self, store: Any, feature_name: str, document: bytes) -> None:
+        """Write a row."""
+        self._execute(
+            store, "INSERT INTO feature_flags VALUES (?, ?)", feature_name, document
+        )
+
+    def read_document(self, store: Any, feature_name: str) -> bytes | None:
+        """Read a row."""
+        select = "SELECT item FROM feature_flags WHERE name = ?"
+        rows = self._execute(store, select, feature_name)
+        return rows[0][0] if rows else None
+
+    def _execute(self, store: Any, statement: str, *parameters: Any) -> list[Any]:
+        path = innermost(store).path
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as file:
+            return file.execute(statement, parameters).fetchall()
+
+
 @pytest.mark.s3
 class S3:
     """Objects in an S3 server."""
@@ -597,6 +640,7 @@ STORES: dict[type[Any], list[tuple[type[Any], ...]]] = {
     Redis: [*FOLLOWED, (CachedInvalidated,)],
     Consul: FOLLOWED,
     PostgreSQL: FOLLOWED,
+    SQLite: [*FOLLOWED, (CachedInvalidated,)],
     S3: [],  # stacks are the same over every server, and this one takes its time
     Thrift: USUAL,
 }

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flipper import Condition, FeatureFlagClient
+from flipper.contracts import last_known
 from flipper.contracts.atomic import ABSENT, ANY
 from flipper.contracts.document import DocumentFeatureFlagStore
-from flipper.contrib.storage import FeatureFlagStoreItem
+from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.exceptions import InvalidArgumentError, InvalidFlagDataError
 
 if TYPE_CHECKING:
@@ -94,6 +95,40 @@ def test_an_unchanged_document_is_decoded_once(store: DocumentsInADict) -> None:
     item = store.get("x")
     assert item is not None
     assert item.raw_is_enabled is False
+
+
+def test_a_list_of_very_many_flags_does_not_displace_those_in_use(
+    store: DocumentsInADict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last known states are for the flags that the application asks for."""
+    monkeypatch.setattr(last_known, "MAX_REMEMBERED", 10)
+    for number in range(30):
+        store.rows[f"y{number}"] = FeatureFlagStoreItem(
+            f"y{number}", True, FeatureFlagStoreMeta(1)
+        ).serialize()
+    store.get("y29")
+    assert len(list(store.list())) == 31
+    assert store.last_known("y29") is not None
+    assert len(store._decoded) == 10
+    store.get("y28")
+    assert store.last_known("y28") is not None
+
+
+def test_flags_of_one_creation_date_share_nothing_that_can_be_changed(
+    store: DocumentsInADict,
+) -> None:
+    """Whoever changes the metadata of one gets a copy."""
+    for name in "ab":
+        item = FeatureFlagStoreItem(name, True, FeatureFlagStoreMeta(1))
+        store.rows[name] = item.serialize()
+    one, other = store.get("a"), store.get("b")
+    assert one is not None
+    assert other is not None
+    one.raw_meta.client_data["x"] = 1
+    one.meta["client_data"]["x"] = 1
+    changed = one.with_condition(Condition(user=1))
+    assert changed.meta["conditions"]
+    assert one.meta == other.meta == FeatureFlagStoreMeta(1).to_dict()
 
 
 def test_switching_a_flag_decodes_nothing(

@@ -38,12 +38,13 @@ def thrift_address() -> tuple[str, int]:
 
 
 @pytest.fixture(scope="module")
-def places(
+def places(  # noqa: PLR0913, PLR0917  (a fixture for each server)
     redis_server: RedisServer,
     postgres_server: PostgresServer,
     consul_server: ConsulServer,
     s3_server: S3Server,
     thrift_address: tuple[str, int],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Places]:
     """Give all servers, with an empty place for flags on each but Thrift's."""
     place = f"processes-{uuid.uuid4().hex}"
@@ -57,6 +58,7 @@ def places(
             s3_server.endpoint,
             thrift_address,
             place,
+            str(tmp_path_factory.mktemp("processes") / "flags.db"),
         )
     client.close()
 

@@ -20,14 +20,15 @@ from flipper import (
     PostgreSQLFeatureFlagStore,
     RedisFeatureFlagStore,
     S3FeatureFlagStore,
+    SQLiteFeatureFlagStore,
     SyncedFeatureFlagStore,
     ThriftRPCFeatureFlagStore,
 )
 from flipper_thrift.python.feature_flag_store import FeatureFlagStore
 
-KINDS = ("redis", "postgres", "consul", "s3", "thrift")
+KINDS = ("redis", "postgres", "consul", "s3", "thrift", "sqlite")
 FLAGS = [f"P{number}" for number in range(8)]
-WATCHED = ("redis", "postgres", "consul")  # those that report changes
+WATCHED = ("redis", "postgres", "consul", "sqlite")  # those that report changes
 NAMES = (
     *KINDS,
     *(f"synced-{kind}" for kind in KINDS),
@@ -44,6 +45,7 @@ class Places(NamedTuple):
         postgres: a connection string.
         s3: the address of the endpoint; `place` is the bucket.
         place: the base key.
+        sqlite: the path of a file.
     """
 
     redis: tuple[str, int]
@@ -52,6 +54,7 @@ class Places(NamedTuple):
     s3: str
     thrift: tuple[str, int]
     place: str
+    sqlite: str
 
     @classmethod
     def of_environment(cls) -> Places:
@@ -92,6 +95,9 @@ class Places(NamedTuple):
         transport = TBufferedTransport(TSocket(*self.thrift))
         client = FeatureFlagStore.Client(TBinaryProtocol(transport))
         return ThriftRPCFeatureFlagStore(client)
+
+    def _sqlite(self) -> Any:
+        return SQLiteFeatureFlagStore(self.sqlite)
 
 
 def disconnect(store: Any) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
 
 _UNCHANGED: Any = object()
 _new = object.__new__
+
+
+@lru_cache(maxsize=1000)
+def _plain_meta(date: bytes) -> FeatureFlagStoreMeta:
+    return FeatureFlagStoreMeta(int(date))
 
 
 class FeatureFlagStoreItem:
@@ -217,7 +223,7 @@ class FeatureFlagStoreItem:
             found: FeatureFlagStoreItem = _new(cls)
             found.feature_name = name.decode()
             found._is_enabled = found.answer = state == b"true"
-            found._meta = FeatureFlagStoreMeta(int(date))
+            found._meta = _plain_meta(date)
             found.decider = found.document = None
             found._answer_if_enabled = True
             return found

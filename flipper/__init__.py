@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         ThriftRPCFeatureFlagStore,
     )
     from .contrib import FailoverFeatureFlagStore as FailoverFeatureFlagStore
+    from .contrib import FileFeatureFlagStore as FileFeatureFlagStore
     from .contrib import ReadOnlyFeatureFlagStore as ReadOnlyFeatureFlagStore
     from .contrib import SyncedFeatureFlagStore as SyncedFeatureFlagStore
     from .exceptions import FlagDoesNotExistError
@@ -50,6 +51,7 @@ _MODULES = {
     "Condition": "conditions",
     "FailoverFeatureFlagStore": "contrib",
     "FeatureFlagClient": "client",
+    "FileFeatureFlagStore": "contrib",
     "FlagDoesNotExistError": "exceptions",
     "ReadOnlyFeatureFlagStore": "contrib",
     "SyncedFeatureFlagStore": "contrib",

@@ -133,10 +133,10 @@ def _plain(problem: object, feature_name: object) -> InvalidFlagDataError:
 class FlagFileError(FlipperError, ValueError):
     """A file of flags cannot be read, or flags cannot be written to one.
 
-    The message has every mistake with its line, column and remedy.
+    The message has the mistakes, up to 100, each with line, column and remedy.
 
     Attributes:
-        problems: the mistakes, each a `flipper.flag_files.Problem`.
+        problems: all mistakes, each a `flipper.flag_files.Problem`.
     """
 
     def __init__(

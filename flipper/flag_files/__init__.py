@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files of flags, in TOML, JSON or YAML, written by people and by programs.
 
-`read_flags` and `parse_flags` make flags of a file, `write_flags` makes a text of flags,
-and `schema` describes the form to editors. docs/flag-files.md explains it.
+`read_flags` and `parse_flags` make flags of a file, `write_flags` makes a text of
+flags, and `schema` describes the form to editors. docs/flag-files.md explains it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 
 def read_flags(
-    path: str | os.PathLike[str], *, format: str | None = None  # noqa: A002
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,  # noqa: A002
 ) -> list[FeatureFlagStoreItem]:
     """Return the flags of a file, in its order.
 
@@ -125,7 +127,9 @@ def _written(place: Place, item: Any) -> dict[str, Any]:
     before = len(place.problems)
     read = read_flags_data(place.problems.root, {"version": 1, "flags": {name: plain}})
     if len(place.problems) == before and read[0].serialize() != item.serialize():
-        place.refuse("would be read as another flag; remove what its classes do not keep")
+        place.refuse(
+            "would be read as another flag; remove what its classes do not keep"
+        )
     return plain
 
 

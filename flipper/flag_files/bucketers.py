@@ -140,7 +140,9 @@ def _check_seconds(place: Place, value: Any, least: int, largest: int) -> None:
     if is_number(value) and least <= value <= largest:
         return
     what = "seconds, 0 or more" if least == 0 else "seconds since 1970"
-    place.refuse(f"is {told(value)}; write {what}, such as {_RAMP[str(place.path[-1])]}")
+    place.refuse(
+        f"is {told(value)}; write {what}, such as {_RAMP[str(place.path[-1])]}"
+    )
 
 
 def _check_whitelist(place: Place, value: Any) -> None:

@@ -67,8 +67,8 @@ def _read_keyword(place: Place, key: str, value: Any) -> dict[str, Any] | None:
         check = None
     if check is None or (check.key == check.variable and OPERATOR_DELIMITER in key):
         place.refuse(
-            f"the operator {symbol!r} is unknown; {nearest(symbol, symbols())}. If this "
-            f"is the name of an argument, write a list of checks: [{{ variable = "
+            f"the operator {symbol!r} is unknown; {nearest(symbol, symbols())}. If "
+            f"this is the name of an argument, write a list of checks: [{{ variable = "
             f"{shortened(key)}, value = ... }}]",
             at_name=True,
         )
@@ -89,7 +89,7 @@ def _read_check(place: Place, value: Any) -> dict[str, Any] | None:
             f"is {told(symbol)}; write its symbol in quotes, one of "
             f"{', '.join(symbols())}, or leave it out for equality"
         )
-    elif symbol not in Operator.OPERATOR_MAP:
+    elif symbol is not None and symbol not in Operator.OPERATOR_MAP:
         place.at("operator").refuse(
             f"the operator {symbol!r} is unknown; {nearest(symbol, symbols())}; leave "
             f"it out for equality"
@@ -135,9 +135,8 @@ def _is_keyword(key: str, check: dict[str, Any]) -> bool:
         made = Check.factory(key, None)
     except Operator.InvalidSymbolError:
         return False
-    return made.variable == check["variable"] and (
-        made.operator.SYMBOL == check["operator"]
-    )
+    found = (made.variable, made.operator.SYMBOL)
+    return found == (check["variable"], check["operator"])
 
 
 def _plain_check(check: dict[str, Any]) -> dict[str, Any]:

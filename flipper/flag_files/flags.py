@@ -84,7 +84,7 @@ def _read_flag(place: Place, name: str, flag: Any) -> FeatureFlagStoreItem | Non
 
 
 def _is_state(value: Any) -> bool:
-    # Stores also hold null and 0 for off and 1 for on, which flipper-client has written.
+    # Stores may also hold null and 0 for off and 1 for on, by flipper-client.
     return value is None or (isinstance(value, (int, float)) and value in (0, 1))
 
 
@@ -96,7 +96,8 @@ def _check_date(place: Place, value: Any) -> None:
     if isinstance(value, datetime) and value.tzinfo is not None:
         example = int(value.timestamp())
     place.refuse(
-        f"is {told(value)}; write seconds since 1970, such as {example}, or leave it out"
+        f"is {told(value)}; write seconds since 1970, such as {example}, or leave it "
+        f"out"
     )
 
 

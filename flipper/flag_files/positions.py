@@ -9,6 +9,7 @@ brackets and other values end, and decides nothing about their meaning.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from .problems import Path, Position
 
+_LINE: Final = re.compile("\n")
 _BLANK: Final = re.compile(r"(?:[\s,]|#[^\n]*)*")
 _SPACE: Final = re.compile(r"[ \t]*")
 _STRING: Final = (
@@ -62,19 +64,24 @@ class Positions:
             if offset is None:
                 offset = self._values.get(path)
             if offset is not None:
-                return position_of(self._text, offset)
+                return self._position(offset)
             path = path[:-1]
 
     def repeated(self) -> list[tuple[Path, Position]]:
         """Return the path and position of each name that was given before, in JSON."""
         self._read_once()
-        return [(path, position_of(self._text, at)) for path, at in self._repeated]
+        return [(path, self._position(at)) for path, at in self._repeated]
 
     def _read_once(self) -> None:
         # Only for a file with mistakes.
         if not self._values:
             self._values[()] = 0
+            self._line_starts = [0, *(one.end() for one in _LINE.finditer(self._text))]
             self._read(self)
+
+    def _position(self, offset: int) -> Position:
+        line = bisect_right(self._line_starts, offset)
+        return line, offset - self._line_starts[line - 1] + 1
 
     def read_json(self) -> None:
         """Go through a JSON document."""
@@ -136,7 +143,8 @@ class Positions:
     def _read_json_name(self, table: Path) -> Path:
         path = (*table, self._unquote(self._read_name()))
         if path in self._names:
-            self._repeated.append((path, self._name_at))
+            if not any(path[: len(one)] == one for one, _ in self._repeated):
+                self._repeated.append((path, self._name_at))
         self._names[path] = self._name_at
         self._skip(_BLANK)
         self._at += 1  # the colon
@@ -174,9 +182,3 @@ class Positions:
         found = pattern.match(self._text, self._at)
         if found is not None:
             self._at = found.end()
-
-
-def position_of(text: str, offset: int) -> Position:
-    """Return line and column, both counted from 1, of a character in a text."""
-    line_start = text.rfind("\n", 0, offset) + 1
-    return text.count("\n", 0, offset) + 1, offset - line_start + 1

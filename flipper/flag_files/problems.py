@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Position = tuple[int, int]
 
 _SHOWN: Final = 60  # characters of a value or a name
+_LISTED: Final = 100  # mistakes in the message of an error
 
 
 class ForeignValue:
@@ -102,7 +103,10 @@ class Problems:
                 flags do not come from a file.
         """
         found = []
+        unread = {path for path, _, _, position in self._found if position is not None}
         for path, at_name, message, position in self._found:
+            if position is None and path in unread:
+                continue  # a consequence
             if position is None and locate is not None:
                 position = locate(path, at_name)  # noqa: PLW2901
             line, column = (None, None) if position is None else position
@@ -155,7 +159,9 @@ def error_of(problems: list[Problem], where: str) -> FlagFileError:
     if len(problems) == 1:
         message = f"{where}: {problems[0]}"
     else:
-        listed = "".join(f"\n  {problem}" for problem in problems)
+        listed = "".join(f"\n  {problem}" for problem in problems[:_LISTED])
+        if len(problems) > _LISTED:
+            listed += f"\n  and {len(problems) - _LISTED} more"
         message = f"{where} has {len(problems)} mistakes:{listed}"
     return FlagFileError(
         message,

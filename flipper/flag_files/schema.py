@@ -161,7 +161,7 @@ def _bucketer() -> dict[str, Any]:
         "items": {"type": "string"},
         "description": "The arguments that are hashed; without it, all of them.",
     }
-    own_fields = {
+    own_fields: dict[Any, dict[str, Any]] = {
         NoOpBucketer: {},
         PercentageBucketer: percentage,
         ConsistentHashPercentageBucketer: {**percentage, "key_whitelist": names},

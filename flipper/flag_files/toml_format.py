@@ -26,7 +26,10 @@ _REMEDIES: Final = {
         "begin a new line here, or put the text before it in quotes"
     ),
     "Expected '='": "write name = value; names with spaces stand in quotes",
-    "Invalid value": "texts stand in quotes, and booleans are true and false",
+    "Invalid value": (
+        "texts stand in quotes, booleans are true and false; or a quote or a bracket "
+        "is missing before it"
+    ),
     "Unterminated string": "close the text with the quote that it began with",
     "Illegal character": (
         "close the text with the quote that it began with, on the same line"
@@ -56,11 +59,8 @@ def read(text: str, problems: Problems) -> tuple[Any, Locate]:  # noqa: ARG001  
 
 
 def _parser() -> Any:
-    if sys.version_info >= (3, 11):
-        import tomllib
-
-        return tomllib
-    return load_package("tomli", "tomli", "files")
+    name = "tomllib" if sys.version_info >= (3, 11) else "tomli"
+    return load_package(name, "tomli", "files")
 
 
 def _content_error(message: str, text: str) -> ContentError:
@@ -86,6 +86,8 @@ def write(plain: dict[str, Any]) -> str:
     """
     toml = _Writer()
     lines = [f"version = {plain['version']}"]
+    if not plain["flags"]:
+        lines += ["", "[flags]"]
     for name, flag in plain["flags"].items():
         lines += ["", *toml.table(f"flags.{toml.name(name)}", flag)]
     return "\n".join(lines) + "\n"

@@ -31,7 +31,7 @@ def read(text: str, problems: Problems) -> tuple[Any, Locate]:
         ContentError: the text is not YAML.
         MissingDependencyError: PyYAML is not installed.
     """
-    yaml = load_package("yaml", "PyYAML", "yaml")
+    yaml: Any = load_package("yaml", "PyYAML", "yaml")
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]  # loaded just now
         """Tells how a value is written instead of guessing its type."""

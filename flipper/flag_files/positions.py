@@ -142,9 +142,10 @@ class Positions:
 
     def _read_json_name(self, table: Path) -> Path:
         path = (*table, self._unquote(self._read_name()))
-        if path in self._names:
-            if not any(path[: len(one)] == one for one, _ in self._repeated):
-                self._repeated.append((path, self._name_at))
+        if path in self._names and not any(
+            path[: len(one)] == one for one, _ in self._repeated
+        ):
+            self._repeated.append((path, self._name_at))
         self._names[path] = self._name_at
         self._skip(_BLANK)
         self._at += 1  # the colon

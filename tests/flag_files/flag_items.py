@@ -53,8 +53,12 @@ class WeekdayBucketer(AbstractBucketer):
 
 # Whatever has a meaning in one of the formats. Not all characters: for those,
 # hypothesis would write a table into a folder.
-TEXTS = st.text("ab19 _-.,:;#=[]{}()'\"\\/\n\r\t\0\x7f\x85\u2028éà功🐬\ud800\udc00", max_size=9)
-WORDS = st.sampled_from(["a", "age", "user_id", "国", "a b", "user__age", "a__gt", "", "__"])
+TEXTS = st.text(
+    "ab19 _-.,:;#=[]{}()'\"\\/\n\r\t\0\x7f\x85\u2028éà功🐬\ud800\udc00", max_size=9
+)
+WORDS = st.sampled_from(
+    ["a", "age", "user_id", "国", "a b", "user__age", "a__gt", "", "__"]
+)
 NUMBERS = (
     st.integers()
     | st.sampled_from([2**70, -(2**63), 10**400])
@@ -63,7 +67,9 @@ NUMBERS = (
 )
 VALUES = st.recursive(
     st.none() | st.booleans() | NUMBERS | TEXTS,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4)
+    ),
     max_leaves=4,
 )
 CHECKS = st.one_of(
@@ -142,7 +148,9 @@ def inexpressible(item: FeatureFlagStoreItem, format_name: str) -> bool:
     """Return whether a flag has a value that a format does not know."""
     fields = json.loads(item.serialize())
     meta = fields["meta"]
-    checks = [c for each in meta["conditions"] for checks in each.values() for c in checks]
+    checks = [
+        c for each in meta["conditions"] for checks in each.values() for c in checks
+    ]
     own = [
         *(fields["feature_name"], meta["client_data"], meta["bucketer"]),
         *([check["variable"], check["value"]] for check in checks),

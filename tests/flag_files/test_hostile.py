@@ -18,24 +18,77 @@ from flipper.flag_files import parse_flags
 FORMATS = ["toml", "json", "yaml"]
 GOOD = {"toml": RIGHT, "json": JSON, "yaml": YAML}
 PIECES = [
-    *('"', "'", '"""', "[", "]", "[[", "{", "}", "=", ":", ",", ".", "\n", "\t", " ", "#"),
-    *("null", "true", "nan", "1e999", "-1", "0x1", "2026-01-01", "&a", "*a", "!!set", "---"),
-    *("\\", "\\u12", "\0", "\x7f", "\ufeff", "\u2028", "é", "🐬", "version", "flags", "- "),
-    *("__", "__gt", "type", "percentage", "enabled", "[flags.X]", "? ", "<<", "%YAML 1.1\n"),
+    *(
+        '"',
+        "'",
+        '"""',
+        "[",
+        "]",
+        "[[",
+        "{",
+        "}",
+        "=",
+        ":",
+        ",",
+        ".",
+        "\n",
+        "\t",
+        " ",
+        "#",
+    ),
+    *(
+        "null",
+        "true",
+        "nan",
+        "1e999",
+        "-1",
+        "0x1",
+        "2026-01-01",
+        "&a",
+        "*a",
+        "!!set",
+        "---",
+    ),
+    *(
+        "\\",
+        "\\u12",
+        "\0",
+        "\x7f",
+        "\ufeff",
+        "\u2028",
+        "é",
+        "🐬",
+        "version",
+        "flags",
+        "- ",
+    ),
+    *(
+        "__",
+        "__gt",
+        "type",
+        "percentage",
+        "enabled",
+        "[flags.X]",
+        "? ",
+        "<<",
+        "%YAML 1.1\n",
+    ),
 ]
 SETTINGS = settings(max_examples=500, deadline=None, database=None)
 
 
 def is_read_or_refused(content: bytes | str, format_name: str) -> bool:
     """Return whether a content is read; fail if an error is not the project's own."""
+    found: FlagFileError | None = None
     try:
         parse_flags(content, format_name)
     except FlagFileError as error:
-        assert error.problems
-        assert all(problem.message for problem in error.problems)
-        assert str(error).startswith("the text")
-        return False
-    return True
+        found = error
+    if found is None:
+        return True
+    assert all(problem.message for problem in found.problems)
+    assert str(found).startswith("the text")
+    return not found.problems
 
 
 @st.composite
@@ -65,10 +118,11 @@ def test_a_file_that_holds_something_else(format_name: str, content: Any) -> Non
     is_read_or_refused(content, format_name)
 
 
+OPENING = '{"version": 1, "flags": {"A": {"enabled": true, "client_data": {"x": '
 NESTED = {
-    "toml": "version = 1\n[flags.A]\nenabled = true\nclient_data.x = {}\n",
-    "json": '{{"version": 1, "flags": {{"A": {{"enabled": true, "client_data": {{"x": {}}}}}}}}}',
-    "yaml": '{{"version": 1, "flags": {{"A": {{"enabled": true, "client_data": {{"x": {}}}}}}}}}',
+    "toml": "version = 1\n[flags.A]\nenabled = true\nclient_data.x = VALUE\n",
+    "json": f"{OPENING}VALUE}}}}}}}}",
+    "yaml": f"{OPENING}VALUE}}}}}}}}",
 }
 
 
@@ -77,19 +131,21 @@ def test_a_value_that_is_nested_deeply_is_refused(format_name: str) -> None:
     """It could be read, and then not be copied or written."""
     text = NESTED[format_name]
     for depth in (101, 400, 10_000, 100_000):
-        nested = text.format("[" * depth + "]" * depth)
+        nested = text.replace("VALUE", "[" * depth + "]" * depth)
         assert not is_read_or_refused(nested, format_name)
-    assert is_read_or_refused(text.format("[" * 90 + "]" * 90), format_name)
+    assert is_read_or_refused(text.replace("VALUE", "[" * 90 + "]" * 90), format_name)
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
 def test_a_number_with_thousands_of_digits_is_refused(format_name: str) -> None:
     """Python reads it in some ways, and cannot write it."""
     for digits in ("9" * 5000, "9" * 5000 + ".5"):
-        text = NESTED[format_name].format(digits)
+        text = NESTED[format_name].replace("VALUE", digits)
         assert is_read_or_refused(text, format_name) == ("." in digits)
     if format_name == "toml":
-        assert not is_read_or_refused(NESTED["toml"].format("0x" + "f" * 5000), "toml")
+        assert not is_read_or_refused(
+            NESTED["toml"].replace("VALUE", "0x" + "f" * 5000), "toml"
+        )
 
 
 def test_an_anchor_cannot_multiply_the_content() -> None:

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from flipper.exceptions import FlagFileError
 from flipper.flag_files import parse_flags, read_flags
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RIGHT = """\
 #:schema ./flags.schema.json
@@ -55,35 +58,101 @@ class Mistake(NamedTuple):
 
 MISTAKES = {
     "no version": Mistake("version = 1\n", "\n", 1, 1, "version = 1"),
-    "newer version": Mistake("version = 1", "version = 2", 2, 11, "upgrade the library"),
+    "newer version": Mistake(
+        "version = 1", "version = 2", 2, 11, "upgrade the library"
+    ),
     "text as version": Mistake("version = 1", 'version = "1"', 2, 11, "version = 1"),
-    "misspelt key at the top": Mistake("[flags.NEW_CHECKOUT]", "[flag.NEW_CHECKOUT]", 4, 2, "'flags'"),
-    "state as text": Mistake("enabled = true", 'enabled = "on"', 5, 11, "write true or false"),
-    "capital letter": Mistake("enabled = true", "enabled = True", 5, 11, "true and false"),
-    "misspelt key": Mistake("enabled = false", "enabeld = false", 22, 1, "did you mean 'enabled'?"),
+    "misspelt key at the top": Mistake(
+        "[flags.NEW_CHECKOUT]", "[flag.NEW_CHECKOUT]", 4, 2, "'flags'"
+    ),
+    "state as text": Mistake(
+        "enabled = true", 'enabled = "on"', 5, 11, "write true or false"
+    ),
+    "capital letter": Mistake(
+        "enabled = true", "enabled = True", 5, 11, "true and false"
+    ),
+    "misspelt key": Mistake(
+        "enabled = false", "enabeld = false", 22, 1, "did you mean 'enabled'?"
+    ),
     "no state": Mistake("enabled = false\n", "", 21, 8, "enabled = false"),
-    "date": Mistake("= 1767225600\ncond", "= 2026-01-01T00:00:00Z\ncond", 6, 16, "1767225600"),
+    "date": Mistake(
+        "= 1767225600\ncond", "= 2026-01-01T00:00:00Z\ncond", 6, 16, "1767225600"
+    ),
     "unknown operator": Mistake("age__gte", "age__gtee", 8, 35, "did you mean 'gte'?"),
-    "operator in a check": Mistake('operator = "ne", value = "t', 'operator = "nee", value = "t', 11, 41, "did you mean 'ne'?"),
+    "operator in a check": Mistake(
+        'operator = "ne", value = "t',
+        'operator = "nee", value = "t',
+        11,
+        41,
+        "did you mean 'ne'?",
+    ),
     "check without value": Mistake(', value = "trial"', "", 11, 9, "value = 18"),
     "one value for in": Mistake('["SE", "NO"]', "5", 8, 21, "needs a list"),
-    "a condition alone": Mistake("conditions = [\n    { country__in = [\"SE\", \"NO\"], age__gte = 18 },", "conditions = { country = 'SE' }\nx = [", 7, 14, "write a list of conditions"),
-    "date in client data": Mistake("[1, 2]", "[1, 2026-01-01]", 14, 51, "as a text in quotes"),
-    "client data no table": Mistake('{ owner = "payments", tickets = [1, 2] }', '"payments"', 14, 15, "a table of names and values"),
-    "unknown bucketer": Mistake('"ConsistentHashPercentage', '"ConsistentPercentage', 17, 8, "did you mean 'ConsistentHashPercentageBucketer'?"),
-    "one name as white list": Mistake('["user_id"]', '"user_id"', 18, 17, '["user_id"]'),
-    "percentage of 25": Mistake("percentage = 0.25", "percentage = 25", 19, 14, "0.25 for 25 %"),
-    "percentage as text": Mistake("percentage = 0.25", 'percentage = "25 %"', 19, 14, "a number from 0 to 1"),
+    "a condition alone": Mistake(
+        'conditions = [\n    { country__in = ["SE", "NO"], age__gte = 18 },',
+        "conditions = { country = 'SE' }\nx = [",
+        7,
+        14,
+        "write a list of conditions",
+    ),
+    "date in client data": Mistake(
+        "[1, 2]", "[1, 2026-01-01]", 14, 51, "as a text in quotes"
+    ),
+    "client data no table": Mistake(
+        '{ owner = "payments", tickets = [1, 2] }',
+        '"payments"',
+        14,
+        15,
+        "a table of names and values",
+    ),
+    "unknown bucketer": Mistake(
+        '"ConsistentHashPercentage',
+        '"ConsistentPercentage',
+        17,
+        8,
+        "did you mean 'ConsistentHashPercentageBucketer'?",
+    ),
+    "one name as white list": Mistake(
+        '["user_id"]', '"user_id"', 18, 17, '["user_id"]'
+    ),
+    "percentage of 25": Mistake(
+        "percentage = 0.25", "percentage = 25", 19, 14, "0.25 for 25 %"
+    ),
+    "percentage as text": Mistake(
+        "percentage = 0.25", 'percentage = "25 %"', 19, 14, "a number from 0 to 1"
+    ),
     "no percentage": Mistake("percentage = 0.25\n", "", 16, 21, "percentage = 0.25"),
-    "ramp without beginning": Mistake("bucketer.percentage.initial_time = 1767225600\n", "", 24, 10, "initial_time = 1767225600"),
-    "ramp in milliseconds": Mistake("initial_time = 1767225600", "initial_time = 1767225600000", 28, 36, "seconds since 1970"),
+    "ramp without beginning": Mistake(
+        "bucketer.percentage.initial_time = 1767225600\n",
+        "",
+        24,
+        10,
+        "initial_time = 1767225600",
+    ),
+    "ramp in milliseconds": Mistake(
+        "initial_time = 1767225600",
+        "initial_time = 1767225600000",
+        28,
+        36,
+        "seconds since 1970",
+    ),
     "negative ramp": Mistake("86_400", "-86_400", 27, 37, "seconds, 0 or more"),
-    "unknown ramp": Mistake("LinearRamp", "LinearRamps", 24, 28, "did you mean 'LinearRampPercentage'?"),
-    "flag given twice": Mistake('[flags."horse sounds"]', "[flags.NEW_CHECKOUT]", 21, 20, "remove or rename"),
-    "key given twice": Mistake("enabled = false", "enabled = false\nenabled = true", 23, 15, "remove or rename"),
-    "quote missing": Mistake('"user_id"]', '"user_id]', 18, 27, "close the text with the quote"),
+    "unknown ramp": Mistake(
+        "LinearRamp", "LinearRamps", 24, 28, "did you mean 'LinearRampPercentage'?"
+    ),
+    "flag given twice": Mistake(
+        '[flags."horse sounds"]', "[flags.NEW_CHECKOUT]", 21, 20, "remove or rename"
+    ),
+    "key given twice": Mistake(
+        "enabled = false", "enabled = false\nenabled = true", 23, 15, "remove or rename"
+    ),
+    "quote missing": Mistake(
+        '"user_id"]', '"user_id]', 18, 27, "close the text with the quote"
+    ),
     "bracket missing": Mistake("    ],\n]", "    ],", 13, 1, "a bracket is missing"),
-    "no equals sign": Mistake("enabled = false", "enabled false", 22, 9, "name = value"),
+    "no equals sign": Mistake(
+        "enabled = false", "enabled false", 22, 9, "name = value"
+    ),
     "name without quotes": Mistake('"horse sounds"', "horse sounds", 21, 14, "bracket"),
     "empty name": Mistake('"horse sounds"', '""', 21, 8, "1 to 1000 bytes"),
 }
@@ -116,7 +185,9 @@ def test_all_mistakes_are_reported_in_the_order_of_the_file() -> None:
     edits = ["state as text", "unknown operator", "percentage of 25", "negative ramp"]
     for name in edits:
         text = text.replace(MISTAKES[name].before, MISTAKES[name].after)
-    with pytest.raises(FlagFileError, match="^flags.toml has 4 mistakes:\n  line 5") as caught:
+    with pytest.raises(
+        FlagFileError, match=r"^flags\.toml has 4 mistakes:\n  line 5"
+    ) as caught:
         parse_flags(text, "toml", where="flags.toml")
     problems = caught.value.problems
     assert [problem.line for problem in problems] == [5, 8, 19, 27]
@@ -135,7 +206,7 @@ def test_all_mistakes_are_reported_in_the_order_of_the_file() -> None:
 def test_a_long_list_of_mistakes_is_cut_in_the_message_only() -> None:
     """A log record of a megabyte helps nobody."""
     flags = "".join(f"[flags.f{number}]\n" for number in range(150))
-    with pytest.raises(FlagFileError, match="and 50 more$") as caught:
+    with pytest.raises(FlagFileError, match=r"and 50 more$") as caught:
         parse_flags(f"version = 1\n{flags}", "toml")
     assert len(caught.value.problems) == 150
 
@@ -162,7 +233,9 @@ JSON = json.dumps(
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "line", "column", "remedy"), JSON_MISTAKES.values(), ids=JSON_MISTAKES
+    ("before", "after", "line", "column", "remedy"),
+    JSON_MISTAKES.values(),
+    ids=JSON_MISTAKES,
 )
 def test_a_mistake_in_json_is_reported_with_its_place(
     before: str, after: str, line: int, column: int, remedy: str
@@ -220,7 +293,9 @@ YAML_MISTAKES = {
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "line", "column", "remedy"), YAML_MISTAKES.values(), ids=YAML_MISTAKES
+    ("before", "after", "line", "column", "remedy"),
+    YAML_MISTAKES.values(),
+    ids=YAML_MISTAKES,
 )
 def test_a_mistake_in_yaml_is_reported_with_its_place(
     before: str, after: str, line: int, column: int, remedy: str
@@ -229,20 +304,22 @@ def test_a_mistake_in_yaml_is_reported_with_its_place(
     with pytest.raises(FlagFileError) as caught:
         parse_flags(YAML.replace(before, after, 1), "yaml")
     places = {(p.line, p.column): str(p) for p in caught.value.problems}
-    assert remedy.replace("!!", "tag:yaml.org,2002:") in places.get((line, column), ""), (
-        caught.value
-    )
+    assert remedy.replace("!!", "tag:yaml.org,2002:") in places.get(
+        (line, column), ""
+    ), caught.value
 
 
 @pytest.mark.parametrize("format_name", ["toml", "json", "yaml"])
 def test_text_that_is_not_utf_8_is_reported_with_its_place(format_name: str) -> None:
     """An editor with another encoding is set right."""
-    with pytest.raises(FlagFileError, match="line 2, column 3: .*save the file as UTF-8"):
+    with pytest.raises(
+        FlagFileError, match=r"line 2, column 3: .*save the file as UTF-8"
+    ):
         parse_flags("#\né\xff".encode()[:-2] + b"x\xff", format_name)
     assert parse_flags(b"\xef\xbb\xbf" + RIGHT.encode(), "toml")
 
 
-def test_the_file_is_named(tmp_path) -> None:
+def test_the_file_is_named(tmp_path: Path) -> None:
     """A program may read several."""
     path = tmp_path / "flags.toml"
     path.write_text("version = 1", encoding="utf-8")

@@ -63,7 +63,9 @@ def check_positions(text: str, format_name: str, loads: Any) -> int:
     def compare(path: tuple[Any, ...], value: Any) -> None:
         nonlocal seen
         if isinstance(value, (dict, list)):
-            for key, entry in value.items() if isinstance(value, dict) else enumerate(value):
+            for key, entry in (
+                value.items() if isinstance(value, dict) else enumerate(value)
+            ):
                 compare((*path, key), entry)
             return
         line, column = locate(path, False)

@@ -189,7 +189,9 @@ REFUSED: dict[str, tuple[FeatureFlagStoreItem, str, str]] = {
 }
 
 
-@pytest.mark.parametrize(("flag", "format_name", "remedy"), REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize(
+    ("flag", "format_name", "remedy"), REFUSED.values(), ids=REFUSED
+)
 def test_a_flag_that_cannot_be_written_is_named(
     flag: FeatureFlagStoreItem, format_name: str, remedy: str
 ) -> None:

@@ -90,6 +90,7 @@ class FlagFile:
             return
         try:
             unreadable, mistakes = self._unreadable, self._mistakes
+            kind = hash(self._content)
             self._look()
             if self._unreadable is not None:
                 self.log_failure(self._unreadable)
@@ -97,6 +98,8 @@ class FlagFile:
                 self._log.end("unreadable", "The file %s is read again", self.path)
             if self._mistakes is not None and self._mistakes is not mistakes:
                 self.log_failure(self._mistakes)
+            elif mistakes is not None and self._mistakes is None:
+                self._log.end(kind, "The file %s has no mistakes any more", self.path)
         finally:
             self._lock.release()
 

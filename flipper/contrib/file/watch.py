@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ...contracts.watch import Watch
 from ...runtime.clock import monotonic
@@ -37,14 +37,10 @@ class FileWatch(Watch):
         deadline = monotonic() + timeout
         while True:
             self._file.refresh_if_due()
-            before, after = self._seen, self._file.flags
-            if before is not after:
-                self._seen = after
-                return {
-                    name
-                    for name in before.keys() | after.keys()
-                    if before.get(name) is not after.get(name)
-                }
+            before, self._seen = self._seen, self._file.flags
+            changed = _changed(before, self._seen)
+            if changed:
+                return changed
             left = deadline - monotonic()
             pause = min(left, max(self._file.poll_interval, _SHORTEST_PAUSE))
             if left <= 0 or self._closed.wait(pause):
@@ -53,3 +49,10 @@ class FileWatch(Watch):
     def close(self) -> None:
         """Stop waiting. May be called again."""
         self._closed.set()
+
+
+def _changed(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
+    if before is after:
+        return set()
+    names = before.keys() | after.keys()
+    return {name for name in names if before.get(name) is not after.get(name)}

@@ -107,7 +107,8 @@ def write_flags(items: Iterable[Any], format: str) -> str:  # noqa: A002
             place.refuse("is given twice; give each flag once")
         else:
             plain[name] = _written(place, each)
-            module.find_inexpressible(place, plain[name])
+            if format == "toml":
+                module.find_inexpressible(place, plain[name])
     if problems:
         raise error_of(problems.located(None), "The flags cannot be written")
     return module.write(  # type: ignore[no-any-return]

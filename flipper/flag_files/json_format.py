@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .formats import ContentError
 from .positions import Positions
-from .problems import ForeignValue
 
 if TYPE_CHECKING:
     from .formats import Locate
-    from .problems import Place, Problems
+    from .problems import Problems
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _REMEDY: Final = (
@@ -38,7 +37,7 @@ def read(text: str, problems: Problems) -> tuple[Any, Locate]:
         return table
 
     try:
-        data = json.loads(text, object_pairs_hook=table_of, parse_constant=ForeignValue)
+        data = json.loads(text, object_pairs_hook=table_of)
     except json.JSONDecodeError as error:
         message = f"is not JSON: {error.msg}; {_REMEDY}"
         raise ContentError(message, (error.lineno, error.colno)) from None
@@ -56,19 +55,11 @@ def read(text: str, problems: Problems) -> tuple[Any, Locate]:
 
 
 def write(plain: dict[str, Any]) -> str:
-    """Return flags that are plain data as JSON."""
-    text = json.dumps(plain, ensure_ascii=False, indent=2, allow_nan=False)
+    """Return flags that are plain data as JSON, which can express all of them.
+
+    Numbers that are infinite or no numbers are written as stores write them: Infinity,
+    -Infinity and NaN. Other programs may refuse these.
+    """
+    text = json.dumps(plain, ensure_ascii=False, indent=2)
     # UTF-8 cannot encode half of a pair of surrogates.
     return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
-
-
-def find_inexpressible(place: Place, value: Any) -> None:
-    """Report what JSON cannot express: numbers that are infinite or no numbers."""
-    if isinstance(value, dict):
-        for key, entry in value.items():
-            find_inexpressible(place.at(key), entry)
-    elif isinstance(value, list):
-        for index, entry in enumerate(value):
-            find_inexpressible(place.at(index), entry)
-    elif isinstance(value, float) and value - value != 0:
-        place.refuse(f"JSON cannot express the number {value}; use TOML")

@@ -157,6 +157,8 @@ def inexpressible(item: FeatureFlagStoreItem, format_name: str) -> bool:
     ]
     if format_name == "toml":
         return fields["is_enabled"] is None or _has(own, _is_foreign_to_toml)
+    if format_name == "json":
+        return False
     return _has(own, lambda value: isinstance(value, float) and value - value != 0)
 
 

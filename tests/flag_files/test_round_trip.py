@@ -57,7 +57,7 @@ def test_every_flag_comes_back_as_it_was_or_is_refused(
 @given(items=ITEMS)
 def test_yaml_reads_json(items: list[FeatureFlagStoreItem]) -> None:
     """JSON with characters that can be printed is YAML, and means the same."""
-    kept = [each for each in items if not inexpressible(each, "json")]
+    kept = [each for each in items if not inexpressible(each, "yaml")]
     data = json.loads(write_flags(kept, "json"))
     text = json.dumps(data, ensure_ascii=False)
     for character in "\x7f\x85\u2028\ud800\udc00":  # no text, in YAML
@@ -177,7 +177,6 @@ def test_classes_of_an_application_go_through(monkeypatch: pytest.MonkeyPatch) -
 REFUSED: dict[str, tuple[FeatureFlagStoreItem, str, str]] = {
     "null": (item(data={"a": [None]}), "toml", "null; use JSON"),
     "half a character": (item(data={"a": "\ud800"}), "toml", "use JSON"),
-    "infinite": (item(data={"a": float("inf")}), "json", "inf; use TOML"),
     "state": (item(is_enabled="yes"), "json", "'yes'; write true or false"),
     "percentage": (
         item(bucketer=PercentageBucketer(Percentage(25))),

@@ -76,7 +76,7 @@ def mutations(draw: Any) -> Any:
     items = [
         each
         for each in draw(ITEMS)
-        if not inexpressible(each, "json")
+        if not inexpressible(each, "yaml")
         and not isinstance(each.raw_meta.bucketer, WeekdayBucketer)
     ]
     data = json.loads(write_flags(items, "json"))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import os
 
     from ..storage import FeatureFlagStoreItem
+    from .watch import FileWatch
 
 # Seconds without a change after which a file is taken to be written completely. The
 # first part of a file may be valid: a flag without the conditions that follow it.
@@ -43,6 +44,7 @@ class FlagFile:
         path: the file.
         flags: a dict that is replaced as a whole.
         poll_interval: seconds between two looks at the file.
+        watches: they are told which flags have changed.
     """
 
     def __init__(
@@ -68,8 +70,9 @@ class FlagFile:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Make a new lock: a thread that held the old one is not in this process."""
+        """Make a new lock, and forget watches: their threads are in the parent only."""
         self._lock = threading.Lock()
+        self.watches: list[FileWatch] = []
 
     @property
     def last_error(self) -> Exception | None:
@@ -182,7 +185,16 @@ class FlagFile:
             self._mistakes = error
             return
         self._mistakes = None
-        self.flags = {item.feature_name: self._kept(item) for item in items}
+        before, self.flags = self.flags, {i.feature_name: self._kept(i) for i in items}
+        # Race: each version is compared with the one before it. A flag that changes
+        # twice may end as it was, and somebody may have read it in between.
+        changed = [
+            name
+            for name in before.keys() | self.flags.keys()
+            if before.get(name) is not self.flags.get(name)
+        ]
+        for watch in [*self.watches]:
+            watch.report(*changed)
 
     def _kept(self, item: FeatureFlagStoreItem) -> FeatureFlagStoreItem:
         """Return the flag that is known already if it is the same: it is compiled."""

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from ...contracts.watch import Watch
+from ...contracts.watch import WatchQueue
 from ...runtime.clock import monotonic
 
 if TYPE_CHECKING:
@@ -17,17 +16,18 @@ if TYPE_CHECKING:
 _SHORTEST_PAUSE: Final = 0.01  # seconds between two looks
 
 
-class FileWatch(Watch):
+class FileWatch(WatchQueue):
     """Looks at a file regularly while somebody waits. For one thread at a time.
 
     Args:
-        file: the file to look at.
+        file: the file; it reports every flag that it has replaced.
     """
 
     def __init__(self, file: FlagFile) -> None:
+        super().__init__(self._stop_reports)
         self._file = file
-        self._seen = file.flags
-        self._closed = threading.Event()
+        self._is_closed = False
+        file.watches.append(self)
 
     def wait(self, timeout: float) -> Collection[str]:
         """Wait until flags change, but at most `timeout` seconds; return their names.
@@ -35,24 +35,15 @@ class FileWatch(Watch):
         A file that is missing or has mistakes changes no flag.
         """
         deadline = monotonic() + timeout
+        pause = max(self._file.poll_interval, _SHORTEST_PAUSE)
         while True:
             self._file.refresh_if_due()
-            before, self._seen = self._seen, self._file.flags
-            changed = _changed(before, self._seen)
-            if changed:
-                return changed
-            left = deadline - monotonic()
-            pause = min(left, max(self._file.poll_interval, _SHORTEST_PAUSE))
-            if left <= 0 or self._closed.wait(pause):
-                return ()
+            left = max(0.0, deadline - monotonic())
+            names = super().wait(min(left, pause))
+            if names or self._is_closed or left == 0:
+                return names
 
-    def close(self) -> None:
-        """Stop waiting. May be called again."""
-        self._closed.set()
-
-
-def _changed(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
-    if before is after:
-        return set()
-    names = before.keys() | after.keys()
-    return {name for name in names if before.get(name) is not after.get(name)}
+    def _stop_reports(self) -> None:
+        self._is_closed = True
+        if self in self._file.watches:  # not in a child process, see `after_fork`
+            self._file.watches.remove(self)

@@ -47,9 +47,18 @@ class EditedFile(FileFeatureFlagStore):
             edited.write_text(write_flags(flags.list(), "json"), encoding="utf-8")
             _age(edited)
             edited.replace(path)
-        with self._file._lock:  # no thread that has begun to read before
-            self._file._look()
+        self._look()
         return result
+
+    def _look(self) -> None:
+        """Read the file, after any thread that is reading it now."""
+        with self._file._lock:
+            self._file._look()
+
+    def get_uncached(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Return a flag of the present file, since that is where writes go to."""
+        self._look()
+        return self._file.flags.get(feature_name)
 
     def create(
         self,

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from . import chart, report, sections
 from .contenders import ENTRIES, PUBLISHED, THIS
-from .environments import ROOT, InstallError, interpreter, is_made
+from .environments import ROOT, InstallError, interpreter, is_installed
 from .process import Child
-from .sections import FULL, QUICK, tell
+from .sections import FULL, QUICK, print_progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ SECTIONS = ("memory", "stores", "scaling")
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Measure what the command line selects, or print the last results again."""
     arguments = _arguments()
     if arguments.again:
         results = json.loads(RESULTS.read_text())
@@ -36,8 +36,8 @@ def main() -> None:
         results = _measure(arguments)
         RESULTS.write_text(json.dumps(results, indent=1))
     sys.stdout.write(report.tables(results))
-    everybody = len(results["titles"]) + len(results["absent"]) == len(ENTRIES)
-    if everybody and "memory" in results:
+    all_measured = len(results["titles"]) + len(results["absent"]) == len(ENTRIES)
+    if all_measured and "memory" in results:
         CHART.write_text(chart.svg(results))
 
 
@@ -46,25 +46,25 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         *("--quick",),
         action="store_true",
-        help="without peers, fewer rounds, no chart; without the published "
-        "flipper-client unless it is installed already",
+        help="fewer rounds, no chart, and no other libraries, except for the published "
+        "flipper-client if it is installed already",
     )
     parser.add_argument(
         *("--again",),
         action="store_true",
-        help="measure nothing: print and draw the last results",
+        help="print and draw the last results, without measuring",
     )
     parser.add_argument(
         *("--section",),
         action="append",
         choices=SECTIONS,
-        help="only this; may be given several times",
+        help="measure only this section; may be given several times",
     )
     parser.add_argument(
         *("--contender",),
         action="append",
         choices=[*ENTRIES],
-        help="only this; may be given several times",
+        help="measure only this contender; may be given several times",
     )
     return parser.parse_args()
 
@@ -91,22 +91,24 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
         results["sizes"] = sections.sizes(scaled, effort.sizes, effort.scaling)
         results["threads"] = sections.threads(scaled, effort.scaling)
         results["sizes of memory"] = sections.memory(scaled, effort.sizes)
-    tell(f"done in {time.monotonic() - begin:.0f} s")
+    print_progress(f"done in {time.monotonic() - begin:.0f} s")
     return results
 
 
 def _installed(arguments: argparse.Namespace) -> tuple[dict[str, Path], dict[str, str]]:
-    """Return the interpreters of the contenders, and why others have none."""
+    """Return the interpreters of the contenders, and why others are not installed."""
     pythons, absent = {}, {}
     for key in arguments.contender or ENTRIES:
         entry = ENTRIES[key]
         if arguments.quick and not arguments.contender and key != THIS:
             if key != PUBLISHED:
                 continue
-            if not is_made(key, entry):
-                absent[key] = "not installed; `make bench` does that"
+            if not is_installed(key, entry):
+                absent[key] = "not installed; `make bench` installs it"
                 continue
-        tell(f"installing {entry.title}" if not is_made(key, entry) else entry.title)
+        print_progress(
+            f"installing {entry.title}" if not is_installed(key, entry) else entry.title
+        )
         try:
             pythons[key] = interpreter(key, entry)
         except InstallError as error:

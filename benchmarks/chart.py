@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The chart: a line for each workload, a mark for each contender."""
+"""Draws the chart: a line for each workload, with a mark for each contender."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ LEGEND_LINE = 24
 LEGEND_COLUMNS = 3
 TICKS = (1, 2, 5)
 
-# Told apart by those who see fewer colours, too; each with a shape.
+# Colours for light and dark pages, and a shape. Neighbours differ in both, so that
+# people with colour blindness can tell them apart.
 MARKS = (
     ("#0b69d4", "#58a6ff", "circle"),
     ("#c4430a", "#ff8a4c", "diamond"),
@@ -58,9 +59,9 @@ DARK = """
 
 
 def svg(results: dict[str, Any]) -> str:
-    """Return the chart of the workloads in memory.
+    """Return the chart of the workloads in memory, as SVG.
 
-    It stands on a card of its own colour, so it can be read on any page.
+    It has a background of its own, so it is readable on any page.
     """
     return "\n".join(_Chart(results).lines()) + "\n"
 

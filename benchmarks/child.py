@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The process of one contender, run by its path with the contender's interpreter.
 
-It reads lines of JSON, each the name of a method of `Commands` and its arguments, and
-answers each with a line: what came out, or the error.
+It reads lines of JSON. Each has the name of a method of `Commands`, and its arguments.
+It answers each with a line of JSON: the result, or the error.
 """
 
 from __future__ import annotations
@@ -28,25 +28,27 @@ from workloads import Call, Workload
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_FIRST = 1  # call, to see how many others there is time for
-_TRIED = 2000  # calls at least whose answers are compared before all measurement,
-_TRYING = 2.0  # unless they take more seconds than this
-_TIMED = 10  # one of so many calls is made again, to see how long it takes
-_LONGEST = 0.2  # seconds for a slice, unless its fewest pairs take longer
+_WARM_UP_CALLS = 1  # to estimate how many calls there is time for
+# At least so many answers are checked before the measurement, unless the calls take
+# longer than so many seconds.
+_CHECKED_CALLS = 2000
+_CHECK_SECONDS = 2.0
+_CALLS_PER_TIMED_CALL = 10  # one of so many checked calls is repeated and timed
+_SLICE_SECONDS = 0.2  # of a slice, unless its smallest number of pairs takes longer
 _FEWEST_PAIRS = 3
-_LIMITS = 2000  # calls of the limit in one pair
-_SHARING = 0.1  # seconds for which threads share calls
+_LIMIT_CALLS = 2000  # in one pair
+_THREADS_SECONDS = 0.1  # for which several threads make calls
 
 
 class WrongAnswerError(Exception):
-    """A contender that had been right gave a wrong answer while it was measured."""
+    """A contender gave a wrong answer while it was measured, but not before."""
 
 
-class Course:
-    """A workload as one contender does it.
+class PreparedWorkload:
+    """A workload that one contender is ready to run.
 
     Attributes:
-        wrong: why its answers are not the right ones; empty if they are.
+        wrong: what is wrong with the contender's answers; empty if they are right.
     """
 
     def __init__(self, workload: Workload, contender: Any, flags: int) -> None:
@@ -56,28 +58,31 @@ class Course:
         self._work = getattr(contender, workload.key)
         self._kept: dict[Any, Any] = {}
         self._next = 0
-        # Beside a store, the limit is its bare operation on the same arguments.
+        # For a store, the limit is the bare operation of its driver, with the same
+        # arguments.
         self._bare = getattr(contender, f"bare_{workload.key}", None)
         self._limit = self._bare or measuring.limit(workloads.names(flags))
-        self._each, self.wrong = self._try_out()  # seconds of one call
-        fitting = round(measuring.PIECE / self._each)
+        self._seconds_per_call, self.wrong = (
+            self._check_answers()
+        )  # seconds of one call
+        fitting = round(measuring.PIECE / self._seconds_per_call)
         most = min(measuring.MOST_CALLS, workload.most // measuring.PAIRS)
         self._size = max(1, min(fitting, most))
-        pairs = round(_LONGEST / (self._each * self._size))
+        pairs = round(_SLICE_SECONDS / (self._seconds_per_call * self._size))
         self._pairs = max(_FEWEST_PAIRS, min(pairs, measuring.PAIRS))
 
     def slice(self) -> measuring.Slice:
-        """Measure some pairs of limit and work; all answers have to be right."""
+        """Measure some pairs of limit and work, and check all answers."""
         calls = self._calls(self._size * self._pairs)
         pieces = self._pieces(self._arguments(calls), self._size)
         limits = pieces
         if self._bare is None:
             every = itertools.cycle(workloads.names(self._flags))
-            limits = [[*itertools.islice(every, _LIMITS)] for _ in pieces]
+            limits = [[*itertools.islice(every, _LIMIT_CALLS)] for _ in pieces]
         found, answers = measuring.measure(self._work, pieces, self._limit, limits)
         if not self.wrong:
             flat = [answer for piece in answers for answer in piece]
-            wrong = self._workload.why_wrong(self._contender, calls, flat)
+            wrong = self._workload.find_wrong_answer(self._contender, calls, flat)
             if wrong:
                 raise WrongAnswerError(wrong)
         if self._workload.per_flag:
@@ -86,31 +91,31 @@ class Course:
         return found
 
     def throughput(self, threads: int) -> float:
-        """Return calls per second of all of these threads."""
-        count = round(_SHARING / self._each)
+        """Return the calls per second that several threads make together."""
+        count = round(_THREADS_SECONDS / self._seconds_per_call)
         calls = self._calls(min(count, measuring.MOST_CALLS))
         every = itertools.cycle(self._arguments(calls))
         arguments = [*itertools.islice(every, count)]
         return measuring.throughput(self._work, arguments, threads)
 
-    def _try_out(self) -> tuple[float, str]:
-        """Return how long a call takes, and what is wrong with the answers."""
+    def _check_answers(self) -> tuple[float, str]:
+        """Return the seconds of one call, and what is wrong with the answers."""
         workload = self._workload
-        arguments = self._arguments(self._calls(_FIRST))
-        self._work(arguments)  # the first call of all may load and compile
-        each = measuring.seconds(self._work, arguments) / _FIRST
-        # Every flag at least once: some do work when they are first asked.
-        tried = max(_TRIED, self._flags)
-        count = max(1, min(tried, workload.most, round(_TRYING / each)))
+        arguments = self._arguments(self._calls(_WARM_UP_CALLS))
+        self._work(arguments)  # the first call may load modules and compile rules
+        each = measuring.seconds(self._work, arguments) / _WARM_UP_CALLS
+        # Every flag at least once: some contenders prepare a flag at its first call.
+        checked = max(_CHECKED_CALLS, self._flags)
+        count = max(1, min(checked, workload.most, round(_CHECK_SECONDS / each)))
         calls = self._calls(count)
         arguments = self._arguments(calls)
         answers = self._work(arguments)
-        wrong = workload.why_wrong(self._contender, calls, answers)
+        wrong = workload.find_wrong_answer(self._contender, calls, answers)
         drawn = any(call.drawn for call in calls)
         if not wrong and drawn and not getattr(self._contender, "draws", False):
-            # Sticky is who gets the same answer again.
+            # In a sticky rollout, the same call gives the same answer.
             wrong = "" if self._work(arguments) == answers else "another answer later"
-        count = max(1, count // _TIMED)
+        count = max(1, count // _CALLS_PER_TIMED_CALL)
         arguments = self._arguments(self._calls(count))
         return measuring.seconds(self._work, arguments) / count, wrong
 
@@ -120,7 +125,7 @@ class Course:
         return [self._workload.call(i, self._flags) for i in range(begin, self._next)]
 
     def _arguments(self, calls: list[Call]) -> list[Any]:
-        """Return what the contender is handed; with what it keeps from call to call."""
+        """Return the arguments of calls, with the objects that a program keeps."""
         arguments = [call.arguments for call in calls]
         if self._workload.spends:
             self._contender.renew(arguments)
@@ -139,22 +144,22 @@ class Course:
 
 
 class Commands:
-    """What the parent may ask for."""
+    """The commands of the parent process."""
 
     def __init__(self) -> None:
         self._contenders: dict[Any, Any] = {}
-        self._courses: dict[Any, Course] = {}
+        self._prepared: dict[Any, PreparedWorkload] = {}
 
     def version(self, distribution: str) -> str:
-        """Return the version that is installed."""
+        """Return the installed version of a distribution."""
         return importlib.metadata.version(distribution)
 
     def prepare(
         self, table: str, key: str, flags: int, module: str, address: str = ""
     ) -> str | None:
-        """Store the flags and try the workload out; return what is wrong with it.
+        """Store the flags, and check the answers; return what is wrong with them.
 
-        `None` is that the contender cannot do it.
+        `None` means that the contender does not support the workload.
         """
         workload = _workload(table, key)
         made_of = (table, workload.flags, key if workload.writes else "", flags)
@@ -166,29 +171,29 @@ class Commands:
             place = (address,) if address else ()
             contender = kind(workload.flags(flags), *place)
             self._contenders[made_of] = contender
-        course = Course(workload, contender, flags)
-        self._courses[table, key, flags] = course
+        prepared = PreparedWorkload(workload, contender, flags)
+        self._prepared[table, key, flags] = prepared
         gc.collect()
-        gc.freeze()  # nothing for the collector to look at again
-        return course.wrong
+        gc.freeze()  # so that later collections do not visit the flags
+        return prepared.wrong
 
     def slice(self, table: str, key: str, flags: int) -> measuring.Slice:
         """Measure a slice of a workload that was prepared."""
-        found = self._courses[table, key, flags].slice()
+        found = self._prepared[table, key, flags].slice()
         gc.collect()
         return found
 
     def throughput(self, table: str, key: str, flags: int, threads: int) -> list[float]:
-        """Return calls per second of threads, together."""
-        return [self._courses[table, key, flags].throughput(threads)]
+        """Return the calls per second that several threads make together."""
+        return [self._prepared[table, key, flags].throughput(threads)]
 
     def memory(self, module: str, flags: int) -> float | None:
-        """Return the bytes that a flag with one condition takes, if that is known."""
+        """Return the bytes of a flag with one condition, `None` if not known."""
         kind = importlib.import_module(f"contenders.{module}").Contender
         keeps_in = getattr(kind, "keeps_in", "Python's memory")
         if keeps_in == "database":
             return None
-        kind(workloads.with_one_condition(1))  # loads what is loaded once
+        kind(workloads.with_one_condition(1))  # loads modules, which are not measured
         if keeps_in == "native memory":
             return _growth(kind, flags, _resident) / flags
         gc.collect()
@@ -217,8 +222,8 @@ def _resident() -> int:
     return pages * os.sysconf("SC_PAGESIZE")
 
 
-def _stay_offline() -> None:
-    """Let nothing but this machine be called: all evaluation has to be local."""
+def _block_network() -> None:
+    """Refuse connections to other machines: all evaluation must be local."""
     connect = socket.socket.connect
 
     def local(self: socket.socket, address: Any) -> None:
@@ -237,24 +242,24 @@ def _stay_offline() -> None:
 
 
 def _refuse(address: object) -> NoReturn:
-    print("refused to call", address, file=sys.stderr)
-    raise OSError(f"a benchmark calls nobody, not {address}")
+    print("refused to connect to", address, file=sys.stderr)
+    raise OSError(f"benchmarks may not connect to other machines, such as {address}")
 
 
 def main() -> None:
-    """Answer commands until there are no more."""
+    """Run commands until standard input ends."""
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print goes to the log
+    os.dup2(2, 1)  # libraries print to the log
     warnings.simplefilter("ignore")
     logging.disable(logging.ERROR)
-    _stay_offline()
-    gc.disable()  # it works between the slices
+    _block_network()
+    gc.disable()  # it runs only between the slices
     commands = Commands()
     for line in sys.stdin:
         name, arguments = json.loads(line)
         try:
             answer = {"result": getattr(commands, name)(**arguments)}
-        except Exception as error:  # noqa: BLE001  (the parent tells it)
+        except Exception as error:  # noqa: BLE001  (the parent reports it)
             answer = {"error": f"{type(error).__name__}: {error}"}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The contenders' environments: one each, all with the interpreter that runs this."""
+"""Makes an environment for each contender, with the interpreter that runs this."""
 
 from __future__ import annotations
 
@@ -13,44 +13,48 @@ if TYPE_CHECKING:
     from .contenders import Entry
 
 ROOT = Path(__file__).parents[1]
-_INSTALLING = 900  # seconds at most
+_INSTALL_TIMEOUT = 900  # seconds
 
 
 class InstallError(Exception):
-    """A contender cannot be installed; with the end of what pip said."""
+    """A contender cannot be installed. The message is the end of the output of pip."""
 
 
-def is_made(key: str, entry: Entry) -> bool:
-    """Tell whether the environment is there and up to date."""
-    mark = _mark(key)
-    return mark.exists() and mark.read_text() == _content(entry)
+def is_installed(key: str, entry: Entry) -> bool:
+    """Return whether the environment exists and is up to date."""
+    marker = _marker(key)
+    return marker.exists() and marker.read_text() == _content(entry)
 
 
 def interpreter(key: str, entry: Entry) -> Path:
-    """Return the contender's interpreter; install the contender if need be.
+    """Return the contender's interpreter; install the contender if it is not installed.
 
     Raises:
-        InstallError: pip could not.
+        InstallError: pip failed.
     """
-    home = _mark(key).parent
+    home = _marker(key).parent
     python = home / "bin" / "python"
-    if not is_made(key, entry):
+    if not is_installed(key, entry):
         venv.create(home, with_pip=True, clear=True)
         pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
         command = [*pip, "install", *_requirements(entry)]
         try:
             subprocess.run(  # noqa: S603  (the table's own requirements)
-                command, check=True, capture_output=True, text=True, timeout=_INSTALLING
+                command,
+                check=True,
+                capture_output=True,
+                text=True,
+                timeout=_INSTALL_TIMEOUT,
             )
         except subprocess.CalledProcessError as error:
             raise InstallError(error.stderr.strip()[-500:]) from error
         except subprocess.TimeoutExpired as error:
-            raise InstallError(f"not done after {_INSTALLING} s") from error
-        _mark(key).write_text(_content(entry))
+            raise InstallError(f"not done after {_INSTALL_TIMEOUT} s") from error
+        _marker(key).write_text(_content(entry))
     return python
 
 
-def _mark(key: str) -> Path:
+def _marker(key: str) -> Path:
     return ROOT / f".venv-bench-{key}" / ".installed"
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures work beside the limit, in turn, in one process.
+"""Measures calls and the limit alternately, in one process.
 
-The *limit* is the least that Python can do for a flag: a function that looks a name up
-in a dict and returns a bool. A processor that others use too has slow and fast moments;
-work and limit see the same ones, so their ratio holds where times do not.
+The *limit* is the least work that Python can do for a flag: a function that looks up a
+name in a dict and returns a bool. A processor that other programs use has slow and fast
+moments. They affect the calls and the limit alike, so the ratio of both is stable.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     Work = Callable[[Any], list[Any]]
 
 PAIRS = 8  # of limit and work in a slice
-PIECE = 1e-3  # seconds that the work of one pair should last
-MOST_CALLS = 10_000  # in the work of one pair
+PIECE = 1e-3  # seconds that the calls of one pair should take
+MOST_CALLS = 10_000  # in one pair
 
 
 class Slice(NamedTuple):
-    """What came out of a slice; times are seconds per call."""
+    """The result of a slice; times are seconds per call."""
 
     ratio: float
     work: float
@@ -32,7 +32,7 @@ class Slice(NamedTuple):
 
 
 def limit(names: Sequence[str]) -> Work:
-    """Return the limit for flags of these names."""
+    """Return the function that measures the limit, for flags of these names."""
     flags = {name: i % 2 == 0 for i, name in enumerate(names)}
 
     def is_enabled(name: str) -> bool:
@@ -45,7 +45,7 @@ def limit(names: Sequence[str]) -> Work:
 
 
 def seconds(work: Work, calls: list[Any]) -> float:
-    """Measure one piece of work."""
+    """Return how long some calls take."""
     begin = perf_counter()
     work(calls)
     return perf_counter() - begin
@@ -57,9 +57,9 @@ def measure(
     limit_work: Work,
     limit_pieces: Sequence[list[Any]],
 ) -> tuple[Slice, list[list[Any]]]:
-    """Do each piece of work after one of the limit; return the medians and the answers.
+    """Run each piece of calls after one of the limit; return medians and answers.
 
-    A pair that the system interrupted is far off, so the median does without it.
+    A pair that the operating system interrupted is an outlier, which a median ignores.
     """
     ratios, works, limits, answers = [], [], [], []
     for calls, limit_calls in zip(pieces, limit_pieces, strict=True):
@@ -77,7 +77,7 @@ def measure(
 
 
 def throughput(work: Work, calls: list[Any], threads: int) -> float:
-    """Let threads share these calls, and return calls per second, of all together."""
+    """Divide calls among threads; return the calls per second of all threads."""
     share = len(calls) // threads
     barrier = threading.Barrier(threads + 1)
 

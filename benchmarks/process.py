@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parent's end of a contender's process; `child.py` is the other."""
+"""Starts the process of a contender, and sends it commands; `child.py` runs in it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-_PATIENCE = 300  # seconds for one answer
-_NOBODY = "http://127.0.0.1:9"
+_ANSWER_TIMEOUT = 300  # seconds for one answer
+_CLOSED_PROXY = "http://127.0.0.1:9"
 
 
 class ChildError(Exception):
-    """A contender could not do what it was asked to."""
+    """A contender could not run a command."""
 
 
 def environment() -> dict[str, str]:
-    """Return the environment variables of all contenders, none of which goes online."""
+    """Return the environment variables of contenders; they prevent network access."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-    proxies = {f"{kind}_proxy": _NOBODY for kind in ("http", "https", "all")}
+    proxies = {f"{kind}_proxy": _CLOSED_PROXY for kind in ("http", "https", "all")}
     return {
         **kept,
         **proxies,
@@ -39,7 +39,7 @@ def environment() -> dict[str, str]:
 
 
 class Child:
-    """A process that measures one contender, a slice at a time. It stays until closed.
+    """A process that measures one contender, slice by slice, until it is closed.
 
     Args:
         python: the contender's interpreter.
@@ -47,7 +47,7 @@ class Child:
 
     def __init__(self, python: Path) -> None:
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed in `close`)
-        # What libraries leave there goes with the process.
+        # Temporary files of libraries are removed together with the process.
         self._folder = tempfile.TemporaryDirectory()
         self._process = subprocess.Popen(  # noqa: S603  (our own file)
             [python, Path(__file__).with_name("child.py")],
@@ -59,10 +59,11 @@ class Child:
         )
 
     def ask(self, command: str, **arguments: Any) -> Any:
-        """Have a method of `Commands` called, and return what it returned.
+        """Call a method of `Commands` in the process, and return its result.
 
         Raises:
-            ChildError: it raised, or the process ended or gave no answer.
+            ChildError: the method raised an error, or the process has ended or does not
+                answer.
         """
         if self._process.poll() is not None:
             raise ChildError("its process has ended")
@@ -72,9 +73,9 @@ class Child:
         self._process.stdin.flush()
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
-            if not selector.select(_PATIENCE):
+            if not selector.select(_ANSWER_TIMEOUT):
                 self._process.kill()
-                raise ChildError(f"no answer in {_PATIENCE} s")
+                raise ChildError(f"no answer in {_ANSWER_TIMEOUT} s")
         line = self._process.stdout.readline()
         if not line:
             self._process.wait()
@@ -85,7 +86,7 @@ class Child:
         return answer["result"]
 
     def __enter__(self) -> Self:
-        """Give the process itself."""
+        """Return the process itself."""
         return self
 
     def __exit__(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tables, in Markdown, from the results."""
+"""Makes tables in Markdown of the results."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 IMPORT_GOAL = 20  # milliseconds
 BYTES_GOAL = 700
-NOTHING = "-"
+NO_FIGURE = "-"
 STORES = {"redis": "Redis", "postgresql": "PostgreSQL"}
 
 
 def tables(results: dict[str, Any]) -> str:
-    """Return a table of every section there are results of."""
+    """Return a table of every section that has results."""
     report = _Report(results)
     if "memory" in results:
         report.in_memory()
@@ -51,7 +51,7 @@ class _Report:
             ]
             for key, load in IN_MEMORY.items()
         ]
-        title = "import, ms above an empty start"
+        title = "import, ms more than an empty program"
         cells = self._cells(title, results["import"]["import"], factor=1000)
         rows.append([title, IMPORT_GOAL, *cells])
         title = "bytes per flag with one condition"
@@ -60,7 +60,7 @@ class _Report:
         self._table(["", "goal", *self._titles.values()], rows)
 
     def stores(self) -> None:
-        self._heading("Multiples of the bare operation on a kept connection")
+        self._heading("Multiples of the bare operation on an open connection")
         ours = [key for key in ("this", "published") if key in self._titles]
         rows = []
         for name, found in self._results["stores"].items():
@@ -79,7 +79,7 @@ class _Report:
         results = self._results
         sizes = [int(size) for size in results["sizes of memory"]]
         ours = [*results["sizes"][f"{SCALED[0]} {sizes[0]}"]]
-        self._heading("Multiples of the limit with so many flags")
+        self._heading("Multiples of the limit, by the number of flags")
         self._table(
             ["", *(f"{size:,}" for size in sizes)],
             [
@@ -89,7 +89,7 @@ class _Report:
             ]
             + [["the limit, ns", *self._limits(sizes, ours[0])]],
         )
-        self._heading("Bytes per flag with one condition, with so many flags")
+        self._heading("Bytes per flag with one condition, by the number of flags")
         found = results["sizes of memory"]
         self._table(
             ["", *(f"{size:,}" for size in sizes)],
@@ -98,7 +98,7 @@ class _Report:
                 for key in ours
             ],
         )
-        self._heading("Evaluations per second of so many threads together, in millions")
+        self._heading("Millions of evaluations per second, by the number of threads")
         self._table(
             ["", *map(str, THREADS)],
             [
@@ -159,13 +159,13 @@ class _Report:
 
 def _cell(figure: dict[str, Any], factor: float = 1) -> str:
     if "value" not in figure:
-        return NOTHING
+        return NO_FIGURE
     value = figure["value"] * factor
     shown = number(value)
     return f"{shown}*" if "note" in figure else shown
 
 
 def number(value: float) -> str:
-    """Write a figure with as many digits as it deserves."""
+    """Return a figure with about three significant digits."""
     digits = 2 if value < 10 else 1 if value < 100 else 0  # noqa: PLR2004
     return f"{value:.{digits}f}"

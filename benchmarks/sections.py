@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sections of the benchmark.
 
-In each of them the contenders take turns, slice by slice and round by round: a slow
-minute of the machine falls on everybody. A section returns its figures by row and
-contender; `value` is the median over the rounds.
+In each section the contenders take turns, slice by slice and round by round, so that a
+slow moment of the machine affects all of them. A section returns its figures by row and
+contender; `value` is the median of all rounds.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SCALED = ("on_off", "checks", "seen_user")
 
 
 class Effort(NamedTuple):
-    """How often everything is measured, and with how many flags the scaling."""
+    """The numbers of rounds, and the numbers of flags for the section on scaling."""
 
     in_memory: int
     imports: int
@@ -60,31 +60,31 @@ QUICK = Effort(
 def in_memory(pythons: Pythons, rounds: int) -> Figures:
     """Measure the workloads on flags in memory, as multiples of the limit."""
     with _children(pythons) as children:
-        turns = Turns("in memory")
+        turns = RoundRobin("in memory")
         for key, child in children.items():
             for row in IN_MEMORY:
-                course = {"table": "memory", "key": row, "flags": FLAGS}
-                turns.add(row, key, child, course, module=ENTRIES[key].module)
-        return turns.take(rounds)
+                workload = {"table": "memory", "key": row, "flags": FLAGS}
+                turns.add(row, key, child, workload, module=ENTRIES[key].module)
+        return turns.run(rounds)
 
 
 def imports(pythons: Pythons, rounds: int) -> Figures:
-    """Measure the processor time that a program's imports add to none, in seconds."""
-    turns = Turns("imports")
+    """Measure the processor time of a program's imports, in seconds."""
+    turns = RoundRobin("imports")
     for key, python in pythons.items():
         turns.tasks["import", key] = _import(python, ENTRIES[key].program)
-    turns.take(1)  # compiles to bytecode
-    return turns.take(rounds)
+    turns.run(1)  # not measured: it compiles to bytecode
+    return turns.run(rounds)
 
 
 def memory(pythons: Pythons, counts: Iterable[int]) -> Figures:
-    """Measure the bytes of one flag, with so many flags."""
+    """Measure the bytes of one flag, for each number of flags."""
     figures: Figures = {}
     for size in counts:
         row = figures[str(size)] = {}
         for key, python in pythons.items():
-            tell(f"memory: {ENTRIES[key].title}, {size} flags")
-            # A process each: what was freed before would be used again.
+            print_progress(f"memory: {ENTRIES[key].title}, {size} flags")
+            # A new process each time, because freed memory would be used again.
             with Child(python) as child:
                 try:
                     found = child.ask("memory", module=ENTRIES[key].module, flags=size)
@@ -102,60 +102,60 @@ def store(
 
     Args:
         name: Redis or PostgreSQL, as in `IN_STORES`.
-        pythons: the interpreters.
-        addresses: of empty databases.
-        rounds: how often.
+        pythons: the interpreters of the contenders.
+        addresses: the addresses of empty databases.
+        rounds: how many slices to measure.
     """
     flags, workloads = IN_STORES[name]
     with _children(pythons) as children:
-        turns = Turns(name)
+        turns = RoundRobin(name)
         for key, child in children.items():
             for row in workloads:
-                course = {"table": name, "key": row, "flags": flags}
+                workload = {"table": name, "key": row, "flags": flags}
                 place = {"module": f"{name}_store", "address": next(addresses)}
-                turns.add(row, key, child, course, **place)
-        return turns.take(rounds)
+                turns.add(row, key, child, workload, **place)
+        return turns.run(rounds)
 
 
 def sizes(pythons: Pythons, counts: Iterable[int], rounds: int) -> Figures:
-    """Measure evaluations with more and more flags, as multiples of the limit."""
+    """Measure evaluations for each number of flags, as multiples of the limit."""
     with _children(pythons) as children:
-        turns = Turns("sizes")
+        turns = RoundRobin("sizes")
         for key, child in children.items():
             for row in SCALED:
                 for size in counts:
-                    course = {"table": "memory", "key": row, "flags": size}
+                    workload = {"table": "memory", "key": row, "flags": size}
                     module = ENTRIES[key].module
-                    turns.add(f"{row} {size}", key, child, course, module=module)
-        return turns.take(rounds)
+                    turns.add(f"{row} {size}", key, child, workload, module=module)
+        return turns.run(rounds)
 
 
 def threads(pythons: Pythons, rounds: int) -> Figures:
-    """Measure the evaluations per second of threads, all together."""
+    """Measure the evaluations per second that several threads make together."""
     with _children(pythons) as children:
-        turns = Turns("threads")
+        turns = RoundRobin("threads")
         for key, child in children.items():
             for row in SCALED:
-                course = {"table": "memory", "key": row, "flags": FLAGS}
-                child.ask("prepare", module=ENTRIES[key].module, **course)
+                workload = {"table": "memory", "key": row, "flags": FLAGS}
+                child.ask("prepare", module=ENTRIES[key].module, **workload)
                 for count in THREADS:
-                    task = _asking(child, "throughput", threads=count, **course)
+                    task = _asking(child, "throughput", threads=count, **workload)
                     turns.tasks[f"{row} {count}", key] = task
-        return turns.take(rounds)
+        return turns.run(rounds)
 
 
-def tell(progress: str) -> None:
-    """Say on stderr what is going on."""
+def print_progress(progress: str) -> None:
+    """Print a line of progress to standard error."""
     sys.stderr.write(f"{progress}\n")
     sys.stderr.flush()
 
 
-class Turns:
-    """Tasks that are done in turn, again and again.
+class RoundRobin:
+    """Runs the tasks of all contenders in turn, round after round.
 
     Attributes:
-        tasks: by row and contender, each returns a figure.
-        notes: what is to be said of a figure: that the answers are wrong, or an error.
+        tasks: by row and contender; each returns a figure.
+        notes: by row and contender; that answers are wrong, or an error.
     """
 
     def __init__(self, title: str) -> None:
@@ -164,27 +164,27 @@ class Turns:
         self.notes: dict[tuple[str, str], str] = {}
 
     def add(
-        self, row: str, key: str, child: Child, course: dict[str, Any], **how: str
+        self, row: str, key: str, child: Child, workload: dict[str, Any], **how: str
     ) -> None:
-        """Prepare a workload of a contender, and measure it if it can do that."""
-        tell(f"{self._title}: preparing {ENTRIES[key].title}, {row}")
+        """Prepare a workload, and add a task for it if the contender supports it."""
+        print_progress(f"{self._title}: preparing {ENTRIES[key].title}, {row}")
         try:
-            wrong = child.ask("prepare", **course, **how)
+            wrong = child.ask("prepare", **workload, **how)
         except ChildError as error:
             self.notes[row, key] = str(error)
             return
         if wrong is not None:
             self.notes[row, key] = wrong and f"wrong: {wrong}"
-            self.tasks[row, key] = _asking(child, "slice", **course)
+            self.tasks[row, key] = _asking(child, "slice", **workload)
 
-    def take(self, rounds: int) -> Figures:
-        """Do every task once in a round, and return the medians."""
+    def run(self, rounds: int) -> Figures:
+        """Run every task once in each round, and return the medians."""
         found: dict[tuple[str, str], list[list[float]]] = {
             task: [] for task in self.tasks
         }
         for number in range(rounds):
             if number % 5 == 0:
-                tell(f"{self._title}: round {number + 1} of {rounds}")
+                print_progress(f"{self._title}: round {number + 1} of {rounds}")
             for task in [*self.tasks]:
                 try:
                     found[task].append(self.tasks[task]())
@@ -202,7 +202,7 @@ class Turns:
 
 
 def _summary(found: list[list[float]]) -> dict[str, Any]:
-    """Summarise a figure, and the times it is made of if there are."""
+    """Return the median and the quartiles of a figure, and the medians of its times."""
     values, *times = zip(*found, strict=True)
     low, value, high = statistics.quantiles(values, n=4) if values[1:] else values * 3
     summary = {"value": value, "low": low, "high": high, "rounds": len(values)}

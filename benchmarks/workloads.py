@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is measured: the flags, the calls, and the answers that are right.
+"""The workloads: flags, calls, and the right answers.
 
-A contender does a workload by its method of that name (see `contenders`). Flags, calls
-and answers follow from numbers alone, so every contender gets the same.
+A contender runs a workload by its method of that name (see `contenders`). Flags, calls
+and answers are computed from numbers, so every contender gets the same.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ SEATS = 10
 REGIONS = [a + b for a in "ABCDEFGH" for b in "VWXYZ"]
 MEMBERS = REGIONS[::2]  # 20
 SHARE = 0.5
-CONDITIONS = 10  # that a flag has before one is added
-JUDGED = 400  # answers, from which on their share says something
+CONDITIONS = 10  # of a flag before another one is added
+MIN_ANSWERS_FOR_SHARE = 400  # with fewer answers, their share is too random
 
 
 class Flag(NamedTuple):
-    """A flag that every contender can express, in its own words."""
+    """A flag that every contender can store in its own way."""
 
     name: str
     on: bool = True
     checks: tuple[tuple[str, str, Any], ...] = ()
-    """Variable, `==`, `>` or `in`, and value; all of them have to hold."""
+    """Each is a variable, `==`, `>` or `in`, and a value. All checks must hold."""
     share: float | None = None
-    """The fraction of the users that no check concerns for whom it is on."""
+    """The flag is on for this fraction of the users to whom no check applies."""
 
 
 class Call(NamedTuple):
-    """One question to a contender, and what is right."""
+    """One call of a contender, and the right answer."""
 
     arguments: Any
     answer: Any
     drawn: bool = False
-    """The answer is by flipper-client's buckets; others have buckets of their own."""
+    """Whether the answer depends on buckets: `answer` is by those of flipper-client."""
 
 
 @functools.lru_cache
 def names(count: int) -> tuple[str, ...]:
-    """Name the flags; as in a program's constants, a name is one object everywhere."""
+    """Return the names of flags. A name is always the same object, as a constant is."""
     return tuple(_new_names(count))
 
 
@@ -69,22 +69,22 @@ def _users() -> tuple[str, ...]:
 
 @functools.lru_cache(maxsize=2 * USERS)
 def _in_share(user_id: str) -> bool:
-    """Tell whether flipper-client lets a user in, from how it documents its buckets."""
+    """Return whether the flag is on for a user by the buckets of flipper-client."""
     text = json.dumps([["user_id", user_id]])
     digest = hashlib.sha1(text.encode()).hexdigest()  # noqa: S324  (no secret)
     return int(digest, 16) % 100 / 100 <= SHARE
 
 
-# The flags.
+# -- flags
 
 
 def switches(count: int) -> list[Flag]:
-    """Make flags without conditions, every other one on."""
+    """Make flags without conditions; every second one is on."""
     return [Flag(name, on=i % 2 == 0) for i, name in enumerate(names(count))]
 
 
 def with_one_condition(count: int) -> list[Flag]:
-    """Make the flags whose memory is measured; their names are part of it."""
+    """Make the flags whose memory is measured, with new names, which count."""
     return [Flag(name, checks=_CHECKS) for name in _new_names(count)]
 
 
@@ -109,7 +109,7 @@ def _ruled(count: int) -> list[Flag]:
     return [Flag(name, checks=checks, share=SHARE) for name in names(count)]
 
 
-# The calls: flags in order, again and again.
+# -- calls: they ask for the flags in order, again and again
 
 
 def _name(i: int, flags: int) -> str:
@@ -121,7 +121,7 @@ def _on_off(i: int, flags: int) -> Call:
 
 
 def _checks(i: int, flags: int) -> Call:
-    seats = SEATS - 5 + i % 11  # the plan is always right, so both checks are made
+    seats = SEATS - 5 + i % 11  # the first check always holds, so both are made
     return Call((_name(i, flags), PLAN, seats), answer=seats > SEATS)
 
 
@@ -131,7 +131,7 @@ def _checks_kept(i: int, flags: int) -> Call:
 
 
 def _member(i: int, flags: int) -> Call:
-    region = REGIONS[i % len(REGIONS)]  # every other one is listed
+    region = REGIONS[i % len(REGIONS)]  # every second one is in the list
     return Call((_name(i, flags), region), answer=region in MEMBERS)
 
 
@@ -142,7 +142,7 @@ def _new_user(i: int, flags: int) -> Call:
 
 def _seen_user(i: int, flags: int) -> Call:
     user_id = _users()[i % USERS]
-    name = _name(i + i // USERS, flags)  # each time another one for the same user
+    name = _name(i + i // USERS, flags)  # the same user asks for another flag each time
     return Call((name, (("user_id", user_id),)), _in_share(user_id), drawn=True)
 
 
@@ -163,7 +163,7 @@ def _all(i: int, flags: int) -> Call:
 
 
 def _toggle(i: int, flags: int) -> Call:
-    # All on, then all off, and again.
+    # Enable all flags, then disable all, and so on.
     return Call((_name(i, flags), i // flags % 2 == 0), answer=None)
 
 
@@ -171,7 +171,7 @@ def _add(i: int, flags: int) -> Call:
     return Call(_name(i, flags), answer=None)
 
 
-# What is right.
+# -- checks of answers
 
 
 def _same(contender: Any, calls: list[Call], answers: list[Any]) -> str:
@@ -183,7 +183,7 @@ def _same(contender: Any, calls: list[Call], answers: list[Any]) -> str:
         elif bool(answer) is not call.answer:
             return f"{call.arguments} is {answer!r}, not {call.answer!r}"
     share = sum(drawn) / len(drawn) if drawn else SHARE
-    if len(drawn) >= JUDGED and abs(share - SHARE) > SHARE / 5:
+    if len(drawn) >= MIN_ANSWERS_FOR_SHARE and abs(share - SHARE) > SHARE / 5:
         return f"on for {share:.0%} of the users, not {SHARE:.0%}"
     return ""
 
@@ -205,7 +205,9 @@ def _toggled(contender: Any, calls: list[Call], answers: list[Any]) -> str:
 def _added(contender: Any, calls: list[Call], answers: list[Any]) -> str:
     del answers
     counts = {contender.count_conditions(call.arguments) for call in calls}
-    return "" if counts == {CONDITIONS + 1} else f"{counts} conditions, one was added"
+    return (
+        "" if counts == {CONDITIONS + 1} else f"{counts} conditions after one was added"
+    )
 
 
 @dataclass(frozen=True)
@@ -213,19 +215,21 @@ class Workload:
     """One line of a table.
 
     Attributes:
-        key: the method that does it.
+        key: the name of the contender's method.
         title: its name in the table.
-        goal: how many times the limit this library may need.
-        flags: makes the flags that are stored, so many of them.
-        call: makes the call of a number, with so many flags stored.
-        why_wrong: says what is wrong with a contender's answers to some calls, if
-            anything.
-        keeps: the method of a contender that makes, of the last argument of a call,
-            what a program keeps between calls; that is made beforehand.
-        writes: it changes flags, so they are its own.
-        spends: it can be done once with each flag after the method `renew`.
-        per_flag: a call does all flags, and the figure is for one of them.
-        most: calls in a slice.
+        goal: the multiple of the limit that this library should not exceed.
+        flags: makes a given number of flags.
+        call: makes the call of a given number, for a given number of stored flags.
+        find_wrong_answer: returns what is wrong with the answers of a contender to some
+            calls; an empty text if they are right.
+        keeps: the name of a contender's method that makes an object of the last
+            argument of a call. A program keeps this object between calls, so it is made
+            before the measurement.
+        writes: whether the calls change flags. Then the workload has its own flags.
+        spends: whether a call is possible only once for each flag, until the
+            contender's method `renew` is called.
+        per_flag: whether a call uses all flags. Then the figure is for one flag.
+        most: the largest number of calls in a slice.
     """
 
     key: str
@@ -233,7 +237,7 @@ class Workload:
     goal: float | None
     flags: Callable[[int], list[Flag]]
     call: Callable[[int, int], Call]
-    why_wrong: Callable[[Any, list[Call], list[Any]], str] = _same
+    find_wrong_answer: Callable[[Any, list[Call], list[Any]], str] = _same
     keeps: str = ""
     writes: bool = False
     spends: bool = False

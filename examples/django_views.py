@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Flags on Django views: plain and async ones, and classes, in a project of one file.
+"""Flags for Django views: functions, async functions and classes, in one file.
 
-Run it by `python examples/django_views.py runserver`. Every page is off at
-first; `curl -X POST localhost:8000/flip/NEW_SEARCH/` switches its flag on, and off.
+Run it by `python examples/django_views.py runserver`. At first, every flag is off.
+`curl -X POST localhost:8000/flip/NEW_SEARCH/` switches a flag on, and off again.
 """
 
 import asyncio
@@ -31,36 +31,36 @@ for name in ("NEW_SEARCH", "LIVE_PRICES", "REPORTS"):
 
 
 def home(request: HttpRequest) -> HttpResponse:
-    """Show the page that is there without any flag."""
+    """Show a page that has no flag."""
     return HttpResponse("home")
 
 
 def no_page(*args: object, **kwargs: object) -> HttpResponse:
-    """Answer in place of a view that is off: a view has to return a response."""
+    """Respond in place of a view whose flag is off."""
     raise Http404
 
 
 def to_home(*args: object, **kwargs: object) -> HttpResponse:
-    """Send the visitor elsewhere instead."""
+    """Redirect to the home page in place of a view whose flag is off."""
     return redirect("home")
 
 
 @is_enabled(features, "NEW_SEARCH", redirect=to_home)
 def search(request: HttpRequest, words: str) -> HttpResponse:
-    """Show a view with an argument from its address."""
+    """Show a view with an argument from its URL."""
     return HttpResponse(f"new search for {words}")
 
 
 @is_enabled(features, "LIVE_PRICES", redirect=no_page)
 async def prices(request: HttpRequest) -> HttpResponse:
-    """Show an async view; the decorated view is one as well."""
+    """Show an async view; the decorator keeps it async."""
     await asyncio.sleep(0)
     return HttpResponse("live prices")
 
 
 @method_decorator(is_enabled(features, "REPORTS", redirect=no_page), name="dispatch")
 class Reports(View):
-    """All methods of this view are under the flag."""
+    """A view that needs its flag for all methods."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Show the reports."""
@@ -68,7 +68,7 @@ class Reports(View):
 
 
 class Orders(View):
-    """One method of this view is under the flag."""
+    """A view that needs its flag for one method."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Show the orders."""
@@ -76,13 +76,13 @@ class Orders(View):
 
     @method_decorator(is_enabled(features, "REPORTS", redirect=no_page))
     def post(self, request: HttpRequest) -> HttpResponse:
-        """Make a report of them."""
+        """Make a report of the orders."""
         return HttpResponse("report made")
 
 
 @require_POST
 def flip(request: HttpRequest, feature_name: str) -> HttpResponse:
-    """Switch a flag."""
+    """Switch a flag on if it is off, and off if it is on."""
     flag = features.get(feature_name)
     if not flag.exists():
         raise Http404

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A subscriber that logs each write, with its facts as attributes of the record.
+"""A subscriber that logs each write; the log records have attributes to search by.
 
 Run it by `python examples/logging_subscriber.py`. It logs no client data and no values
-of conditions: they can be personal.
+of conditions, because they can be personal data.
 """
 
 import json
@@ -17,10 +17,10 @@ from flipper.events import FlipperEventSubscriber
 
 
 class LoggingSubscriber(FlipperEventSubscriber):
-    """Logs what has been written, by one record for each write.
+    """Logs one record for each write.
 
     Args:
-        logger: where to.
+        logger: the logger to use.
     """
 
     def __init__(self, logger: logging.Logger) -> None:
@@ -29,7 +29,7 @@ class LoggingSubscriber(FlipperEventSubscriber):
     def on_post_create(
         self, flag_name: str, is_enabled: bool, client_data: dict[str, Any] | None
     ) -> None:
-        """Log a new flag."""
+        """Log that a flag was created."""
         self._log("created", flag_name, is_enabled=is_enabled)
 
     def on_post_enable(self, flag_name: str) -> None:
@@ -41,28 +41,28 @@ class LoggingSubscriber(FlipperEventSubscriber):
         self._log("disabled", flag_name)
 
     def on_post_destroy(self, flag_name: str) -> None:
-        """Log that a flag is gone."""
+        """Log that a flag was destroyed."""
         self._log("destroyed", flag_name)
 
     def on_post_add_condition(self, flag_name: str, condition: Condition) -> None:
-        """Log which arguments a flag looks at from now on."""
+        """Log which arguments the new condition checks."""
         self._log("condition added", flag_name, variables=sorted(condition.checks))
 
     def on_post_set_conditions(
         self, flag_name: str, conditions: Iterable[Condition]
     ) -> None:
-        """Log which arguments a flag looks at instead."""
+        """Log which arguments the new conditions check."""
         variables = {name for condition in conditions for name in condition.checks}
         self._log("conditions set", flag_name, variables=sorted(variables))
 
     def on_post_set_client_data(
         self, flag_name: str, client_data: dict[str, Any]
     ) -> None:
-        """Log the names of all client data there is."""
+        """Log the keys of the client data, without the values."""
         self._log("client data set", flag_name, keys=sorted(client_data))
 
     def on_post_set_bucketer(self, flag_name: str, bucketer: AbstractBucketer) -> None:
-        """Log what decides from now on."""
+        """Log the class of the new bucketer."""
         self._log("bucketer set", flag_name, bucketer=type(bucketer).__name__)
 
     def _log(self, write: str, feature_name: str, **facts: Any) -> None:
@@ -71,16 +71,16 @@ class LoggingSubscriber(FlipperEventSubscriber):
 
 
 class JsonFormatter(logging.Formatter):
-    """Writes the attributes of a record that a log store can search by."""
+    """Writes a record with its attributes as JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Make one line of JSON."""
+        """Return the record as one line of JSON."""
         names = ("levelname", "name", "feature_name", "write", "facts")
         return json.dumps({name: getattr(record, name) for name in names})
 
 
 def main() -> None:
-    """Write a few flags, and see them in the log."""
+    """Write a flag, and log the writes."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter())
     logger = logging.getLogger("flags")

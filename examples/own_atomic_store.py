@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A store of one's own by four hooks, whose writes never undo each other: SQLite.
+"""Your own store with atomic writes: a few hooks, here for an SQLite database.
 
-Run it by `python examples/own_atomic_store.py`: eight threads write one flag at once.
+Run it by `python examples/own_atomic_store.py`. Eight threads write one flag at once,
+and no write is lost.
 """
 
 import sqlite3
@@ -23,7 +24,7 @@ class SqliteFeatureFlagStore(AtomicFeatureFlagStore):
     """Keeps flags in an SQLite database, for threads and processes of one machine.
 
     Args:
-        path: the file.
+        path: the file of the database.
     """
 
     def __init__(self, path: Path) -> None:
@@ -67,7 +68,7 @@ class SqliteFeatureFlagStore(AtomicFeatureFlagStore):
 
 
 def main() -> None:
-    """Let eight threads add five conditions each."""
+    """Let eight threads add 40 conditions to one flag."""
     with TemporaryDirectory() as folder:
         store = SqliteFeatureFlagStore(Path(folder, "flags.db"))
         features = FeatureFlagClient(store)

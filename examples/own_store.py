@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A store of one's own: the six methods, here on a JSON file.
+"""Your own store: the six methods, here for a JSON file.
 
-Run it by `python examples/own_store.py`. `own_atomic_store.py` shows the shorter way,
-which also keeps several writing processes from undoing each other's work.
+Run it by `python examples/own_store.py`. `own_atomic_store.py` shows a shorter way. It
+also lets several processes write without undoing each other's changes.
 """
 
 import json
@@ -22,10 +22,10 @@ from flipper.exceptions import InvalidFlagDataError
 
 
 class JsonFileFeatureFlagStore(AbstractFeatureFlagStore):
-    """Keeps flags in a file, for one process that writes and any number that read.
+    """Keeps flags in a file. One process may write it, and any number may read it.
 
     Args:
-        path: the file; its folder has to be there.
+        path: the file; its folder must exist.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,7 +38,7 @@ class JsonFileFeatureFlagStore(AbstractFeatureFlagStore):
         is_enabled: bool = False,
         client_data: dict[str, Any] | None = None,
     ) -> FeatureFlagStoreItem:
-        """Write a new flag over whatever was there, and return it."""
+        """Write a new flag, replacing any flag of that name, and return it."""
         meta = FeatureFlagStoreMeta(int(time()), client_data=client_data)
         return self._put(FeatureFlagStoreItem(feature_name, is_enabled, meta))
 
@@ -56,13 +56,13 @@ class JsonFileFeatureFlagStore(AbstractFeatureFlagStore):
             self._put(item.replace(is_enabled=is_enabled))
 
     def delete(self, feature_name: str) -> None:
-        """Remove the flag, if it is there."""
+        """Remove the flag if it exists."""
         self._change(feature_name, None)
 
     def list(
         self, limit: int | None = None, offset: int = 0
     ) -> Iterator[FeatureFlagStoreItem]:
-        """Return an iterator of the flags: `offset` are skipped, `limit` given."""
+        """Return an iterator of at most `limit` flags, from number `offset` on."""
         stop = None if limit is None else offset + limit
         return islice(self._items(), offset, stop)
 
@@ -83,8 +83,8 @@ class JsonFileFeatureFlagStore(AbstractFeatureFlagStore):
         return item
 
     def _change(self, feature_name: str, document: str | None) -> None:
-        # The client keeps two threads from writing one flag at once; here all flags
-        # are in one file.
+        # The client lets only one thread at a time write a flag. But all flags are in
+        # one file, so two threads must not write different flags at once either.
         with self._lock:
             documents = self._read()
             documents.pop(feature_name, None)
@@ -103,7 +103,7 @@ class JsonFileFeatureFlagStore(AbstractFeatureFlagStore):
 
 
 def main() -> None:
-    """Use the store."""
+    """Create a flag in the store, and ask for it."""
     with TemporaryDirectory() as folder:
         store = JsonFileFeatureFlagStore(Path(folder, "flags.json"))
         features = FeatureFlagClient(store)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .contrib import ReadOnlyFeatureFlagStore as ReadOnlyFeatureFlagStore
     from .contrib import SyncedFeatureFlagStore as SyncedFeatureFlagStore
     from .exceptions import FlagDoesNotExistError
+    from .urls import store_from_url as store_from_url
 
 __version__ = "2.0.0"
 
@@ -55,6 +56,7 @@ _MODULES = {
     "FlagDoesNotExistError": "exceptions",
     "ReadOnlyFeatureFlagStore": "contrib",
     "SyncedFeatureFlagStore": "contrib",
+    "store_from_url": "urls",
 }
 
 

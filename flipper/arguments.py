@@ -50,11 +50,11 @@ def check_feature_name(feature_name: Any) -> None:
 
 def _problem_of_name(feature_name: Any) -> str | None:
     if not isinstance(feature_name, str):
-        return f"is no text but {type(feature_name).__name__}"
+        return f"is not text but {type(feature_name).__name__}"
     if not feature_name:
         return "is empty"
     if feature_name.isspace():
-        return "is white space only"
+        return "is only white space"
     if "\0" in feature_name:
         return "contains a NUL character"
     try:
@@ -89,7 +89,7 @@ def check_state(feature_name: Any, is_enabled: Any) -> None:
 
 
 def check_page(limit: Any, offset: Any) -> None:
-    """Refuse a `limit` or an `offset` that is no integer from 0 on."""
+    """Refuse a `limit` or an `offset` that is not an integer from 0 on."""
     for name, value in (("limit", limit), ("offset", offset)):
         if value is None and name == "limit":
             continue
@@ -99,7 +99,7 @@ def check_page(limit: Any, offset: Any) -> None:
             valid = False
         if not valid:
             raise InvalidArgumentError(
-                f"{name}={value!r} does not count flags; use 0 or a larger integer"
+                f"{name}={value!r} is not a number of flags; use 0 or a larger integer"
                 f"{', or None for all' if name == 'limit' else ''}",
                 value=value,
             )
@@ -115,7 +115,7 @@ def check_choice(name: str, value: Any, *choices: str) -> None:
 
 
 def check_count(name: str, value: Any, problem: str) -> None:
-    """Refuse an argument that is no integer from 1 on.
+    """Refuse an argument that is not an integer from 1 on.
 
     Args:
         name: the name of the argument.
@@ -135,7 +135,7 @@ def check_count(name: str, value: Any, problem: str) -> None:
 def check_seconds(
     name: str, value: Any, *, none: str | None = None, largest: float = TIMEOUT_MAX
 ) -> None:
-    """Refuse an argument that is no duration in seconds.
+    """Refuse an argument that is not a duration in seconds.
 
     Args:
         name: the name of the argument.
@@ -148,17 +148,17 @@ def check_seconds(
         return
     if not is_between(0, value, largest):
         raise InvalidArgumentError(
-            f"{name}={value!r} is no time; use seconds, 0 or more"
+            f"{name}={value!r} is not a time; use seconds, 0 or more"
             f"{'' if none is None else f', or None {none}'}",
             value=value,
         )
 
 
 def check_client_data(feature_name: str, client_data: Any) -> None:
-    """Refuse client data that is no mapping."""
+    """Refuse client data that is not a mapping."""
     if client_data is not None and not isinstance(client_data, Mapping):
         raise InvalidArgumentError(
-            f"The client data of feature {feature_name!r} is no dict but "
+            f"The client data of feature {feature_name!r} is not a dict but "
             f"{type(client_data).__name__}; use a dict of names and values",
             feature_name=feature_name,
             value=client_data,
@@ -171,7 +171,7 @@ def check_condition(feature_name: str, condition: Any) -> None:
         return
     if not _has_methods(condition, "check", "to_dict"):
         raise InvalidArgumentError(
-            f"{condition!r} is no condition for feature {feature_name!r}; use "
+            f"{condition!r} is not a condition for feature {feature_name!r}; use "
             f"flipper.Condition, as in Condition(is_admin=True)",
             feature_name=feature_name,
             value=condition,
@@ -184,7 +184,7 @@ def check_conditions(feature_name: str, conditions: Any) -> list[Any]:
         given = iter(conditions)
     except TypeError:
         raise InvalidArgumentError(
-            f"{conditions!r} does not give conditions for feature {feature_name!r}; "
+            f"{conditions!r} is not a list of conditions for feature {feature_name!r}; "
             f"use a list, as in [Condition(is_admin=True)]",
             feature_name=feature_name,
             value=conditions,
@@ -201,8 +201,8 @@ def check_bucketer(feature_name: str, bucketer: Any) -> None:
         return
     if not _has_methods(bucketer, "check", "get_type", "to_dict"):
         raise InvalidArgumentError(
-            f"{bucketer!r} is no bucketer for feature {feature_name!r}; use a class of "
-            f"flipper.bucketing, as in PercentageBucketer(Percentage(0.5))",
+            f"{bucketer!r} is not a bucketer for feature {feature_name!r}; use a class "
+            f"of flipper.bucketing, as in PercentageBucketer(Percentage(0.5))",
             feature_name=feature_name,
             value=bucketer,
         )
@@ -230,7 +230,7 @@ def _check_percentage(feature_name: str, bucketer: PercentageBucketer) -> None:
         name, value = invalid
         raise InvalidArgumentError(
             f"The {name} {value!r} of the bucketer for feature {feature_name!r} is "
-            f"no fraction; use a number from 0 to 1, as Percentage(0.5) for 50 %",
+            f"not a fraction; use a number from 0 to 1, as Percentage(0.5) for 50 %",
             feature_name=feature_name,
             value=value,
         )
@@ -245,8 +245,8 @@ def _check_ramp(feature_name: str, ramp: Any) -> None:
         if not is_between(least, value, _LONGEST_RAMP):
             raise InvalidArgumentError(
                 f"The {name} {value!r} of the bucketer for feature {feature_name!r} is "
-                f"no {'date' if name == 'initial_time' else 'duration'}; use seconds, "
-                f"as LinearRampPercentage(0, 1, 3600)",
+                f"not a {'date' if name == 'initial_time' else 'duration'}; use "
+                f"seconds, as LinearRampPercentage(0, 1, 3600)",
                 feature_name=feature_name,
                 value=value,
             )
@@ -260,8 +260,8 @@ def _check_key_whitelist(
         if not isinstance(key, str):
             raise InvalidArgumentError(
                 f"The key_whitelist of the bucketer for feature {feature_name!r} has "
-                f"{key!r}, which names no argument; use a list of names, as "
-                f'key_whitelist=["user_id"]',
+                f"{key!r}, which is not the name of an argument; use a list of names, "
+                f'as key_whitelist=["user_id"]',
                 feature_name=feature_name,
                 value=key,
             )

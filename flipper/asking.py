@@ -9,11 +9,11 @@ from weakref import WeakMethod
 from .arguments import check_choice
 from .contracts.circuit_breaker import (
     RecoveryReporter,
-    has_opened_circuit,
+    comes_from_open_circuit,
+    current_reader,
     open_circuit,
-    reader_of,
 )
-from .contracts.last_known import ANSWERS, remembering
+from .contracts.last_known import ERRORS_OF_ONE_FLAG, with_last_known
 from .contrib.storage.item import FeatureFlagStoreItem
 from .evaluation import Evaluation, Reason
 from .exceptions import (
@@ -54,7 +54,7 @@ class AskingClient:
             )
         self._raises = on_error == "raise"
         self._strict = None if strict == "silent" else strict
-        self._source = remembering(store)
+        self._source = with_last_known(store)
         self._log = LogThrottle(_LOGGER)
         self._outage = OutageLog(_LOGGER, store, _OUTAGE)
         self._reader: Any
@@ -123,7 +123,9 @@ class AskingClient:
             if type(item) is not FeatureFlagStoreItem:
                 answer = item.is_enabled(**conditions)
                 return Evaluation(feature_name, answer, Reason.OWN_ITEM, error=failure)
-            return Evaluation.of(feature_name, item.decide(conditions), failure)
+            return Evaluation.from_decision(
+                feature_name, item.decide(conditions), failure
+            )
         except Exception as error:  # noqa: BLE001  (a question never raises)
             self._warn_or_raise(feature_name, error)
             return Evaluation(feature_name, default, Reason.ERROR, error=error)
@@ -131,7 +133,7 @@ class AskingClient:
     def _choose_reader(self) -> None:
         """Choose which object's `get` the questions call, the fastest that is right."""
         source = self._source
-        reader = reader_of(source)
+        reader = current_reader(source)
         # With on_error="raise" the caller wants each error of the store itself, so each
         # question goes to the store, even while its circuit breaker is open.
         is_asked = reader is source or self._raises
@@ -145,12 +147,14 @@ class AskingClient:
         """
         if self._raises:
             raise error
-        is_answer = isinstance(error, ANSWERS) or not isinstance(feature_name, str)
+        is_answer = isinstance(error, ERRORS_OF_ONE_FLAG) or not isinstance(
+            feature_name, str
+        )
         if is_answer:
             self._warn(feature_name, error)
             if isinstance(error, InvalidFlagDataError):
                 return None  # the read succeeded, but the document is no flag
-        elif not has_opened_circuit(error):
+        elif not comes_from_open_circuit(error):
             self._note_outage(feature_name, error)
         try:
             return self._source.last_known(feature_name)

@@ -13,11 +13,15 @@ from .arguments import check_page
 from .asking import AskingClient
 from .exceptions import FlagDoesNotExistError, InvalidFlagDataError
 from .flag import FeatureFlag
+from .runtime.closing import Closeable
 from .runtime.patching import register_reader_owner
 from .writing import WritingClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Literal
+
+    from typing_extensions import Self
 
     from .contrib.interface import AbstractFeatureFlagStore
     from .events.emitter import IEventEmitter
@@ -43,7 +47,7 @@ def flag_must_exist(method: F) -> F:
     return cast("F", checked)
 
 
-class FeatureFlagClient(AskingClient, WritingClient):
+class FeatureFlagClient(Closeable, AskingClient, WritingClient):
     """Answers questions about the flags of one store, and changes them. Thread-safe.
 
     `is_enabled` and `explain` never raise. A flag that is missing or cannot be
@@ -69,13 +73,59 @@ class FeatureFlagClient(AskingClient, WritingClient):
         self,
         store: AbstractFeatureFlagStore,
         *,
-        on_error: str = "default",
-        strict: str = "silent",
+        on_error: Literal["default", "raise"] = "default",
+        strict: Literal["silent", "warn", "raise"] = "silent",
     ) -> None:
         AskingClient.__init__(self, store, on_error, strict)
         WritingClient.__init__(self, store, self._source)
         register_reader_owner(self)  # since `store.get` may be replaced at any time
         self.refresh_reader()
+
+    @classmethod
+    def from_url(
+        cls,
+        url: str | None = None,
+        *,
+        on_error: Literal["default", "raise"] = "default",
+        strict: Literal["silent", "warn", "raise"] = "silent",
+        **options: Any,
+    ) -> Self:
+        """Make a client and its store, which `close` closes.
+
+        Args:
+            url: the URL of the store, such as `redis://localhost:6379/0?sync=1`; see
+                docs/store-urls.md. Without it, the environment variable `FLIPPER_URL`
+                is used.
+            on_error: as for the constructor.
+            strict: as for the constructor.
+            **options: options of the store, as in the query of the URL.
+
+        Raises:
+            InvalidArgumentError: there is no URL, or something in it is wrong.
+            MissingDependencyError: the driver of the store is not installed.
+            Exception: any error of the store's constructor.
+        """
+        from .urls import store_from_url
+
+        store = store_from_url(url, **options)
+        try:
+            client = cls(store, on_error=on_error, strict=strict)
+        except BaseException:
+            store.close()
+            raise
+        client._store_to_close = store
+        return client
+
+    # Of `from_url`. A store that was given belongs to the caller.
+    _store_to_close: Any = None
+
+    def close(self) -> None:
+        """Close the store that `from_url` has made. Idempotent.
+
+        A store that was given to the constructor stays open: the caller closes it.
+        """
+        if self._store_to_close is not None:
+            self._store_to_close.close()
 
     @property
     def events(self) -> IEventEmitter:
@@ -131,7 +181,7 @@ class FeatureFlagClient(AskingClient, WritingClient):
 
         Raises:
             FlagDoesNotExistError: there is no such flag.
-            InvalidFlagDataError: the stored document is no flag.
+            InvalidFlagDataError: the stored document is not a flag.
         """
         data: dict[str, Any] = self.get_meta(feature_name)["client_data"]
         return data
@@ -144,7 +194,7 @@ class FeatureFlagClient(AskingClient, WritingClient):
 
         Raises:
             FlagDoesNotExistError: there is no such flag.
-            InvalidFlagDataError: the stored document is no flag.
+            InvalidFlagDataError: the stored document is not a flag.
         """
         item = self._read(feature_name)
         if item is None:
@@ -153,7 +203,7 @@ class FeatureFlagClient(AskingClient, WritingClient):
         return meta
 
     def refresh_reader(self) -> None:
-        """Choose anew how to read and write.
+        """Choose again how to read and write.
 
         `runtime.patching` calls this when a method of a store was replaced, or when a
         circuit breaker opened or closed.

@@ -94,7 +94,7 @@ class Evaluation(NamedTuple):
     error: Exception | None = None
 
     @classmethod
-    def of(
+    def from_decision(
         cls, feature_name: str, decision: Decision, error: Exception | None = None
     ) -> Evaluation:
         """Make an evaluation of a decision."""
@@ -120,35 +120,35 @@ class Evaluation(NamedTuple):
 
     def _describe_reason(self) -> str:
         if self.reason is Reason.CONDITION_NOT_MATCHED:
-            return f"{_describe_check(self.check)} says no"
+            return f"{_describe_check(self.check)} does not hold"
         if self.reason is Reason.BUCKETER:
             return self._describe_bucketing()
         if self.reason is Reason.ERROR:
             error = self.error
-            return f"{type(error).__name__}: {error}; so the default counts"
+            return f"{type(error).__name__}: {error}; the answer is the default"
         return _SENTENCES[self.reason]
 
     def _describe_bucketing(self) -> str:
         name = type(self.bucketer).__name__
         if self.percentage is None:
-            return f"its {name} says {'yes' if self.enabled else 'no'}"
+            return f"its {name} decided so"
         if self.bucket is None:
-            return f"its {name} lets nobody in"
-        side = "up to" if self.enabled else "beyond"
+            return f"the percentage of its {name} is 0"
+        side = "within" if self.enabled else "above"
         return (
-            f"its {name} drew bucket {_short(self.bucket)}, {side} the percentage "
+            f"its {name} chose bucket {_short(self.bucket)}, {side} the percentage "
             f"{_short(self.percentage)}"
         )
 
 
 _SENTENCES = {
-    Reason.MISSING: "there is no such flag, so the default counts",
+    Reason.MISSING: "there is no such flag, so the answer is the default",
     Reason.DISABLED: "it is disabled",
-    Reason.CONDITION_MATCHED: (
-        "its conditions look at these arguments, and every check holds"
+    Reason.CONDITION_MATCHED: "every check on these arguments holds",
+    Reason.ON: (
+        "it is enabled, and no condition or bucketer limits it for these arguments"
     ),
-    Reason.ON: "it is enabled, and nothing limits it for these arguments",
-    Reason.OWN_ITEM: "the store's own item class decided",
+    Reason.OWN_ITEM: "the item class of the store decided so",
 }
 
 

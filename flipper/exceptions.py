@@ -5,7 +5,7 @@
      +-- FlagDoesNotExistError       a write, or reading metadata
      +-- ConcurrentUpdateError       other writers won too many times in a row
      +-- InvalidArgumentError        (TypeError, ValueError) refused, nothing written
-     +-- InvalidFlagDataError        (ValueError) a stored document is no flag
+     +-- InvalidFlagDataError        (ValueError) a stored document is not a flag
      +-- FlagFileError               (ValueError) a file of flags has mistakes
      +-- MissingDependencyError      (ImportError) an extra is not installed
      +-- ReadOnlyStoreError          a write to a store that only reads
@@ -94,7 +94,7 @@ class InvalidFlagDataError(FlipperError, ValueError):
         )
 
     @classmethod
-    def of(
+    def from_error(
         cls, error: Exception, *, feature_name: object = None
     ) -> InvalidFlagDataError:
         """Make an error that is also an instance of the class of `error`.
@@ -158,7 +158,7 @@ class MissingDependencyError(FlipperError, ImportError):
         """Make the error that names the missing package and the extra to install."""
         return cls(
             f"The package {package!r} is not installed; "
-            f"pip install 'flipper-client[{extra}]' brings it"
+            f"install it with pip install 'flipper-client[{extra}]'"
         )
 
 

@@ -24,7 +24,7 @@ from .contracts.update import (
     updates_atomically,
     write_lock,
 )
-from .contrib.storage.item import switched_off, switched_on
+from .contrib.storage.item import with_state_off, with_state_on
 from .events.emitter import FlipperEventEmitter
 from .events.types import EventType
 from .exceptions import FlagDoesNotExistError, InvalidFlagDataError
@@ -110,7 +110,7 @@ class WritingClient:
         Raises:
             FlagDoesNotExistError: there is no such flag.
         """
-        if not self._write_without_events(feature_name, switched_on):
+        if not self._write_without_events(feature_name, with_state_on):
             self._switch(feature_name, True, _PRE_ENABLE, _POST_ENABLE)
 
     def disable(self, feature_name: str) -> None:
@@ -119,7 +119,7 @@ class WritingClient:
         Raises:
             FlagDoesNotExistError: there is no such flag.
         """
-        if not self._write_without_events(feature_name, switched_off):
+        if not self._write_without_events(feature_name, with_state_off):
             self._switch(feature_name, False, _PRE_DISABLE, _POST_DISABLE)
 
     def destroy(self, feature_name: str) -> None:
@@ -148,7 +148,7 @@ class WritingClient:
 
         Raises:
             FlagDoesNotExistError: there is no such flag.
-            InvalidArgumentError: the data is no dict, or cannot be stored.
+            InvalidArgumentError: the data is not a dict, or cannot be stored.
         """
         before, _ = self._prepare_write(feature_name, check_client_data, client_data)
         given = copy_containers(client_data)
@@ -164,7 +164,7 @@ class WritingClient:
 
         Raises:
             FlagDoesNotExistError: there is no such flag.
-            InvalidArgumentError: it is no condition, or cannot be stored.
+            InvalidArgumentError: it is not a condition, or cannot be stored.
         """
         change = methodcaller("with_condition", condition)
         if type(condition) is Condition and self._write_without_events(
@@ -183,7 +183,7 @@ class WritingClient:
 
         Raises:
             FlagDoesNotExistError: there is no such flag.
-            InvalidArgumentError: one is no condition, or they cannot be stored.
+            InvalidArgumentError: one is not a condition, or they cannot be stored.
         """
         _, new = self._prepare_write(feature_name, check_conditions, conditions)
         # Listeners get the caller's object, but not an iterator, which is exhausted.
@@ -202,8 +202,8 @@ class WritingClient:
 
         Raises:
             FlagDoesNotExistError: there is no such flag.
-            InvalidArgumentError: it is no bucketer, its percentage is no fraction from
-                0 to 1, or it cannot be stored.
+            InvalidArgumentError: it is not a bucketer, its percentage is not a fraction
+                from 0 to 1, or it cannot be stored.
         """
         self._prepare_write(feature_name, check_bucketer, bucketer)
         self._events.emit(EventType.PRE_SET_BUCKETER, feature_name, bucketer)
@@ -252,7 +252,7 @@ class WritingClient:
         self._events.emit(before, feature_name)
         if updates_atomically(self._store):
             # `set` would create the flag again if somebody has just destroyed it.
-            self._update(feature_name, switched_on if is_enabled else switched_off)
+            self._update(feature_name, with_state_on if is_enabled else with_state_off)
         else:
             with write_lock(self._store, feature_name):
                 self._store.set(feature_name, is_enabled)  # Drop-in: by position

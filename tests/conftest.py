@@ -15,8 +15,8 @@ from servers import ConsulServer, PostgresServer, RedisServer, S3Server, shared
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Background threads of stores whose server is gone may outlive their test by a while.
-# Thrift logs each of their tries, also into what the next test has captured.
+# Background threads of stores whose server is gone may run on after their test. Thrift
+# logs each of their attempts, and the next test would capture that.
 logging.getLogger("thrift").setLevel(logging.CRITICAL)
 
 
@@ -24,13 +24,13 @@ SERVERS = {"redis", "postgres", "consul", "s3", "thrift", "interop"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what waits for servers, lest a worker be left alone with it."""
+    """Run the tests that wait for servers first, so that all workers share them."""
     items.sort(key=lambda item: SERVERS.isdisjoint(m.name for m in item.iter_markers()))
 
 
 @pytest.fixture(autouse=True)
 def _end_outages() -> Iterator[None]:
-    """Close circuit breakers after each test, lest the next one captures their log."""
+    """Close all circuit breakers after each test, so that none logs into the next."""
     yield
     module: Any = sys.modules.get("flipper.contracts.circuit_breaker")
     if module is not None and module._open:
@@ -40,44 +40,53 @@ def _end_outages() -> Iterator[None]:
         module.refresh_readers()
 
 
+@pytest.fixture
+def threads_switch_often() -> Iterator[None]:
+    """Let Python switch threads as often as it can, so that they race."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
+
+
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
-    """Give a Redis that all tests share: use keys of your own, or clear them first."""
+    """Return a Redis that all tests share: use own keys, or clear them first."""
     with shared(RedisServer) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """Give a PostgreSQL that all tests share."""
+    """Return a PostgreSQL that all tests share."""
     with shared(PostgresServer) as server:
         yield server
 
 
 @pytest.fixture
 def postgres_conninfo(postgres_server: PostgresServer) -> Iterator[str]:
-    """Give the connection string of an empty database, dropped after the test."""
+    """Return the connection string of an empty database, dropped after the test."""
     with postgres_server.scratch_database() as conninfo:
         yield conninfo
 
 
 @pytest.fixture(scope="session")
 def consul_server() -> Iterator[ConsulServer]:
-    """Give a Consul that all tests share: use keys of your own."""
+    """Return a Consul that all tests share: use keys of your own."""
     with shared(ConsulServer) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[S3Server]:
-    """Give an S3 server that all tests share."""
+    """Return an S3 server that all tests share."""
     with shared(S3Server) as server:
         yield server
 
 
 @pytest.fixture
 def s3_client(s3_server: S3Server) -> Iterator[Any]:
-    """Give a boto3 client of the S3 server, closed after the test."""
+    """Return a boto3 client of the S3 server, closed after the test."""
     client = s3_server.client()
     yield client
     client.close()
@@ -85,7 +94,7 @@ def s3_client(s3_server: S3Server) -> Iterator[Any]:
 
 @pytest.fixture
 def s3_bucket(s3_client: Any) -> Iterator[str]:
-    """Give the name of an empty bucket, removed after the test."""
+    """Return the name of an empty bucket, removed after the test."""
     name = f"flipper-{uuid.uuid4().hex}"
     s3_client.create_bucket(Bucket=name)
     yield name

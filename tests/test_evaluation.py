@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every answer has a reason and a sentence, from the code that decides."""
+"""The reason of each answer: what `explain` returns, and the sentence that it makes."""
 
 from __future__ import annotations
 
 import copy
-import pickle
 import random
 from fractions import Fraction
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,12 +15,14 @@ from flipper.bucketing import (
     ConsistentHashPercentageBucketer,
     LinearRampPercentage,
     NoOpBucketer,
-    Percentage,
     PercentageBucketer,
 )
 from flipper.bucketing.base import AbstractBucketer
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.evaluation import Evaluation, Reason
+from support.copies import pickled
+from support.custom_stores import FailingMemoryStore
+from support.flag_builders import CustomWeekend
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,27 +32,15 @@ if TYPE_CHECKING:
 OTHER = object()
 
 
-class FailingStore(MemoryFeatureFlagStore):
-    """A store whose `get` fails on request."""
-
-    failure: Exception | None = None
-
-    def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
-        """Read a flag."""
-        if self.failure is not None:
-            raise self.failure
-        return super().get(feature_name)
+@pytest.fixture
+def store() -> FailingMemoryStore:
+    """Return an empty store."""
+    return FailingMemoryStore()
 
 
 @pytest.fixture
-def store() -> FailingStore:
-    """Give an empty store."""
-    return FailingStore()
-
-
-@pytest.fixture
-def client(store: FailingStore) -> FeatureFlagClient:
-    """Give a client whose flag `x` is on."""
+def client(store: FailingMemoryStore) -> FeatureFlagClient:
+    """Return a client whose flag `x` is on."""
     client = FeatureFlagClient(store)
     client.create("x", is_enabled=True)
     return client
@@ -61,55 +49,54 @@ def client(store: FailingStore) -> FeatureFlagClient:
 # Reasons
 
 
-def test_a_missing_flag(client: FeatureFlagClient) -> None:
-    """The default counts, whatever it is."""
-    told = client.explain("y")
-    assert told == Evaluation("y", False, Reason.MISSING)
-    assert not told
-    assert str(told) == (
-        "Feature 'y' is off: there is no such flag, so the default counts."
+def test_a_missing_flag_gives_the_default(client: FeatureFlagClient) -> None:
+    """The answer is the default, whatever it is."""
+    evaluation = client.explain("y")
+    assert evaluation == Evaluation("y", False, Reason.MISSING)
+    assert not evaluation
+    assert str(evaluation) == (
+        "Feature 'y' is off: there is no such flag, so the answer is the default."
     )
-    told = client.explain("y", default="blue")
-    assert told == Evaluation("y", "blue", Reason.MISSING)
-    assert told
-    assert str(told) == (
-        "Feature 'y' is on: there is no such flag, so the default counts."
+    evaluation = client.explain("y", default="blue")
+    assert evaluation == Evaluation("y", "blue", Reason.MISSING)
+    assert evaluation
+    assert str(evaluation) == (
+        "Feature 'y' is on: there is no such flag, so the answer is the default."
     )
 
 
-def test_a_disabled_flag(client: FeatureFlagClient) -> None:
-    """Neither conditions nor bucketers matter."""
+def test_a_disabled_flag_is_off_for_all_arguments(client: FeatureFlagClient) -> None:
+    """Neither conditions nor a bucketer are evaluated."""
     client.add_condition("x", Condition(a=1))
     client.disable("x")
-    told = client.explain("x", True, a=1)
-    assert told == Evaluation("x", False, Reason.DISABLED)
-    assert not told
-    assert str(told) == "Feature 'x' is off: it is disabled."
+    evaluation = client.explain("x", True, a=1)
+    assert evaluation == Evaluation("x", False, Reason.DISABLED)
+    assert not evaluation
+    assert str(evaluation) == "Feature 'x' is off: it is disabled."
 
 
-def test_a_flag_that_is_on(client: FeatureFlagClient) -> None:
-    """Nothing limits it for these arguments; it may for others."""
+def test_a_flag_is_on_if_nothing_limits_it_for_the_arguments(
+    client: FeatureFlagClient,
+) -> None:
+    """No condition has a check on the given arguments."""
     client.add_condition("x", Condition(a=1))
-    for told in (client.explain("x"), client.explain("x", b=2)):
-        assert told == Evaluation("x", True, Reason.ON)
-        assert told
-        assert str(told) == (
-            "Feature 'x' is on: it is enabled, and nothing limits it for these "
-            "arguments."
+    for evaluation in (client.explain("x"), client.explain("x", b=2)):
+        assert evaluation == Evaluation("x", True, Reason.ON)
+        assert evaluation
+        assert str(evaluation) == (
+            "Feature 'x' is on: it is enabled, and no condition or bucketer limits "
+            "it for these arguments."
         )
 
 
-def test_conditions_that_hold(client: FeatureFlagClient) -> None:
-    """The bucketer is not asked, though it lets nobody in."""
+def test_a_flag_is_on_if_its_conditions_hold(client: FeatureFlagClient) -> None:
+    """The bucketer does not decide, even though its percentage is 0."""
     client.set_conditions("x", [Condition(a=1), Condition(b=2)])
     client.set_bucketer("x", PercentageBucketer(0))
-    told = client.explain("x", a=1, c=3)
-    assert told == Evaluation("x", True, Reason.CONDITION_MATCHED)
-    assert told
-    assert str(told) == (
-        "Feature 'x' is on: its conditions look at these arguments, and every check "
-        "holds."
-    )
+    evaluation = client.explain("x", a=1, c=3)
+    assert evaluation == Evaluation("x", True, Reason.CONDITION_MATCHED)
+    assert evaluation
+    assert str(evaluation) == "Feature 'x' is on: every check on these arguments holds."
 
 
 @pytest.mark.parametrize(
@@ -123,58 +110,43 @@ def test_conditions_that_hold(client: FeatureFlagClient) -> None:
         (Condition(user__age__gt=17), {"user__age": 17}, "user__age__gt=17"),
     ],
 )
-def test_a_check_that_says_no(
+def test_the_check_that_failed_is_named(
     client: FeatureFlagClient, condition: Any, context: dict[str, Any], said: str
 ) -> None:
-    """It is named as it was written, with the value that it asks for."""
+    """The sentence shows the check as it was written, with its value."""
     client.set_conditions("x", [Condition(z=1), condition])
-    told = client.explain("x", z=1, **context)
-    assert told.reason is Reason.CONDITION_NOT_MATCHED
-    assert told.enabled is False
-    assert told.check is not None
-    assert told.check.to_dict() in next(iter(condition.to_dict().values()))
-    assert told.bucketer is None
-    assert not told
-    assert str(told) == f"Feature 'x' is off: the check {said} says no."
+    evaluation = client.explain("x", z=1, **context)
+    assert evaluation.reason is Reason.CONDITION_NOT_MATCHED
+    assert evaluation.enabled is False
+    assert evaluation.check is not None
+    assert evaluation.check.to_dict() in next(iter(condition.to_dict().values()))
+    assert evaluation.bucketer is None
+    assert not evaluation
+    assert str(evaluation) == f"Feature 'x' is off: the check {said} does not hold."
 
 
 class Weekend(Condition):
-    """A condition with a `check` of its own."""
+    """A condition that overrides `check`."""
 
     def check(self, /, **kwargs: Any) -> bool:
-        """Look at the day."""
+        """Return whether the day is on a weekend."""
         return kwargs.get("day") in {"Sat", "Sun"}
-
-
-class DuckWeekend:
-    """A condition that is no subclass."""
-
-    checks = MappingProxyType({"day": ()})
-
-    def check(self, **kwargs: Any) -> bool:
-        """Look at the day."""
-        return kwargs.get("day") in {"Sat", "Sun"}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Show nothing."""
-        return {}
-
-    def __repr__(self) -> str:
-        return "<Weekend>"
 
 
 @pytest.mark.parametrize(
     ("condition", "said"),
-    [(Weekend(day=None), "<Condition day>"), (DuckWeekend(), "<Weekend>")],
+    [(Weekend(day=None), "<Condition day>"), (CustomWeekend(), "<Weekend>")],
 )
-def test_a_condition_of_ones_own_says_no(
+def test_a_custom_condition_that_failed_is_named(
     client: FeatureFlagClient, condition: Any, said: str
 ) -> None:
-    """Which of its checks it was is its own secret; that it was is not."""
+    """The whole condition is named, since nobody knows which of its checks failed."""
     client.add_condition("x", condition)
-    told = client.explain("x", day="Mon")
-    assert told == Evaluation("x", False, Reason.CONDITION_NOT_MATCHED, check=condition)
-    assert str(told) == f"Feature 'x' is off: the condition {said} says no."
+    evaluation = client.explain("x", day="Mon")
+    assert evaluation == Evaluation(
+        "x", False, Reason.CONDITION_NOT_MATCHED, check=condition
+    )
+    assert str(evaluation) == f"Feature 'x' is off: the condition {said} does not hold."
     assert client.explain("x", day="Sun").reason is Reason.CONDITION_MATCHED
     assert client.explain("x").reason is Reason.ON
 
@@ -182,82 +154,91 @@ def test_a_condition_of_ones_own_says_no(
 @pytest.mark.parametrize(
     ("user", "enabled", "said"),
     [
-        (1, True, "drew bucket 0.48, up to the percentage 0.5"),
-        (2, False, "drew bucket 0.94, beyond the percentage 0.5"),
+        (1, True, "chose bucket 0.48, within the percentage 0.5"),
+        (2, False, "chose bucket 0.94, above the percentage 0.5"),
     ],
 )
-def test_a_consistent_bucketer(
+def test_a_consistent_bucketer_gives_bucket_and_percentage(
     client: FeatureFlagClient, user: int, enabled: bool, said: str
 ) -> None:
     """Bucket and percentage are the fractions that were compared."""
     bucketer = ConsistentHashPercentageBucketer(percentage=0.5)
     client.set_bucketer("x", bucketer)
-    told = client.explain("x", user_id=user)
-    assert told == Evaluation(
+    evaluation = client.explain("x", user_id=user)
+    assert evaluation == Evaluation(
         *("x", enabled, Reason.BUCKETER),
         bucketer=bucketer,
         bucket=bucketer.bucket(user_id=user),
         percentage=0.5,
     )
-    assert bool(told) is enabled
+    assert bool(evaluation) is enabled
     state = "on" if enabled else "off"
-    assert str(told) == (
+    assert str(evaluation) == (
         f"Feature 'x' is {state}: its ConsistentHashPercentageBucketer {said}."
     )
 
 
-def test_a_random_bucketer(client: FeatureFlagClient) -> None:
-    """The draw is told as the bucket; long ones are shortened."""
+def test_a_random_bucketer_gives_the_drawn_number_as_bucket(
+    client: FeatureFlagClient,
+) -> None:
+    """The sentence shows at most four decimal places."""
     client.set_bucketer("x", PercentageBucketer(0.25))
-    told = client.explain("x", randomizer=lambda: 0.123456789)
-    assert told.bucket == 0.123456789
-    assert told.percentage == 0.25
-    assert str(told) == (
-        "Feature 'x' is on: its PercentageBucketer drew bucket 0.1235, up to the "
+    evaluation = client.explain("x", randomizer=lambda: 0.123456789)
+    assert evaluation.bucket == 0.123456789
+    assert evaluation.percentage == 0.25
+    assert str(evaluation) == (
+        "Feature 'x' is on: its PercentageBucketer chose bucket 0.1235, within the "
         "percentage 0.25."
     )
 
 
-def test_a_bucketer_that_lets_nobody_in(client: FeatureFlagClient) -> None:
-    """Nothing is drawn for nobody."""
-    for bucketer in (PercentageBucketer(0), ConsistentHashPercentageBucketer()):
-        bucketer._percentage = Percentage(0)
+def test_a_percentage_of_zero_has_no_bucket(client: FeatureFlagClient) -> None:
+    """The sentence says that the bucketer lets nobody in."""
+    for bucketer in (
+        PercentageBucketer(0),
+        ConsistentHashPercentageBucketer(percentage=0),
+    ):
         client.set_bucketer("x", bucketer)
-        told = client.explain("x", user_id=1)
-        assert (told.enabled, told.bucket, told.percentage) == (False, None, 0)
-        assert str(told) == (
-            f"Feature 'x' is off: its {type(bucketer).__name__} lets nobody in."
+        evaluation = client.explain("x", user_id=1)
+        assert (evaluation.enabled, evaluation.bucket, evaluation.percentage) == (
+            False,
+            None,
+            0,
+        )
+        name = type(bucketer).__name__
+        assert str(evaluation) == (
+            f"Feature 'x' is off: the percentage of its {name} is 0."
         )
 
 
-def test_a_ramp_tells_its_percentage_of_the_moment(client: FeatureFlagClient) -> None:
-    """Long before, long after: the fractions of its two ends."""
+def test_a_ramp_gives_its_present_percentage(client: FeatureFlagClient) -> None:
+    """Before and after the ramp, that is its initial and its final value."""
     for begin, percentage in ((4e9, "0.25"), (1e9, "0.75")):
         ramp = LinearRampPercentage(0.25, 0.75, 60, begin)
         client.set_bucketer("x", ConsistentHashPercentageBucketer(percentage=ramp))
-        assert f"0.48, {'beyond' if begin == 4e9 else 'up to'}" in str(
+        assert f"0.48, {'above' if begin == 4e9 else 'within'}" in str(
             client.explain("x", user_id=1)
         )
         assert str(client.explain("x", user_id=1)).endswith(f" {percentage}.")
 
 
-def test_numbers_of_all_kinds_can_be_told(client: FeatureFlagClient) -> None:
-    """Not every number knows how to be formatted; fractions learnt it late."""
+def test_a_sentence_shows_numbers_of_any_kind(client: FeatureFlagClient) -> None:
+    """Not every kind of number can be formatted like a float."""
     client.set_bucketer("x", PercentageBucketer(Fraction(1, 3)))
-    told = client.explain("x", randomizer=lambda: Fraction(1, 4))
-    assert str(told).endswith("drew bucket 0.25, up to the percentage 0.3333.")
+    evaluation = client.explain("x", randomizer=lambda: Fraction(1, 4))
+    assert str(evaluation).endswith("chose bucket 0.25, within the percentage 0.3333.")
 
 
 class Coin(AbstractBucketer):
-    """A bucketer of one's own, which the flag's name does not matter to."""
+    """A bucketer of an application."""
 
     def check(self, **kwargs: Any) -> Any:
-        """Look at one side."""
+        """Return whether the side is head."""
         return kwargs.get("side") == "head"
 
     @classmethod
     def get_type(cls) -> str:
-        """Give the name."""
+        """Return the type."""
         return super().get_type()
 
     def to_dict(self) -> dict[str, Any]:
@@ -271,145 +252,150 @@ class Coin(AbstractBucketer):
 
 
 class Reluctant(PercentageBucketer):
-    """A bucketer of the library with a `check` of one's own."""
+    """A bucketer of flipper whose `check` is overridden."""
 
     def check(self, /, randomizer: Any = None, **kwargs: Any) -> bool:
-        """Decline."""
+        """Return `False`."""
         return False
 
 
 @pytest.mark.parametrize(
     ("bucketer", "context", "said"),
     [
-        (Coin(), {"side": "head"}, "Feature 'x' is on: its Coin says yes."),
-        (Coin(), {"side": "tail"}, "Feature 'x' is off: its Coin says no."),
-        (Reluctant(), {}, "Feature 'x' is off: its Reluctant says no."),
+        (Coin(), {"side": "head"}, "Feature 'x' is on: its Coin decided so."),
+        (Coin(), {"side": "tail"}, "Feature 'x' is off: its Coin decided so."),
+        (Reluctant(), {}, "Feature 'x' is off: its Reluctant decided so."),
     ],
 )
-def test_a_bucketer_of_ones_own(
+def test_a_custom_bucketer_has_no_bucket_and_no_percentage(
     client: FeatureFlagClient, bucketer: Any, context: dict[str, Any], said: str
 ) -> None:
-    """It answers, and tells no bucket."""
+    """Only its answer is known."""
     client.set_bucketer("x", bucketer)
-    told = client.explain("x", **context)
-    assert told.reason is Reason.BUCKETER
-    assert told.bucketer is bucketer
-    assert (told.bucket, told.percentage) == (None, None)
-    assert str(told) == said
+    evaluation = client.explain("x", **context)
+    assert evaluation.reason is Reason.BUCKETER
+    assert evaluation.bucketer is bucketer
+    assert (evaluation.bucket, evaluation.percentage) == (None, None)
+    assert str(evaluation) == said
 
 
-def test_a_check_that_was_replaced_is_asked(client: FeatureFlagClient) -> None:
-    """Existing tests put a function of theirs in its place."""
+def test_a_replaced_check_of_a_bucketer_is_called(client: FeatureFlagClient) -> None:
+    """Existing tests replace `check` of a bucketer by a function."""
     bucketer = PercentageBucketer(1)
     bucketer.check = lambda **_: "mine"  # type: ignore[method-assign, assignment]
     client.set_bucketer("x", bucketer)
-    told = client.explain("x")
-    assert told.enabled == client.is_enabled("x") == "mine"
-    assert str(told) == "Feature 'x' is on: its PercentageBucketer says yes."
+    evaluation = client.explain("x")
+    assert evaluation.enabled == client.is_enabled("x") == "mine"
+    assert str(evaluation) == "Feature 'x' is on: its PercentageBucketer decided so."
 
 
-class OwnItem(FeatureFlagStoreItem):
-    """An item with an `is_enabled` of its own."""
+class CustomItem(FeatureFlagStoreItem):
+    """An item that overrides `is_enabled`."""
 
     def is_enabled(self, /, **kwargs: Any) -> Any:
         """Answer by more than a boolean."""
         return kwargs.get("answer")
 
 
-def test_an_item_of_ones_own(client: FeatureFlagClient, store: FailingStore) -> None:
-    """Its answer is the answer."""
-    store._items["x"] = OwnItem("x", True, FeatureFlagStoreMeta(0))
-    told = client.explain("x", answer="maybe")
-    assert told == Evaluation("x", "maybe", Reason.OWN_ITEM)
+def test_a_custom_item_decides_alone(
+    client: FeatureFlagClient, store: FailingMemoryStore
+) -> None:
+    """Whatever its `is_enabled` returns is the answer."""
+    item = CustomItem("x", True, FeatureFlagStoreMeta(0))
+    store.get = lambda _: item  # type: ignore[method-assign]
+    evaluation = client.explain("x", answer="maybe")
+    assert evaluation == Evaluation("x", "maybe", Reason.OWN_ITEM)
     assert client.is_enabled("x", answer="maybe") == "maybe"
-    assert str(told) == "Feature 'x' is on: the store's own item class decided."
+    assert (
+        str(evaluation) == "Feature 'x' is on: the item class of the store decided so."
+    )
     assert str(client.explain("x")).startswith("Feature 'x' is off: ")
 
 
-def test_what_cannot_be_evaluated(client: FeatureFlagClient) -> None:
-    """The error is there, as a fact and in the sentence."""
+def test_an_evaluation_that_fails_contains_the_error(client: FeatureFlagClient) -> None:
+    """The error is an attribute and part of the sentence, and the default answers."""
     client.add_condition("x", Condition(n__gt=1))
-    told = client.explain("x", n="2")
-    assert told.reason is Reason.ERROR
-    assert isinstance(told.error, TypeError)
-    assert told.enabled is False
-    assert str(told) == (
+    evaluation = client.explain("x", n="2")
+    assert evaluation.reason is Reason.ERROR
+    assert isinstance(evaluation.error, TypeError)
+    assert evaluation.enabled is False
+    assert str(evaluation) == (
         "Feature 'x' is off: TypeError: '>' not supported between instances of 'str' "
-        "and 'int'; so the default counts."
+        "and 'int'; the answer is the default."
     )
     assert client.explain("x", OTHER, n="2").enabled is OTHER
 
 
-def test_what_cannot_be_read(client: FeatureFlagClient, store: FailingStore) -> None:
-    """Of a flag that nobody knows there is only the error to tell."""
-    store.failure = ConnectionError("nobody home")
-    told = client.explain("never-seen", True)
-    assert told == Evaluation("never-seen", True, Reason.ERROR, error=store.failure)
-    assert str(told) == (
-        "Feature 'never-seen' is on: ConnectionError: nobody home; so the default "
-        "counts."
-    )
-
-
-def test_a_last_known_state_says_that_it_is_one(
-    client: FeatureFlagClient, store: FailingStore
+def test_an_unreadable_flag_without_known_state_gives_the_error(
+    client: FeatureFlagClient, store: FailingMemoryStore
 ) -> None:
-    """The reason is that of the state; the error comes along."""
-    store.failure = ConnectionError("nobody home")
-    told = client.explain("x")
-    assert told == Evaluation("x", True, Reason.ON, error=store.failure)
-    assert str(told) == (
-        "Feature 'x' is on: it is enabled, and nothing limits it for these arguments "
-        "(last known state: the store could not be read)."
+    """The default answers, and the error of the store is the reason."""
+    store.failure = ConnectionError("refused")
+    evaluation = client.explain("never-seen", True)
+    assert evaluation == Evaluation(
+        "never-seen", True, Reason.ERROR, error=store.failure
+    )
+    assert str(evaluation) == (
+        "Feature 'never-seen' is on: ConnectionError: refused; the answer is the "
+        "default."
     )
 
 
-# The record
+def test_the_sentence_says_that_a_last_known_state_was_evaluated(
+    client: FeatureFlagClient, store: FailingMemoryStore
+) -> None:
+    """The reason is that of the state, and the error of the store is an attribute."""
+    store.failure = ConnectionError("refused")
+    evaluation = client.explain("x")
+    assert evaluation == Evaluation("x", True, Reason.ON, error=store.failure)
+    assert str(evaluation) == (
+        "Feature 'x' is on: it is enabled, and no condition or bucketer limits it for "
+        "these arguments (last known state: the store could not be read)."
+    )
+
+
+# Evaluations as values
 
 
 def test_every_reason_has_a_sentence() -> None:
-    """A reason without one could not be printed."""
+    """`str` of an evaluation works for every reason."""
     for reason in Reason:
         error = ValueError("no") if reason is Reason.ERROR else None
         bucketer = NoOpBucketer() if reason is Reason.BUCKETER else None
         check = Condition(a=1) if reason is Reason.CONDITION_NOT_MATCHED else None
         for enabled, state in ((True, "on"), (False, "off")):
-            told = Evaluation(
+            evaluation = Evaluation(
                 *("x", enabled, reason), check=check, bucketer=bucketer, error=error
             )
-            assert str(told).startswith(f"Feature 'x' is {state}: ")
-            assert str(told).endswith(".")
-            assert bool(told) is enabled
+            assert str(evaluation).startswith(f"Feature 'x' is {state}: ")
+            assert str(evaluation).endswith(".")
+            assert bool(evaluation) is enabled
 
 
-def test_the_record_can_be_unpacked_copied_and_pickled(
+def test_an_evaluation_can_be_unpacked_copied_andpickled(
     client: FeatureFlagClient,
 ) -> None:
-    """It is a value, and goes wherever values go."""
+    """It is a value like any tuple."""
     client.add_condition("x", Condition(a=1))
-    told = client.explain("x", a=2)
-    name, enabled, reason, *_ = told
+    evaluation = client.explain("x", a=2)
+    name, enabled, reason, *_ = evaluation
     assert (name, enabled, reason) == ("x", False, Reason.CONDITION_NOT_MATCHED)
     for twin in (
-        copy.copy(told),
-        copy.deepcopy(told),
-        _pickled(told),
+        copy.copy(evaluation),
+        copy.deepcopy(evaluation),
+        pickled(evaluation),
     ):
         assert type(twin) is Evaluation
         assert twin.reason is reason
-        assert str(twin) == str(told)
+        assert str(twin) == str(evaluation)
     assert hash(client.explain("y")) == hash(Evaluation("y", False, Reason.MISSING))
 
 
-def _pickled(value: Any) -> Any:
-    return pickle.loads(pickle.dumps(value))  # noqa: S301 # our own
-
-
-# Agreement
+# Random flags
 
 
 def random_flag(draw: random.Random, client: FeatureFlagClient) -> None:
-    """Make the flag `x` anew, of any kind."""
+    """Replace the flag `x` by a random one."""
     client.create("x", is_enabled=draw.random() < 0.9)
     operators = ("", "__ne", "__gt", "__gte", "__lt", "__lte", "__in", "__not_in")
     for _ in range(draw.randrange(3)):
@@ -430,14 +416,14 @@ def random_flag(draw: random.Random, client: FeatureFlagClient) -> None:
 
 
 def random_value(draw: random.Random) -> Any:
-    """Draw a value; some cannot be compared, and some have no bucket."""
+    """Return a random value; some cannot be compared, and some have no bucket."""
     return draw.choice(
         [0, 1, 2.5, "a", "b", None, True, [1, "a"], (2,), {1, 2}, "head"]
     )
 
 
 def test_explain_and_is_enabled_agree() -> None:
-    """A thousand flags of all kinds, asked with arguments of all kinds."""
+    """A thousand random flags give the same answer by both methods."""
     draw = random.Random(20240229)  # noqa: S311 # repeatable
     client = FeatureFlagClient(MemoryFeatureFlagStore())
     reasons = set()
@@ -448,11 +434,13 @@ def test_explain_and_is_enabled_agree() -> None:
         }
         chance = draw.random()
         context["randomizer"] = lambda chance=chance: chance
-        told = client.explain("x", OTHER, **context)
+        evaluation = client.explain("x", OTHER, **context)
         answer = client.is_enabled("x", OTHER, **context)
-        assert told.enabled is answer, (number, str(told), context)
-        assert told.feature_name == "x"
-        assert (answer is OTHER) is (told.reason is Reason.ERROR)
-        assert str(told).startswith(f"Feature 'x' is {'on' if answer else 'off'}: ")
-        reasons.add(told.reason)
+        assert evaluation.enabled is answer, (number, str(evaluation), context)
+        assert evaluation.feature_name == "x"
+        assert (answer is OTHER) is (evaluation.reason is Reason.ERROR)
+        assert str(evaluation).startswith(
+            f"Feature 'x' is {'on' if answer else 'off'}: "
+        )
+        reasons.add(evaluation.reason)
     assert reasons == {*Reason} - {Reason.MISSING, Reason.OWN_ITEM}

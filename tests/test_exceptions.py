@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Errors carry facts, survive copying and pickling, and are what callers catch."""
+"""The errors of flipper: their classes, messages, attributes and copies."""
 
 from __future__ import annotations
 
-import copy
 import json
-import pickle
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,6 +23,7 @@ from flipper.exceptions import (
     InvalidFlagDataError,
     MissingDependencyError,
 )
+from support.copies import every_copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +38,7 @@ ALL = [
 ]
 
 
-# The tree
+# Classes
 
 
 @pytest.mark.parametrize(
@@ -53,15 +52,15 @@ ALL = [
         (MissingDependencyError, (FlipperError, ImportError)),
     ],
 )
-def test_each_error_is_what_callers_catch(
+def test_each_error_has_the_bases_that_callers_catch(
     kind: type[Exception], bases: tuple[type[Exception], ...]
 ) -> None:
-    """The root catches all; Python's own classes are those that code caught before."""
+    """All derive from `FlipperError`, and from what existing code catches."""
     assert kind.__bases__ == bases
 
 
-def test_one_error_at_all_of_its_addresses() -> None:
-    """Who catches it from one module catches it from the others."""
+def test_an_error_is_the_same_class_in_all_modules() -> None:
+    """Code may import `FlagDoesNotExistError` from any of its modules."""
     addresses = [
         flipper.FlagDoesNotExistError,
         flipper.contrib.interface.FlagDoesNotExistError,
@@ -70,12 +69,12 @@ def test_one_error_at_all_of_its_addresses() -> None:
     assert all(kind is FlagDoesNotExistError for kind in addresses)
 
 
-# Making one
+# Messages and attributes
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_each_can_be_made_of_a_text_or_of_nothing(kind: Any) -> None:
-    """Stores of one's own raise them so."""
+def test_each_error_can_be_made_with_a_message_or_without(kind: Any) -> None:
+    """Custom stores raise these errors with a message, or without arguments."""
     assert "what happened" in str(kind("what happened"))
     assert kind("what happened").args == ("what happened",)
     assert kind().args == ()
@@ -83,8 +82,8 @@ def test_each_can_be_made_of_a_text_or_of_nothing(kind: Any) -> None:
     assert kind("", feature_name="x").feature_name == "x"
 
 
-def test_the_text_of_a_missing_flag_is_the_same_everywhere() -> None:
-    """Whoever raises it: the client, or a store."""
+def test_the_message_about_a_missing_flag_is_the_same_everywhere() -> None:
+    """The client and the stores raise the same error."""
     store = MemoryFeatureFlagStore()
     client = FeatureFlagClient(store)
     for call in (
@@ -100,40 +99,40 @@ def test_the_text_of_a_missing_flag_is_the_same_everywhere() -> None:
         assert error.value.feature_name == "a b"
 
 
-def test_a_lost_race_tells_how_often_it_was_tried() -> None:
-    """The numbers are attributes, for those who try again."""
+def test_a_concurrent_update_error_has_the_number_of_attempts() -> None:
+    """The number of attempts is an attribute."""
     error = ConcurrentUpdateError("lost", feature_name="x", attempts=7)
     assert (str(error), error.feature_name, error.attempts) == ("lost", "x", 7)
     assert ConcurrentUpdateError("lost").attempts == 0
 
 
-def test_a_missing_package_is_named_with_its_remedy() -> None:
-    """The extra is what has to be installed, in quotes, as shells need them."""
+def test_a_missing_package_is_named_with_the_extra_to_install() -> None:
+    """The message contains the command that installs the package."""
     error = MissingDependencyError.for_extra("psycopg", "postgres")
     assert str(error) == (
         "The package 'psycopg' is not installed; "
-        "pip install 'flipper-client[postgres]' brings it"
+        "install it with pip install 'flipper-client[postgres]'"
     )
 
 
-# Documents that are no flags
+# Broken documents
 
 
 def problem(error: InvalidFlagDataError) -> str:
-    """Give what an error says is wrong."""
+    """Return what the error says is wrong."""
     (said,) = error.args
     return str(said)
 
 
 def broken(document: bytes | str) -> InvalidFlagDataError:
-    """Give the error of reading a document."""
+    """Return the error of reading a document."""
     with pytest.raises(InvalidFlagDataError) as error:
         FeatureFlagStoreItem.deserialize(document)
     return error.value
 
 
 def altered(old: str, new: str) -> str:
-    """Change a good document."""
+    """Return a valid document after one replacement."""
     item = MemoryFeatureFlagStore().create("x", is_enabled=True)
     meta = item.raw_meta
     meta.conditions.append(Condition(a__gt=1))
@@ -182,10 +181,10 @@ def altered(old: str, new: str) -> str:
         ),
     ],
 )
-def test_an_error_of_a_document_is_also_the_error_that_it_was(
+def test_an_error_of_a_document_is_also_its_cause(
     document: bytes | str, kind: type[Exception], said: str
 ) -> None:
-    """Code written for flipper-client catches what json and the factories raise."""
+    """Code written for flipper-client catches what `json` and the factories raise."""
     error = broken(document)
     assert isinstance(error, kind)
     assert isinstance(error, ValueError)
@@ -200,8 +199,8 @@ def test_an_error_of_a_document_is_also_the_error_that_it_was(
     assert type(error.__cause__) is kind
 
 
-def test_the_flag_is_named_where_it_is_known() -> None:
-    """By the document itself, else by whoever knows where it was."""
+def test_an_error_of_a_document_names_the_flag_if_it_is_known() -> None:
+    """The name comes from the document, if that part of it can be read."""
     assert broken("{").feature_name is None
     assert str(broken("{")).startswith("A stored flag cannot be read: JSONDecodeError")
     assert broken(altered('"meta"', '"m"')).feature_name == "x"
@@ -209,34 +208,34 @@ def test_the_flag_is_named_where_it_is_known() -> None:
     assert named.startswith("Feature 'x' cannot be read: KeyError: 'meta'. ")
 
 
-def test_the_position_of_bad_json_is_kept() -> None:
-    """Whoever caught a `JSONDecodeError` may show where it was."""
+def test_the_position_of_invalid_json_is_kept() -> None:
+    """The error has the attributes of `JSONDecodeError`."""
     error: Any = broken('{"feature_name": "x",')
     assert (error.lineno, error.colno, error.pos) == (1, 22, 21)
     assert error.doc == '{"feature_name": "x",'
 
 
-def test_an_error_of_ours_is_not_wrapped_again() -> None:
-    """One is enough, and the first one knows best."""
+def test_an_invalid_flag_data_error_is_not_wrapped_again() -> None:
+    """The error that was raised first is raised."""
     error = InvalidFlagDataError("no flag", feature_name="x")
-    assert InvalidFlagDataError.of(error, feature_name="y") is error
+    assert InvalidFlagDataError.from_error(error, feature_name="y") is error
     assert error.feature_name == "x"
 
 
-def test_a_class_that_cannot_be_a_base_is_left_out() -> None:
-    """The text still says what it was."""
+def test_a_cause_that_cannot_be_a_base_class_is_in_the_message() -> None:
+    """A class that refuses subclasses is named in the message only."""
 
     class FinalError(Exception):
         def __init_subclass__(cls) -> None:
             raise TypeError("no subclasses")
 
-    error = InvalidFlagDataError.of(FinalError("odd"), feature_name="x")
+    error = InvalidFlagDataError.from_error(FinalError("odd"), feature_name="x")
     assert type(error) is InvalidFlagDataError
     assert str(error).startswith("Feature 'x' cannot be read: FinalError: odd. ")
 
 
-def test_a_class_with_a_constructor_of_its_own_will_do() -> None:
-    """Its constructor is not called, and its attributes are kept."""
+def test_a_cause_with_another_constructor_keeps_its_attributes() -> None:
+    """The constructor of the cause is not called again."""
 
     class PeculiarError(Exception):
         def __init__(self, one: int, *, two: int) -> None:
@@ -244,7 +243,9 @@ def test_a_class_with_a_constructor_of_its_own_will_do() -> None:
             self.two = two
             self.feature_name = "not ours"
 
-    error: Any = InvalidFlagDataError.of(PeculiarError(1, two=2), feature_name="x")
+    error: Any = InvalidFlagDataError.from_error(
+        PeculiarError(1, two=2), feature_name="x"
+    )
     assert isinstance(error, PeculiarError)
     assert error.two == 2
     assert error.feature_name == "x"
@@ -254,8 +255,8 @@ def test_a_class_with_a_constructor_of_its_own_will_do() -> None:
 # Copies
 
 
-def made() -> list[FlipperError]:
-    """Make errors as they occur."""
+def make_errors() -> list[FlipperError]:
+    """Return errors of all kinds, as they occur."""
     store = MemoryFeatureFlagStore()
     client = FeatureFlagClient(store)
     client.create("x")
@@ -281,21 +282,14 @@ def made() -> list[FlipperError]:
     ]
 
 
-def pickled(error: Any) -> Any:
-    """Send an error through a pickle."""
-    return pickle.loads(pickle.dumps(error))  # noqa: S301 # our own
-
-
-@pytest.mark.parametrize(
-    "twin_of",
-    [copy.copy, copy.deepcopy, pickled],
-    ids=["copy", "deepcopy", "pickle"],
-)
+@every_copy
 @pytest.mark.parametrize("number", range(10))
-def test_an_error_travels(twin_of: Callable[[Any], Any], number: int) -> None:
-    """To another process, as pools send it, with its text and its facts."""
-    error = made()[number]
-    twin = twin_of(error)
+def test_an_error_can_be_copied_and_pickled(
+    duplicate: Callable[[Any], Any], number: int
+) -> None:
+    """Its text and its attributes survive, for example between two processes."""
+    error = make_errors()[number]
+    twin = duplicate(error)
     assert twin is not error
     assert isinstance(twin, FlipperError)
     assert (str(twin), twin.args) == (str(error), error.args)
@@ -303,6 +297,6 @@ def test_an_error_travels(twin_of: Callable[[Any], Any], number: int) -> None:
         assert getattr(twin, fact, None) == getattr(error, fact, None)
     if not isinstance(error, InvalidFlagDataError):
         assert type(twin) is type(error)
-    else:  # its class was made on the way, and cannot be found by name
+    else:  # its class was made at run time, so pickle cannot find it by name
         assert isinstance(twin, InvalidFlagDataError)
         assert isinstance(twin, ValueError)

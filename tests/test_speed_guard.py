@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the fast paths cost, in calls and in bytes: no clock is asked.
+"""Limits of the cost of the fast paths, in function calls and bytes instead of seconds.
 
-Most of the time of an evaluation goes into calls, of Python functions and of those
-written in C, and into memory for what they pass on. A call or an object more on a fast
-path fails here, on any machine, however busy.
+An evaluation spends most of its time in calls, of Python functions and of functions in
+C, and on memory for their arguments. An additional call or object on a fast path fails
+here on any machine, however busy it is.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest import mock
 
 import pytest
 
@@ -31,21 +32,20 @@ from flipper import (
 )
 from flipper.bucketing import ConsistentHashPercentageBucketer
 from flipper.contrib.cached import lru
-from flipper.contrib.cached.lru import PlainLRU
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
 class Cost(NamedTuple):
-    """What a workload may take: what it takes today, on the Python that takes most."""
+    """The upper limits of a workload: its cost on the Python where that is highest."""
 
     calls: int
     bytes_at_once: int
 
 
-# Lower a number when you have made it lower; let none rise without need. This prints
-# the table, with what is highest of all Pythons that are named, else for its own:
+# Lower a number when you have reduced the cost; raise none without need. This command
+# prints the table, with the highest costs of the given Pythons, or of its own:
 #     python tests/test_speed_guard.py [.venv-3.10/bin/python ...]
 COSTS = {
     "on/off": Cost(2, 0),
@@ -70,28 +70,29 @@ REPEATED = 5
 NEWER_PYEE = 12
 
 
-def nothing() -> None:
+def prepare_nothing() -> None:
     """Prepare nothing."""
 
 
 class Workload(NamedTuple):
-    """What is counted: one run, after `prepare`, once both were done a few times."""
+    """What is counted: one call of `run`, each time after `prepare`."""
 
     run: Callable[[], Any]
-    prepare: Callable[[], Any] = nothing
+    prepare: Callable[[], Any] = prepare_nothing
 
 
 class Sample:
-    """A client with a flag for each workload, and others beside them."""
+    """Clients with a flag for each workload, and with other flags."""
 
-    # Of all samples: what was found out about a user is remembered by the process.
+    # Shared by all samples, because the process remembers buckets of users.
     _users = itertools.count()
 
     def __init__(self, flags: int = FLAGS) -> None:
-        self.features = FeatureFlagClient(MemoryFeatureFlagStore())
-        self.cached = FeatureFlagClient(CachedFeatureFlagStore(self.features._store))
-        plain = CachedFeatureFlagStore(self.features._store)
-        plain._cache = PlainLRU(FLAGS)
+        self.store = MemoryFeatureFlagStore()
+        self.features = FeatureFlagClient(self.store)
+        self.cached = FeatureFlagClient(CachedFeatureFlagStore(self.store))
+        with mock.patch.object(lru, "LRU", None):  # as if lru-dict were not installed
+            plain = CachedFeatureFlagStore(self.store)
         self.plain = FeatureFlagClient(plain)
         self.user = ""
         self._ten = [Condition(plan="pro") for _ in range(10)]
@@ -110,16 +111,16 @@ class Sample:
         for number in range(flags - len(on)):
             self.features.create(f"G{number}")
 
-    def come_new(self) -> None:
-        """Have a user nobody has seen."""
+    def use_new_user(self) -> None:
+        """Choose a user that no bucketer has seen."""
         self.user = f"user-{next(self._users):06}"
 
-    def keep_ten(self) -> None:
-        """Have a flag with ten conditions."""
+    def reset_to_ten(self) -> None:
+        """Give the flag ten conditions again."""
         self._full.set_conditions(self._ten)
 
     def workloads(self) -> dict[str, Workload]:
-        """Return what is counted, by its key in the table."""
+        """Return the workloads by their keys in `COSTS`."""
         features = self.features
         ask, cached = features.is_enabled, self.cached.is_enabled
         plain = self.plain.is_enabled
@@ -131,7 +132,7 @@ class Sample:
             "one == and one > check": Workload(lambda: ask("B", plan="pro", seats=11)),
             "in a list of 20": Workload(lambda: ask("C", region="region-19")),
             "sticky rollout, a new user": Workload(
-                lambda: ask("D", user_id=self.user), self.come_new
+                lambda: ask("D", user_id=self.user), self.use_new_user
             ),
             "sticky rollout, a user seen before": Workload(
                 lambda: ask("D", user_id="user")
@@ -142,18 +143,18 @@ class Sample:
             "list ten flags": Workload(lambda: list(features.list(limit=10))),
             "enable": Workload(lambda: features.enable("A")),
             "add a condition to ten": Workload(
-                lambda: features.add_condition(full, self._other), self.keep_ten
+                lambda: features.add_condition(full, self._other), self.reset_to_ten
             ),
         }
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """Keep out the garbage collector, whose callbacks count, and other observers."""
+def without_observers() -> Iterator[None]:
+    """Switch off the garbage collector, tracing and profiling."""
     traced, profiled = sys.gettrace(), sys.getprofile()
     gc.collect()
     gc.disable()
-    sys.settrace(None)  # a coverage tool has objects made for every frame
+    sys.settrace(None)  # coverage tools create objects for every frame
     try:
         yield
     finally:
@@ -163,18 +164,18 @@ def undisturbed() -> Iterator[None]:
 
 
 def calls_of(workload: Workload) -> list[str]:
-    """Name the functions that one run calls."""
+    """Return the names of the functions that one run calls."""
     called: list[str] = []
 
     def observe(frame: Any, event: str, function: Any) -> None:
         if event == "call":
             called.append(frame.f_code.co_name)
         # Before 3.14, Python does not report that a `with` block calls an `__enter__`
-        # written in C, only that it calls its `__exit__`. A lock costs one call on all.
+        # written in C, but does report its `__exit__`. So each lock counts once.
         elif event == "c_call" and function.__name__ != "__enter__":
             called.append(function.__qualname__)
 
-    with undisturbed():
+    with without_observers():
         for _ in range(REPEATED):
             called.clear()
             workload.prepare()
@@ -185,9 +186,9 @@ def calls_of(workload: Workload) -> list[str]:
 
 
 def bytes_of(workload: Workload) -> int:
-    """Return how much memory a run has taken at once beyond what is left of it."""
+    """Return how much memory a run takes at once, beyond what it keeps."""
     found = []
-    with undisturbed():
+    with without_observers():
         tracemalloc.start()
         for _ in range(REPEATED):
             workload.prepare()
@@ -196,14 +197,14 @@ def bytes_of(workload: Workload) -> int:
             left, peak = tracemalloc.get_traced_memory()
             found.append(peak - left)
         tracemalloc.stop()
-    return min(found)  # other threads may have taken some, too
+    return min(found)  # other threads may take memory too
 
 
 def bytes_of_a_flag() -> int:
-    """Return what a flag takes that has one condition with two checks."""
+    """Return the memory of a flag with one condition of two checks."""
     count = 1000
     features = FeatureFlagClient(MemoryFeatureFlagStore())
-    with undisturbed():
+    with without_observers():
         tracemalloc.start()
         before = tracemalloc.get_traced_memory()[0]
         for number in range(count):
@@ -215,8 +216,13 @@ def bytes_of_a_flag() -> int:
     return round((after - before) / count)
 
 
+def unmeasured() -> dict[str, str]:
+    """Return an environment in which a program loads no coverage tool."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("COV")}
+
+
 def modules_imported() -> list[str]:
-    """Name what is loaded for a program that asks about a flag in memory."""
+    """Return the modules that a program loads to read a flag in memory."""
     program = """
 import sys
 before = set(sys.modules)
@@ -224,26 +230,23 @@ from flipper import FeatureFlagClient, MemoryFeatureFlagStore
 FeatureFlagClient(MemoryFeatureFlagStore()).is_enabled("A")
 print(*sorted(set(sys.modules) - before))
 """
-    # Not with what a coverage tool loads into it.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("COV")}
     command = [sys.executable, "-c", program]
-    return subprocess.check_output(command, env=environment, text=True).split()
+    return subprocess.check_output(command, env=unmeasured(), text=True).split()
 
 
 @pytest.mark.parametrize("name", COSTS)
-def test_workload_costs_no_more_calls(name: str) -> None:
-    """Calls are what the time of an evaluation goes into."""
+def test_a_workload_makes_no_more_calls(name: str) -> None:
+    """Most of the time of an evaluation is spent in calls."""
     if name == "on/off, cached store" and lru.LRU is None:
-        pytest.skip("there is no lru-dict here; what is there instead has its own row")
+        pytest.skip("lru-dict is not installed; what replaces it has its own row")
     called = calls_of(Sample().workloads()[name])
     assert len(called) <= COSTS[name].calls, f"{name} calls {', '.join(called)}"
 
 
 @pytest.fixture(scope="module")
-def apart() -> dict[str, Any]:
-    """Measure in a process of its own, whose memory no other test has touched."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("COV")}
-    environment["PYTHONPATH"] = str(Path(__file__).parents[1])
+def measured_apart() -> dict[str, Any]:
+    """Measure in a new process, whose memory no other test has used."""
+    environment = {**unmeasured(), "PYTHONPATH": str(Path(__file__).parents[1])}
     command = [sys.executable, __file__, "--raw"]
     found: dict[str, Any] = json.loads(
         subprocess.check_output(command, env=environment)
@@ -252,36 +255,38 @@ def apart() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", COSTS)
-def test_workload_costs_no_more_memory(name: str, apart: dict[str, Any]) -> None:
-    """What is made for an evaluation takes time to make, and to throw away."""
+def test_a_workload_takes_no_more_memory(
+    name: str, measured_apart: dict[str, Any]
+) -> None:
+    """Objects take time to create and to delete."""
     if name == "on/off, cached store" and lru.LRU is None:
-        pytest.skip("there is no lru-dict here; what is there instead has its own row")
-    _, bytes_at_once = apart["costs"][name]
+        pytest.skip("lru-dict is not installed; what replaces it has its own row")
+    _, bytes_at_once = measured_apart["costs"][name]
     assert bytes_at_once <= COSTS[name].bytes_at_once
 
 
 @pytest.mark.parametrize("name", COSTS)
-def test_cost_does_not_grow_with_the_number_of_flags(name: str) -> None:
-    """A store of a thousand flags answers and writes as fast as one of ten."""
+def test_the_cost_does_not_grow_with_the_number_of_flags(name: str) -> None:
+    """A store of a thousand flags needs as many calls as one of ten."""
     few, many = Sample(FLAGS).workloads(), Sample(100 * FLAGS).workloads()
     assert calls_of(many[name]) == calls_of(few[name])
 
 
-def test_flag_takes_no_more_memory(apart: dict[str, Any]) -> None:
+def test_a_flag_takes_no_more_memory(measured_apart: dict[str, Any]) -> None:
     """Programs keep all their flags in memory."""
-    assert apart["flag"] <= BYTES_OF_A_FLAG
+    assert measured_apart["flag"] <= BYTES_OF_A_FLAG
 
 
 def test_import_loads_no_more_modules() -> None:
-    """Every process that asks about a flag waits for the import first."""
+    """The import takes time at the start of every process."""
     if int(version("pyee").split(".")[0]) < NEWER_PYEE:
         pytest.skip("this pyee loads modules of its own that newer ones do not")
     loaded = modules_imported()
     assert len(loaded) <= MODULES_IMPORTED, f"loaded: {', '.join(loaded)}"
 
 
-def test_lock_costs_one_call_on_every_python() -> None:
-    """A `with` block of a lock counts once, whichever of its calls Python tells of."""
+def test_a_lock_counts_as_one_call_on_every_python() -> None:
+    """A `with` block of a lock counts once, whichever calls Python reports."""
     lock = threading.Lock()
 
     def hold() -> None:
@@ -291,22 +296,22 @@ def test_lock_costs_one_call_on_every_python() -> None:
     assert calls_of(Workload(hold)) == ["lock.__exit__"]
 
 
-def test_one_call_more_is_noticed() -> None:
-    """The guard itself can fail: a wrapper of `get` costs two calls more.
+def test_an_additional_call_is_noticed() -> None:
+    """A replaced `get` costs two calls more: itself, and the `get` that it calls.
 
-    Itself, and the `get` that a client does without as long as nothing replaces it.
+    The client does without both as long as nothing replaces `get`.
     """
     sample = Sample()
     workload = sample.workloads()["on/off"]
     before = calls_of(workload)
-    store = sample.features._store
+    store = sample.store
     get = store.get
     store.get = lambda name: get(name)  # noqa: PLW0108  (a call more)
     assert len(calls_of(workload)) == len(before) + 2
 
 
-def measured() -> dict[str, Any]:
-    """Return what there is to know, for this Python."""
+def measure() -> dict[str, Any]:
+    """Return all costs on this Python."""
     costs = {}
     for name in Sample().workloads():
         calls = calls_of(Sample().workloads()[name])
@@ -319,7 +324,7 @@ def measured() -> dict[str, Any]:
 
 
 def table(found: list[dict[str, Any]]) -> str:
-    """Return the table with what is highest of all that was found."""
+    """Return the source text of the limits: the highest of all costs."""
     costs = []
     for name in found[0]["costs"]:
         calls = max(each["costs"][name][0] for each in found)
@@ -333,14 +338,14 @@ def table(found: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Print the table, or with `--raw` what it is made of."""
+    """Print the table, or the costs themselves with `--raw`."""
     pythons = sys.argv[1:]
     if pythons == ["--raw"]:
-        sys.stdout.write(json.dumps(measured()))
+        sys.stdout.write(json.dumps(measure()))
         return
     commands = [[python, __file__, "--raw"] for python in pythons]
     raw = [subprocess.check_output(command) for command in commands]
-    sys.stdout.write(table([json.loads(each) for each in raw] or [measured()]))
+    sys.stdout.write(table([json.loads(each) for each in raw] or [measure()]))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The libraries that are compared: one file each, and one line in this table.
 
-A file has a class `Contender`, made with the flags to store, with a method for each
-workload (`workloads.py`) that the library can do. The method takes the arguments of
-some calls, makes the calls, and returns the answers. All of a method's time is measured
-but for constants, so the loop in it is to be as plain as in all the others.
+A file has a class `Contender`. Its constructor takes the flags to store. It has a
+method for each workload (`workloads.py`) that the library supports. The method takes
+the arguments of some calls, makes the calls, and returns the answers. The whole method
+is measured, so its loop must be as simple as in the other contenders.
 
-A class may have `exact = True` (its buckets are flipper-client's), `draws = True` (a
-user's bucket is drawn and kept by the user, not calculated), and `keeps_in` ("native
-memory" or "database", if its flags are not in Python's memory).
+A class may have `exact = True` (it has the buckets of flipper-client), `draws = True`
+(it draws the bucket of a user at random, and the user keeps it), and `keeps_in`
+("native memory" or "database", if its flags are not in Python's memory).
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """A contender, before it is installed."""
+    """A contender: its name, and how it is installed."""
 
     title: str
-    """What tables call it, before its version."""
+    """Its name in tables, without the version."""
     distribution: str
-    """The one whose version is told."""
+    """The distribution whose version is shown."""
     module: str
-    """The file here with its class `Contender`."""
+    """The file in this folder with its class `Contender`."""
     requirements: tuple[str, ...]
-    """What pip is told to install; `{root}` is this checkout."""
+    """The arguments of pip install; `{root}` is this checkout."""
     program: str
-    """The imports of a program that uses it."""
+    """The imports of a program that uses the library."""
 
 
 THIS = "this"
@@ -44,7 +44,7 @@ ENTRIES = {
         "this library",
         "flipper-client",
         "flipper_client",
-        # As a folder on the path, not by a finder, which would take its own time.
+        # As a folder on the path: an import hook would take time of its own.
         ("--config-settings=editable_mode=compat", "--editable={root}[postgres]"),
         _FLIPPER,
     ),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A piece of an application that asks about a flag in Redis."""
+"""A part of an application that uses a flag in Redis."""
 
 from redis import Redis
 
@@ -9,5 +9,5 @@ features = FeatureFlagClient(RedisFeatureFlagStore(Redis()))
 
 
 def shipping(total: int) -> int:
-    """Tell what it costs to ship an order."""
+    """Return the shipping costs of an order."""
     return 0 if features.is_enabled("FREE_SHIPPING", total=total) else 9

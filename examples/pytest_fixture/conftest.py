@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fixture: a client on a store in memory, in place of the application's own."""
+"""A fixture that replaces the application's client by one with a store in memory."""
 
 import checkout
 import pytest
@@ -9,7 +9,7 @@ from flipper import FeatureFlagClient, MemoryFeatureFlagStore
 
 @pytest.fixture
 def features(monkeypatch: pytest.MonkeyPatch) -> FeatureFlagClient:
-    """Give the client that the application asks during one test, without any flag."""
+    """Return the client that the application uses during one test; it has no flags."""
     client = FeatureFlagClient(MemoryFeatureFlagStore())
     monkeypatch.setattr(checkout, "features", client)
     return client

@@ -98,12 +98,12 @@ class Check:
 
         Raises:
             KeyError: a field is missing.
-            TypeError: the variable is no text.
+            TypeError: the variable is not text.
             Operator.InvalidSymbolError: the operator is unknown.
         """
         variable = fields["variable"]
         if not isinstance(variable, str):
-            message = f"the variable of a check is no text: {variable!r}"
+            message = f"the variable of a check is not text: {variable!r}"
             raise TypeError(message)
         operator = shared_operator(Operator.factory(fields["operator"]))
         return cls(variable, fields["value"], operator)

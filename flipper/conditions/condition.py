@@ -96,7 +96,7 @@ class Condition:
         found: list[Check] = []
         for checks in dict(fields).values():
             if not isinstance(checks, (list, tuple)):
-                message = f"the checks of a variable are no list: {checks!r}"
+                message = f"the checks of a variable are not a list: {checks!r}"
                 raise TypeError(message)
             found.extend([Check.from_dict(check) for check in checks])
         condition = cls()

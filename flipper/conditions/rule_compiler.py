@@ -161,7 +161,8 @@ def first_failed_check(
     """Return the check that fails first, in the order of the arguments of the call.
 
     Args:
-        checks: all checks of a condition; those before `number` hold.
+        checks: all checks of a condition, those on one variable side by side; those
+            before `number` hold.
         number: the index of the check that failed, or that raised `error`.
         context: the keyword arguments of the call.
         error: what that check raised.
@@ -170,13 +171,13 @@ def first_failed_check(
         Exception: what an earlier comparison raises, or `error`.
     """
     last = checks[number]
-    made = {check.variable for check in checks[: number + 1]}
     for name, value in context.items():
         if name == last.variable:
             break
+        # Checks on one variable are neighbours, so no check on `last.variable` is found
+        # here, and none on a variable whose checks hold already.
         for check in checks[number + 1 :]:
-            # Later checks on the variable of `last` come after it in any call.
-            if check.variable == name not in made and not check.check(value):
+            if check.variable == name and not check.check(value):
                 return check
     if error is not None:
         raise error

@@ -3,5 +3,5 @@
 
 `update` writes to any store, with `flag_locks`. `watch` is the change signal, and
 `listener` a thread that waits for it. `last_known` and `circuit_breaker` are for the
-time when a server is away.
+time when a server is down.
 """

@@ -58,7 +58,7 @@ class AtomicFeatureFlagStore(SupportsUpdate, AbstractFeatureFlagStore):
 
     @abstractmethod
     def _swap(self, item: FeatureFlagStoreItem, expected: Any) -> bool:
-        """Write `item` if the store holds what is expected; tell if it was written.
+        """Write `item` if the store holds what is expected; return whether it did.
 
         Args:
             item: the flag to store.
@@ -67,15 +67,15 @@ class AtomicFeatureFlagStore(SupportsUpdate, AbstractFeatureFlagStore):
 
     @abstractmethod
     def _remove(self, feature_name: str) -> bool | None:
-        """Remove a flag, if it is there.
+        """Remove a flag if it exists.
 
         Returns:
-            `False` if it was not there, `None` if the backend does not say.
+            `False` if it did not exist, `None` if the backend does not report that.
         """
 
     @abstractmethod
     def _scan(self) -> Iterator[FeatureFlagStoreItem]:
-        """Yield every flag once, and leave out documents that are no flags."""
+        """Yield every flag once, and leave out documents that are not flags."""
 
     @abstractmethod
     def _now(self) -> int:
@@ -101,7 +101,7 @@ class AtomicFeatureFlagStore(SupportsUpdate, AbstractFeatureFlagStore):
         """Change the state and keep the metadata; create the flag if it is missing."""
         self._write(
             feature_name,
-            lambda item: item.switched(is_enabled),
+            lambda item: item.with_state(is_enabled),
             lambda: self._new(feature_name, is_enabled),
         )
 
@@ -158,7 +158,7 @@ class AtomicFeatureFlagStore(SupportsUpdate, AbstractFeatureFlagStore):
             loaded = self._load(feature_name)
             if loaded is not None:
                 before, token = loaded
-                after = change(before.named(feature_name))
+                after = change(before.with_name(feature_name))
             elif make is not None:
                 after, token = make(), ABSENT
             else:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The circuit breaker of a store whose server is away.
+"""The circuit breaker of a store whose server is down.
 
 While a circuit breaker is *closed*, questions go to the store. It costs nothing then,
 because the object does not exist. It *opens* when a question fails because the server
-is away: from then on all questions fail at once, without a request. A background thread
+is down: from then on all questions fail at once, without a request. A background thread
 tries one read from time to time (*half-open*), and closes it when the store answers.
 """
 
@@ -51,7 +51,7 @@ _open: dict[int, CircuitBreaker] = {}
 _MARK: Final = "_flipper_open_circuit"  # attribute of errors: a key of `_open`
 
 
-def reader_of(store: Any) -> Any:
+def current_reader(store: Any) -> Any:
     """Return the open circuit breaker of a store, or the store itself."""
     return _open.get(id(store), store)
 
@@ -59,21 +59,21 @@ def reader_of(store: Any) -> Any:
 def open_circuit(
     store: Any, feature_name: str, error: Exception, outage: OutageLog
 ) -> bool:
-    """Open the circuit breaker of a store if an error means that its server is away.
+    """Open the circuit breaker of a store if an error means that its server is down.
 
     All clients and wrappers of a store share one circuit breaker. They find it when
     `patching.refresh_readers` is called.
 
     Args:
-        store: a store with `away_errors`.
+        store: a store with `outage_errors`.
         feature_name: the flag that was read.
         error: the error that `store.get` raised.
         outage: the log of the outage. Only that of the first caller is used.
 
     Returns:
-        Whether the server is away.
+        Whether the server is down.
     """
-    if not isinstance(error, store.away_errors):
+    if not isinstance(error, store.outage_errors):
         return False
     breaker = _open.get(id(store))
     if breaker is None:
@@ -84,7 +84,7 @@ def open_circuit(
     return True
 
 
-def has_opened_circuit(error: Exception) -> bool:
+def comes_from_open_circuit(error: Exception) -> bool:
     """Return whether an error comes from a circuit breaker that is open now.
 
     It does if it has opened the breaker, or if the breaker raised it. Then nothing is
@@ -95,7 +95,7 @@ def has_opened_circuit(error: Exception) -> bool:
 
 
 class CircuitBreaker:
-    """Replaces a store as the reader while its server is away. Thread- and fork-safe.
+    """Replaces a store as the reader while its server is down. Thread- and fork-safe.
 
     It holds the store by a weak reference. Its background thread ends when the store is
     gone.
@@ -106,7 +106,7 @@ class CircuitBreaker:
     Args:
         store: the store.
         feature_name: the flag to try to read, one for which the store needs its server.
-        error: the error which means that the server is away.
+        error: the error which means that the server is down.
         outage: the log of the outage.
     """
 
@@ -129,7 +129,7 @@ class CircuitBreaker:
         self._try_at = monotonic()
 
     def record_failure(self, error: Exception) -> None:
-        """Record an error that means that the server is away, and start the thread."""
+        """Record an error that means that the server is down, and start the thread."""
         if self._thread is None and self._starting.acquire(blocking=False):
             try:
                 if self._thread is None:
@@ -182,7 +182,7 @@ class CircuitBreaker:
             return True
         try:
             store.get(self._feature_name)
-        except store.away_errors as error:
+        except store.outage_errors as error:
             # A store may raise the same object each time, with ever more frames.
             error.with_traceback(None)
             self._error = self._copied(error)
@@ -209,7 +209,7 @@ class CircuitBreaker:
         timeout = _TRY_TIMEOUT
         for pause in _pauses():
             waiting.wait(pause)
-            # Also errors that are no `Exception`, such as gevent's time limit: the
+            # Also errors that are not an `Exception`, such as a timeout of gevent: the
             # thread has to go on.
             with suppress(BaseException):
                 try:

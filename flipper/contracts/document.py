@@ -12,7 +12,7 @@ from ..contrib.storage import FeatureFlagStoreItem
 from ..exceptions import InvalidFlagDataError
 from .atomic import ABSENT, ANY, AtomicFeatureFlagStore
 from .flag_locks import per_flag_lock, reentrant_flag_lock
-from .last_known import SupportsLastKnown, remember
+from .last_known import SupportsLastKnown, put_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
 
     The hooks are `_read`, `_replace`, `_remove` and `_documents`. A document is decoded
     once, and again only when its bytes have changed. The decoded flags are also the
-    last known ones while the server is away. A subclass's constructor has to call
+    last known ones while the server is down. A subclass's constructor has to call
     `super().__init__()`. Safe for threads if the hooks are.
     """
 
@@ -38,7 +38,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
     def __init__(self) -> None:
         self._decoded: dict[str, FeatureFlagStoreItem] = {}  # each with its document
         self._last_write = object()
-        self._logged_documents: dict[str, bytes] = {}  # that are no flags
+        self._logged_documents: dict[str, bytes] = {}  # that are not flags
 
     @abstractmethod
     def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
@@ -46,7 +46,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
 
     @abstractmethod
     def _replace(self, feature_name: str, document: bytes, expected: Any) -> bool:
-        """Write a document if the store holds what is expected; tell if it was written.
+        """Write a document if the store holds what is expected; return whether it did.
 
         Args:
             feature_name: the flag.
@@ -58,11 +58,11 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
     def _documents(self, offset: int, limit: int | None) -> Iterator[tuple[str, bytes]]:
         """Yield names and documents, each once; a document need not be a flag.
 
-        The server is not asked before the first document is requested.
+        It sends no request before the first document is taken.
 
         Args:
-            offset: how many documents are skipped.
-            limit: how many documents are given at most; `None` is all.
+            offset: how many documents to skip first.
+            limit: how many documents to yield at most; `None` is all.
         """
 
     def _compare_and_put(
@@ -84,7 +84,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
     ) -> Iterator[FeatureFlagStoreItem]:
         """Return an iterator of at most `limit` flags, from number `offset` on.
 
-        Both numbers count documents: one that is no flag makes a page shorter.
+        Both numbers count documents: one that is not a flag makes a page shorter.
         """
         return self._flags(self._documents(offset, limit))
 
@@ -122,9 +122,9 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
                 self._decode(feature_name, document)
         else:
             # Decoding would give the same, but the known flag is compiled already.
-            decoded = item.switched(state)
+            decoded = item.with_state(state)
             decoded.document = document
-            remember(self._decoded, feature_name, decoded)
+            put_bounded(self._decoded, feature_name, decoded)
         return True
 
     def _scan(self) -> Iterator[FeatureFlagStoreItem]:
@@ -137,7 +137,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
             # Most flags were read just before they are written. This saves a read.
             known = self._decoded.get(feature_name)
             if known is not None and self._documents_are_tokens:
-                after = change(known.named(feature_name))
+                after = change(known.with_name(feature_name))
                 # Race: others may have written since; `_swap` notices.
                 if self._swap(after, known.document):
                     return after
@@ -161,9 +161,9 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
         """Log that a document is left out, but only once for each document."""
         if self._logged_documents.get(feature_name) == document:
             return
-        remember(self._logged_documents, feature_name, document)
+        put_bounded(self._logged_documents, feature_name, document)
         logger.warning(
-            "%s holds a document under %r that is no flag; it is left out",
+            "%s holds a document under %r that is not a flag; it is left out",
             type(self).__name__,
             feature_name,
             extra={"feature_name": feature_name},
@@ -184,5 +184,5 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
             raise
         item.document = document
         if is_latest:
-            remember(self._decoded, feature_name, item)
+            put_bounded(self._decoded, feature_name, item)
         return item

@@ -10,11 +10,11 @@ from ..contrib.storage import FeatureFlagStoreItem
 from ..exceptions import InvalidArgumentError, InvalidFlagDataError
 from ..runtime.patching import Patchable, refresh_readers
 
-REMEMBERED: Final = 10_000
+MAX_REMEMBERED: Final = 10_000
 """How many flags are remembered at most."""
 # The methods of a store that fast paths do not call, so a replacement must be noticed.
-_BYPASSED: Final = frozenset({"get", "set", "set_meta"})
-ANSWERS: Final = (InvalidArgumentError, InvalidFlagDataError)
+_BYPASSED_METHODS: Final = frozenset({"get", "set", "set_meta"})
+ERRORS_OF_ONE_FLAG: Final = (InvalidArgumentError, InvalidFlagDataError)
 """Errors about one flag or one question; the store answered, so it is no outage."""
 
 
@@ -33,7 +33,7 @@ class SupportsLastKnown:
         return self
 
     @property
-    def away_errors(self) -> tuple[type[Exception], ...]:
+    def outage_errors(self) -> tuple[type[Exception], ...]:
         """The errors of `get` which mean that the server is away, for every flag."""
         return ()
 
@@ -72,7 +72,9 @@ class TableFastPath(SupportsLastKnown, metaclass=Patchable):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute of the store, such as the replacement of a method."""
-        is_replaced = name in _BYPASSED or (name == self._table and name in vars(self))
+        is_replaced = name in _BYPASSED_METHODS or (
+            name == self._table and name in vars(self)
+        )
         super().__setattr__(name, value)
         if is_replaced:
             refresh_readers()
@@ -80,7 +82,7 @@ class TableFastPath(SupportsLastKnown, metaclass=Patchable):
     def __delattr__(self, name: str) -> None:
         """Delete an attribute of the store."""
         super().__delattr__(name)
-        if name in _BYPASSED:
+        if name in _BYPASSED_METHODS:
             refresh_readers()
 
     def fast_path(self) -> Any:
@@ -112,7 +114,7 @@ class LastKnownFlags(SupportsLastKnown):
         if item is None:
             items.pop(feature_name, None)
         elif items.get(feature_name) is not item:
-            remember(self._items, feature_name, item)
+            put_bounded(self._items, feature_name, item)
         return item
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
@@ -123,7 +125,7 @@ class LastKnownFlags(SupportsLastKnown):
         """Record a write: after a failure, the flag before it must not come back."""
         self._last_write = object()
         if isinstance(item, FeatureFlagStoreItem):
-            remember(self._items, feature_name, item)
+            put_bounded(self._items, feature_name, item)
         else:
             self._items.pop(feature_name, None)
 
@@ -137,16 +139,16 @@ class LastKnownFlags(SupportsLastKnown):
         self.record_write(feature_name, known)
 
 
-def remembering(store: Any) -> LastKnownFlags:
+def with_last_known(store: Any) -> LastKnownFlags:
     """Return the store if it is a `SupportsLastKnown`, else a reader of it that is."""
     if issubclass(type(store), SupportsLastKnown):
         return store  # type: ignore[no-any-return]  # it has the same methods
     return LastKnownFlags(store)
 
 
-def remember(items: dict[str, Any], feature_name: str, value: Any) -> None:
+def put_bounded(items: dict[str, Any], feature_name: str, value: Any) -> None:
     """Put an entry into a table; if the table is full, remove its oldest entry."""
-    if feature_name not in items and len(items) >= REMEMBERED:
+    if feature_name not in items and len(items) >= MAX_REMEMBERED:
         # Race: another thread may change the dict meanwhile. Then the table may have an
         # entry too many or too few, which does not matter.
         with suppress(StopIteration, RuntimeError):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .watch import Watch
 
 # All in seconds.
-SLICE: Final = 0.2
+CHECK_INTERVAL: Final = 0.2
 """The interval at which a waiting thread checks whether it has to end."""
 _OPEN_TIMEOUT: Final = 8.0  # to open a watch, which may take several requests
 _JOIN_TIMEOUT: Final = 1.0
@@ -68,7 +68,7 @@ class BackgroundListener(metaclass=ABCMeta):
         return self._closed.is_set()
 
     def start(self) -> bool:
-        """Start the thread unless it runs or this is closed; tell if there is one."""
+        """Start the thread unless it runs or this is closed; return whether it runs."""
         detect_fork()
         with self._lock:
             if not self._closed.is_set() and self._thread is None:
@@ -112,7 +112,7 @@ class BackgroundListener(metaclass=ABCMeta):
         """Wait for some seconds, or until the thread has to end."""
         end = monotonic() + seconds
         while not self._is_over(closed) and (left := end - monotonic()) > 0:
-            closed.wait(min(SLICE, left))
+            closed.wait(min(CHECK_INTERVAL, left))
 
     @abstractmethod
     def _listen(self, closed: threading.Event) -> None:
@@ -134,7 +134,7 @@ class BackgroundListener(metaclass=ABCMeta):
         Raises:
             WatchRefusedError: the store has no change signal.
             StoreTimeoutError: opening the watch took too long.
-            Exception: the server is away.
+            Exception: the server is down.
         """
         self._watch = call_with_timeout(_OPEN_TIMEOUT, lambda: watch(self._store))
         return self._watch

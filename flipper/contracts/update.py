@@ -117,7 +117,7 @@ def update(store: Any, feature_name: str, change: Change) -> FeatureFlagStoreIte
         found = get_uncached(store, feature_name)
         if found is None:
             raise FlagDoesNotExistError.for_flag(feature_name)
-        before = FeatureFlagStoreItem.of(found)
+        before = FeatureFlagStoreItem.from_item(found)
         after = change(before)
         if after is before:
             return after
@@ -131,7 +131,7 @@ def update(store: Any, feature_name: str, change: Change) -> FeatureFlagStoreIte
 
 
 def updates_atomically(store: Any) -> bool:
-    """Tell whether `store` has an `update` that bypasses no overridden method."""
+    """Return whether `store` has an `update` that bypasses no overridden method."""
     kind: Any = type(store)  # not isinstance: it is true of a double with a spec
     try:
         # One comparison for all the methods, since this runs before every write.
@@ -172,7 +172,7 @@ def delete_existing(store: Any, feature_name: str) -> None:
 
 
 def _may_bypass(store: Any, method: str, bypassed: str) -> bool:
-    """Tell whether a method is still the one that may be bypassed."""
+    """Return whether a method is still the one that may be bypassed."""
     kind: Any = type(store)
     try:
         return getattr(kind, bypassed) is getattr(kind, method) and (

@@ -33,7 +33,7 @@ class Watch(metaclass=ABCMeta):
             when the server was emptied.
 
         Raises:
-            Exception: the server is away, or has been silent for some seconds. Changes
+            Exception: the server is down, or has been silent for some seconds. Changes
                 may have been missed, and a new watch is needed.
         """
 
@@ -56,7 +56,7 @@ class SupportsWatch:
 
         Raises:
             WatchRefusedError: there is no change signal.
-            Exception: the server is away.
+            Exception: the server is down.
         """
         raise NotImplementedError
 
@@ -66,7 +66,7 @@ def watch(store: Any) -> Watch:
 
     Raises:
         WatchRefusedError: the store has no change signal.
-        Exception: its server is away.
+        Exception: its server is down.
     """
     if not issubclass(type(store), SupportsWatch):
         raise WatchRefusedError(f"{type(store).__name__} has no change signal")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..contrib.interface import AbstractFeatureFlagStore
 from ..exceptions import FlagDoesNotExistError
-from .last_known import SupportsLastKnown, remembering
+from .last_known import SupportsLastKnown, with_last_known
 from .update import SupportsUpdate, delete_existing, get_uncached, update, write_lock
 from .watch import SupportsWatch, watch
 
@@ -34,7 +34,7 @@ class FeatureFlagStoreWrapper(
 
     def __init__(self, store: Any) -> None:
         self._store = store
-        self._reader = remembering(store)
+        self._reader = with_last_known(store)
 
     def create(
         self,
@@ -112,9 +112,9 @@ class FeatureFlagStoreWrapper(
             self._reader.record_write(feature_name, None)
 
     @property
-    def away_errors(self) -> tuple[type[Exception], ...]:
-        """The errors that the inner store raises when its server is away."""
-        return self._reader.away_errors
+    def outage_errors(self) -> tuple[type[Exception], ...]:
+        """The errors that the inner store raises when its server is down."""
+        return self._reader.outage_errors
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag as the inner store last gave it, or `None`, without I/O."""
@@ -125,6 +125,6 @@ class FeatureFlagStoreWrapper(
 
         Raises:
             WatchRefusedError: it has no change signal.
-            Exception: its server is away.
+            Exception: its server is down.
         """
         return watch(self._store)

@@ -5,8 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..contracts.circuit_breaker import has_opened_circuit, open_circuit, reader_of
-from ..contracts.last_known import ANSWERS, remembering
+from ..contracts.circuit_breaker import (
+    comes_from_open_circuit,
+    current_reader,
+    open_circuit,
+)
+from ..contracts.last_known import ERRORS_OF_ONE_FLAG, with_last_known
 from ..contracts.wrapper import FeatureFlagStoreWrapper
 from ..runtime.log_throttle import OutageLog
 from ..runtime.patching import register_reader_owner
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
 class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
     """Reads the primary, and the secondary whenever the primary fails.
 
-    While the server of the primary is away, flags are read from the secondary at once,
+    While the server of the primary is down, flags are read from the secondary at once,
     and a background thread tries the primary about once a second. Writes go to the
     primary only, and raise what it raises. Nothing is copied to the secondary: to keep
     it up to date, use for instance a `ReplicatedFeatureFlagStore` as the primary, with
@@ -34,7 +38,7 @@ class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
     def __init__(self, primary: Any, secondary: Any) -> None:
         super().__init__(primary)
         self._secondary = secondary
-        self._secondary_reader = remembering(secondary)
+        self._secondary_reader = with_last_known(secondary)
         self._outage = OutageLog(
             __name__, primary, f"flags are read from {type(secondary).__name__}"
         )
@@ -44,13 +48,13 @@ class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
 
     def refresh_reader(self) -> None:
         """Ask the primary, or its circuit breaker if that is open."""
-        self._primary_reader = reader_of(self._reader)
+        self._primary_reader = current_reader(self._reader)
 
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag, or `None` if there is none."""
         try:
             item: FeatureFlagStoreItem | None = self._primary_reader.get(feature_name)
-        except ANSWERS:
+        except ERRORS_OF_ONE_FLAG:
             raise
         except Exception as error:  # noqa: BLE001  (the secondary answers after any failure)
             self._log_failure(feature_name, error)
@@ -67,7 +71,7 @@ class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
     def list(
         self, limit: int | None = None, offset: int = 0
     ) -> Iterator[FeatureFlagStoreItem]:
-        """Return an iterator of the flags: `offset` are skipped, `limit` given.
+        """Return an iterator of at most `limit` flags, from number `offset` on.
 
         Raises:
             Exception: the primary has failed after its first flag. The secondary cannot
@@ -84,7 +88,7 @@ class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
         try:
             items = iter(self._store.list(limit=limit, offset=offset))
             first = next(items, None)
-        except ANSWERS:
+        except ERRORS_OF_ONE_FLAG:
             raise
         except Exception as error:  # noqa: BLE001
             self._log_failure(None, error)
@@ -92,9 +96,9 @@ class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
         return _chained(first, items)
 
     @property
-    def away_errors(self) -> tuple[type[Exception], ...]:
-        """The errors of `get` that mean that the secondary's server is away, too."""
-        return self._secondary_reader.away_errors
+    def outage_errors(self) -> tuple[type[Exception], ...]:
+        """The errors of `get` that mean that the secondary's server is down, too."""
+        return self._secondary_reader.outage_errors
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag as last known to the primary, else to the secondary."""
@@ -105,7 +109,7 @@ class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
 
     def _log_failure(self, feature_name: str | None, error: Exception) -> None:
         """Log a failure of the primary, unless a circuit breaker logs the outage."""
-        if has_opened_circuit(error):
+        if comes_from_open_circuit(error):
             return
         if feature_name is not None and open_circuit(
             self._reader, feature_name, error, self._outage

@@ -20,6 +20,6 @@ class ReadOnlyFeatureFlagStore(RefusesWrites, FeatureFlagStoreWrapper):
     @property
     def _remedy(self) -> str:
         return (
-            f"the store is read-only; write in a process that uses its "
-            f"{type(self._store).__name__} itself"
+            f"the store is read-only; write through its "
+            f"{type(self._store).__name__} instead"
         )

@@ -106,7 +106,7 @@ class FlipperEventEmitter(BaseEventEmitter, IEventEmitter):
         """Remove the listener `f` of an event.
 
         Raises:
-            KeyError: `f` is no listener of this event.
+            KeyError: `f` is not a listener of this event.
         """
         # Drop-in: the pyee that flipper-client pinned raises; newer ones may not.
         if f not in self._listeners_of(event):

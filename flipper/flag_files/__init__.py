@@ -119,7 +119,7 @@ def write_flags(items: Iterable[Any], format: str) -> str:  # noqa: A002
 def _written(place: Place, item: Any) -> dict[str, Any]:
     """Return a flag as plain data, and report what would be lost."""
     try:
-        item = FeatureFlagStoreItem.of(item)
+        item = FeatureFlagStoreItem.from_item(item)
         plain = plain_flag(item)
     except Exception as error:  # noqa: BLE001  (an item class of the application)
         place.refuse(str(error))

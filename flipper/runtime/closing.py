@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ClosesAtExit`: lets an object that has a `close` be used in a `with` statement."""
+"""`Closeable`: lets an object that has a `close` be used in a `with` statement."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class ClosesAtExit:
+class Closeable:
     """An object that a `with` statement closes at its end."""
 
     def close(self) -> None:

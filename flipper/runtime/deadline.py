@@ -51,8 +51,8 @@ def call_with_timeout(
     detect_fork()
     if len(_unanswered) >= _MAX_UNANSWERED:
         raise StoreTimeoutError(
-            f"{len(_unanswered)} calls wait for an answer of the store already; this "
-            f"one was not begun"
+            f"{len(_unanswered)} earlier calls still wait for an answer of the store; "
+            f"this call was not made"
         )
     thread = _CallThread(name, copy_context().run, call)
     try:

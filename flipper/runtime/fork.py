@@ -130,7 +130,7 @@ def _wait_for_imports() -> None:
 
 
 def _is_importing() -> bool:
-    """Tell whether another thread holds the import lock of a module.
+    """Return whether another thread holds the import lock of a module.
 
     This does not use `sys._current_frames`, which sometimes crashes Python 3.11.
     """
@@ -148,7 +148,7 @@ if hasattr(os, "register_at_fork"):  # Windows has no fork
 
 
 def background_threads_run() -> bool:
-    """Tell whether a thread that is started now keeps running in the background.
+    """Return whether a thread that is started now keeps running in the background.
 
     False under uWSGI without threads, where threads stop between requests. Also false
     in a uWSGI process that has not forked its workers yet: they do not inherit threads.
@@ -157,12 +157,12 @@ def background_threads_run() -> bool:
 
 
 def uwsgi_enables_threads() -> bool:
-    """Tell whether threads run: by default, they do not under uWSGI up to 2.0.23."""
+    """Return whether threads run: by default, they do not under uWSGI up to 2.0.23."""
     return bool(getattr(sys.modules.get("uwsgi"), "has_threads", True))
 
 
 def uwsgi_is_to_fork() -> bool:
-    """Tell whether this is a uWSGI process that will fork workers later."""
+    """Return whether this is a uWSGI process that will fork workers later."""
     uwsgi: Any = sys.modules.get("uwsgi")
     # A mule or a spooler is not a worker, but it has been forked as well.
     return (

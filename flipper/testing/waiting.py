@@ -14,7 +14,7 @@ from ..runtime.clock import monotonic
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 """Seconds that a test waits for what has to happen, before it fails."""
 WRITERS = 8
 """How many threads write at once."""
@@ -31,7 +31,7 @@ def at_once(*jobs: Callable[[], object]) -> None:
 
     def run(job: Callable[[], object]) -> None:
         try:
-            start.wait(PATIENCE)
+            start.wait(TIMEOUT)
             job()
         except BaseException as error:  # noqa: BLE001  (raised below)
             failures.append(error)
@@ -51,7 +51,7 @@ def at_once(*jobs: Callable[[], object]) -> None:
 
 
 def _join(threads: list[threading.Thread], failures: list[BaseException]) -> None:
-    deadline = monotonic() + PATIENCE
+    deadline = monotonic() + TIMEOUT
     while any(thread.is_alive() for thread in threads):
         if failures:  # the others may wait for the one that failed
             deadline = min(deadline, monotonic() + 1)
@@ -62,23 +62,23 @@ def _join(threads: list[threading.Thread], failures: list[BaseException]) -> Non
 
 
 def eventually(condition: Callable[[], object]) -> None:
-    """Wait until a condition is true, `PATIENCE` seconds at most.
+    """Wait until a condition is true, `TIMEOUT` seconds at most.
 
     Other processes may see a write a little later.
 
     Raises:
         AssertionError: the time is up.
     """
-    deadline = monotonic() + PATIENCE
+    deadline = monotonic() + TIMEOUT
     while not condition():
         assert monotonic() < deadline, "it did not come true"
         sleep(0.01)
 
 
 def wait_for(event: threading.Event) -> None:
-    """Wait until an event is set, `PATIENCE` seconds at most.
+    """Wait until an event is set, `TIMEOUT` seconds at most.
 
     Raises:
         AssertionError: the time is up.
     """
-    assert event.wait(PATIENCE), "the event was not set"
+    assert event.wait(TIMEOUT), "the event was not set"

@@ -8,6 +8,7 @@ floor of the package. `test_imports.py` checks the imports, `draw.py` draws them
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -48,17 +49,18 @@ FLOORS = {
     "flipper.contrib.failover": DRIVERS,
     "flipper.contrib.file": DRIVERS,
     "flipper.contrib.read_only": DRIVERS,
+    "flipper.urls": EDGE,
     "flipper.integrations": EDGE,
     "flipper.testing": EDGE,
     "flipper.cli": EDGE,
     "flipper.__main__": EDGE,
 }
-# They show everything and hold nothing: tables of names, resolved when asked for.
+# They define nothing: their tables of names are resolved when a name is used.
 FACADES = {"flipper", "flipper.contrib"}
 
 
 class Arrow(NamedTuple):
-    """One import: who, on which line, of what."""
+    """One import: by which module, on which line, of what."""
 
     importer: str
     line: int
@@ -66,7 +68,7 @@ class Arrow(NamedTuple):
 
 
 def modules(root: Path, package: str) -> dict[str, Path]:
-    """Name every module of a package that lies in a folder."""
+    """Return the path of every module of a package in a folder."""
     found = {}
     for path in sorted((root / package).rglob("*.py")):
         parts = path.relative_to(root).with_suffix("").parts
@@ -75,11 +77,18 @@ def modules(root: Path, package: str) -> dict[str, Path]:
 
 
 def arrows(name: str, path: Path, known: dict[str, Path]) -> Iterator[Arrow]:
-    """Find every import of a module, wherever it stands in the text."""
+    """Yield every import of a module, wherever it stands in the text."""
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in _nodes(path.read_text(encoding="utf-8")):
         for target in _targets(node, package, known):
-            yield Arrow(name, node.lineno, target)  # type: ignore[attr-defined]
+            yield Arrow(name, node.lineno, target)
+
+
+@cache
+def _nodes(text: str) -> list[ast.Import | ast.ImportFrom | ast.Call]:
+    """Return the imports and calls of a module; several tests read all modules."""
+    kinds = (ast.Import, ast.ImportFrom, ast.Call)
+    return [node for node in ast.walk(ast.parse(text)) if isinstance(node, kinds)]
 
 
 def _targets(node: ast.AST, package: str, known: dict[str, Path]) -> list[str]:
@@ -106,7 +115,7 @@ def _absolute(target: str, package: str) -> str:
 
 
 def room(module: str) -> str | None:
-    """Give the entry of the table that a module belongs to."""
+    """Return the entry of `FLOORS` that a module belongs to, or `None`."""
     parts = module.split(".")
     prefixes = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
     return next((prefix for prefix in prefixes if prefix in FLOORS), None)

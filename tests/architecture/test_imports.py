@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which module may import which: a module imports its own floor and those below it.
+"""Which module may import which: those of its own floor, and of the floors below.
 
-`imports.py` holds the floors. Imports inside functions and under TYPE_CHECKING count
-like all others. The tests at the end ask a bare interpreter what it has loaded.
+`imports.py` defines the floors. Imports inside functions and under TYPE_CHECKING count
+like all others. The last tests look at what a bare interpreter has loaded.
 """
 
 from __future__ import annotations
@@ -30,26 +30,29 @@ from imports import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Programs within a room: they make any store by its name.
+# Programs inside a room: they create any store by its name.
 PROGRAMS = {"flipper.contrib.thrift.server"}
 LARGEST_SHARE = 0.3  # of the lines of flipper/ that one room may have
 
 THIRD_PARTY_BELOW_DRIVERS = {("flipper.events", "pyee")}
-TYPE_ONLY = {"typing_extensions"}  # type checkers know it without its being installed
+TYPE_ONLY = {"typing_extensions"}  # type checkers know it even if it is not installed
 THRIFT_USERS = {"flipper.contrib.thrift"}
+# Methods that load what is above when they are called: `FeatureFlagClient.from_url`.
+LOADED_WHEN_CALLED = {("flipper.client", "flipper.urls")}
 
 HEAVY = {
     *("asyncio", "boto3", "botocore", "consul", "django", "flask", "lru"),
     *("psycopg", "psycopg_pool", "pytest", "redis", "thrift"),
+    *("importlib.metadata", "flipper.urls"),
 }
 
 
 def objection(arrow: Arrow) -> str | None:
-    """Say why an import must not be, if it must not."""
+    """Return why an import is forbidden, or `None`."""
     package = arrow.target.partition(".")[0]
     mine = room(arrow.importer)
     if arrow.importer.startswith("flipper_thrift"):
-        broken = {"generated code knows nothing of flipper": package == "flipper"}
+        broken = {"generated code must not import flipper": package == "flipper"}
     elif mine is None:
         broken = {}  # a facade, or reported as a module without a floor
     elif package == "flipper":
@@ -63,10 +66,11 @@ def _outside(package: str, mine: str) -> dict[str, bool]:
     foreign = package not in {*sys.stdlib_module_names, *TYPE_ONLY, "flipper_thrift"}
     allowed = FLOORS[mine] >= DRIVERS or (mine, package) in THIRD_PARTY_BELOW_DRIVERS
     return {
-        "only the Thrift store and its server use it": (
+        "only the Thrift store and its server may import it": (
             package == "flipper_thrift" and mine not in THRIFT_USERS
         ),
-        "below the drivers there is only the standard library": foreign and not allowed,
+        "modules below the stores import only the standard library": foreign
+        and not allowed,
     }
 
 
@@ -74,24 +78,28 @@ def _inside(arrow: Arrow, mine: str) -> dict[str, bool]:
     here = FLOORS[mine]
     if arrow.target in FACADES:
         is_program = arrow.importer in PROGRAMS
-        return {"a facade hides where the arrow goes": here < EDGE and not is_program}
+        return {
+            "a facade hides which module is imported": here < EDGE and not is_program
+        }
     theirs = room(arrow.target)
     if theirs is None:
         return {"the imported module has no floor": True}
     there = FLOORS[theirs]
     return {
-        f"from floor {here} up to floor {there}": there > here,
-        "a store does not know who asks it": (here, there) == (DRIVERS, FACE),
-        "a driver is handed the stores it needs": (
+        f"from floor {here} up to floor {there}": (
+            there > here and (mine, theirs) not in LOADED_WHEN_CALLED
+        ),
+        "a store must not import the client": (here, there) == (DRIVERS, FACE),
+        "a store must not import another store": (
             here == there == DRIVERS and mine != theirs
         ),
-        "a store does not know that anyone listens": (
+        "a store must not import events": (
             here == DRIVERS and theirs == "flipper.events"
         ),
-        "an observer that writes is a second client": (
+        "events must not import stores": (
             mine == "flipper.events" and arrow.target.startswith("flipper.contrib.")
         ),
-        "integrations can be deleted one by one": (
+        "an integration must not import another one": (
             mine == theirs == "flipper.integrations"
             and _integration(arrow.target) not in {_integration(arrow.importer), None}
         ),
@@ -99,13 +107,13 @@ def _inside(arrow: Arrow, mine: str) -> dict[str, bool]:
 
 
 def _integration(module: str) -> str | None:
-    """Give the name after flipper.integrations, if there is one."""
+    """Return the name after flipper.integrations, or `None`."""
     parts = module.split(".")
     return parts[2] if len(parts) > 2 else None
 
 
 def faults(root: Path) -> list[str]:
-    """List what is wrong with the imports of the two packages in a folder."""
+    """Return what is wrong with the imports of the two packages in a folder."""
     known = {**modules(root, "flipper"), **modules(root, "flipper_thrift")}
     found = [
         f"{name}: has no floor, give it one in FLOORS"
@@ -122,7 +130,7 @@ def faults(root: Path) -> list[str]:
 
 
 def loaded_by(statement: str) -> set[str]:
-    """Ask a bare interpreter which modules a statement loads."""
+    """Return the modules that a statement loads in a bare interpreter."""
     paths = sysconfig.get_paths()
     code = (
         "import sys\n"
@@ -131,20 +139,20 @@ def loaded_by(statement: str) -> set[str]:
         f"{statement}\n"
         "print(*set(sys.modules) - before)\n"
     )
-    # Isolated, and without the site module: what it loads is not the statement's doing.
+    # Isolated and without the module site, which loads other modules.
     command = [sys.executable, "-I", "-S", "-c", code]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     return set(run.stdout.split())
 
 
-def test_every_import_goes_down() -> None:
-    """Floors keep a change from spreading to what does not need to know of it."""
+def test_every_import_is_of_the_same_floor_or_a_lower_one() -> None:
+    """A change of a module concerns only its own floor and those above."""
     found = faults(ROOT)
     assert not found, "\n".join(found)
 
 
-def test_the_random_numbers_of_the_application_are_drawn_in_one_place_only() -> None:
+def test_only_the_random_bucketer_uses_the_module_random() -> None:
     """All else takes `uniform`, so that `random.seed(1)` has the same effect always."""
     users = {
         name
@@ -158,20 +166,20 @@ def test_the_random_numbers_of_the_application_are_drawn_in_one_place_only() -> 
     }
 
 
-def test_no_import_comes_back_to_where_it_began() -> None:
-    """Of modules in a circle none can be understood, or changed, without the others."""
+def test_no_imports_form_a_circle() -> None:
+    """No module of a circle can be understood, or changed, without the others."""
     known = modules(ROOT, "flipper")
     imports = {
         name: {arrow.target for arrow in arrows(name, path, known)} & known.keys()
         for name, path in known.items()
         if name not in FACADES
     }
-    circle = a_circle(imports)
+    circle = find_circle(imports)
     assert not circle, " imports ".join(circle)
 
 
-def a_circle(imports: dict[str, set[str]]) -> list[str]:
-    """Return the names along one circle of imports, nothing if there is none."""
+def find_circle(imports: dict[str, set[str]]) -> list[str]:
+    """Return the names along one circle of imports, or an empty list."""
     done: set[str] = set()
 
     def walk(name: str, path: list[str]) -> list[str]:
@@ -187,13 +195,13 @@ def a_circle(imports: dict[str, set[str]]) -> list[str]:
 
 
 def test_a_circle_is_found() -> None:
-    """Also one that begins further on."""
-    assert a_circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
-    assert a_circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+    """A circle is found even if it does not begin at the first module."""
+    assert find_circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+    assert find_circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
 
 
-def test_no_room_is_overfull() -> None:
-    """A room that grows beyond a share of all is to be divided."""
+def test_no_room_is_too_large() -> None:
+    """A room with too large a share of all lines has to be divided."""
     lines: dict[str, int] = {}
     for name, path in modules(ROOT, "flipper").items():
         inside = name.split(".")[1:] or ["__init__"]
@@ -204,8 +212,8 @@ def test_no_room_is_overfull() -> None:
     assert {place for place in share if share[place] > LARGEST_SHARE} == set()
 
 
-def test_every_line_of_the_table_is_sound() -> None:
-    """A table with two floors for one module would let the lower one slip through."""
+def test_no_module_has_two_floors() -> None:
+    """The entry of a package and one of its module would contradict each other."""
     nested = [name for name in FLOORS if room(name.rpartition(".")[0]) is not None]
     assert not nested
 
@@ -234,18 +242,26 @@ def test_every_line_of_the_table_is_sound() -> None:
         ("flipper/client.py", "from . import FeatureFlag", "a facade hides"),
         ("flipper/client.py", "import pyee", "only the standard library"),
         ("flipper/contrib/storage/item.py", "import redis", "only the standard"),
-        ("flipper/contrib/redis/x.py", "from ...client import x", "who asks it"),
+        (
+            "flipper/contrib/redis/x.py",
+            "from ...client import x",
+            "must not import the client",
+        ),
         (
             "flipper/contrib/cached/x.py",
             "from ..memory import x",
-            "is handed the stores",
+            "must not import another store",
         ),
         (
             "flipper/contrib/s3/x.py",
             "from ...events.types import x",
-            "anyone listens",
+            "must not import events",
         ),
-        ("flipper/events/emitter.py", "from ..contrib.store import x", "second client"),
+        (
+            "flipper/events/emitter.py",
+            "from ..contrib.store import x",
+            "must not import stores",
+        ),
         (
             "flipper/contrib/s3/x.py",
             "from ...integrations import x",
@@ -259,15 +275,15 @@ def test_every_line_of_the_table_is_sound() -> None:
         (
             "flipper/integrations/flask.py",
             "from .django.middleware import x",
-            "deleted one by one",
+            "must not import another one",
         ),
-        ("flipper_thrift/python/x.py", "from flipper import y", "knows nothing"),
+        ("flipper_thrift/python/x.py", "from flipper import y", "must not import"),
     ],
 )
-def test_a_forbidden_arrow_is_found(
+def test_a_forbidden_import_is_found(
     tmp_path: Path, path: str, text: str, reason: str
 ) -> None:
-    """The check itself must be able to say no, however the import is written."""
+    """The check finds it, however the import is written."""
     for name in ("client", "flag", "evaluation", "contrib/memory", "contrib/redis"):
         _write(tmp_path / "flipper" / f"{name}.py", "")
     _write(tmp_path / path, text)
@@ -289,8 +305,8 @@ def test_a_forbidden_arrow_is_found(
         ("flipper/testing/contract/x.py", "from flipper import FeatureFlagClient"),
     ],
 )
-def test_a_rightful_arrow_is_left_alone(tmp_path: Path, path: str, text: str) -> None:
-    """A check that says no to everything would be switched off."""
+def test_an_allowed_import_is_accepted(tmp_path: Path, path: str, text: str) -> None:
+    """The check does not refuse imports that the rules allow."""
     _write(tmp_path / "flipper/contracts/atomic.py", "")
     _write(tmp_path / path, text)
     assert not faults(tmp_path)
@@ -303,15 +319,15 @@ def test_a_rightful_arrow_is_left_alone(tmp_path: Path, path: str, text: str) ->
         "from flipper import FeatureFlagClient, MemoryFeatureFlagStore",
     ],
 )
-def test_a_bare_interpreter_loads_no_sdk(statement: str) -> None:
-    """A process with one store, or none, does not pay for the drivers of the others."""
+def test_the_import_of_flipper_loads_no_driver(statement: str) -> None:
+    """A process with one store does not load the drivers of the others."""
     loaded = loaded_by(statement)
     assert "flipper" in loaded
     assert not loaded & HEAVY
 
 
-def test_only_what_an_application_may_put_forward_reads_the_clock_of_python() -> None:
-    """Tests of applications freeze it: all else reads the clock of `util.clock`."""
+def test_only_the_cache_reads_a_clock_that_tests_can_freeze() -> None:
+    """All other modules read the clock of `runtime.clock`."""
     reads = re.compile(r"(from time import .*|\btime\.)(monotonic|perf_counter)")
     found = {
         str(path.relative_to(ROOT))
@@ -325,8 +341,8 @@ def test_only_what_an_application_may_put_forward_reads_the_clock_of_python() ->
     }
 
 
-def test_an_sdk_that_is_loaded_is_noticed() -> None:
-    """Were it not, the test above would pass for every library."""
+def test_a_driver_that_is_loaded_is_noticed() -> None:
+    """Otherwise the test above would pass for every library."""
     assert "redis" in loaded_by("import redis")
 
 

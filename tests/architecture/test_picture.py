@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/architecture.svg shows the imports as they are."""
+"""docs/architecture.svg shows the imports between the rooms of the code."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def test_the_picture_is_up_to_date() -> None:
-    """Whoever changes the imports between rooms draws the picture anew."""
+    """After a change of the imports between rooms, the picture is drawn again."""
     drawn = svg(imported_rooms(ROOT))
     message = "run `make architecture`, which draws it from the code, and commit it"
     assert PICTURE.read_text(encoding="utf-8") == drawn, message
 
 
 def test_the_picture_shows_what_a_room_imports(tmp_path: Path) -> None:
-    """The picture is made from the code, so another import gives another picture."""
+    """The picture is made from the code, so another import changes it."""
     (tmp_path / "flipper").mkdir()
     for name in ("evaluation", "exceptions", "client"):
         (tmp_path / "flipper" / f"{name}.py").touch()
@@ -33,7 +33,7 @@ def test_the_picture_shows_what_a_room_imports(tmp_path: Path) -> None:
 
 
 def test_the_picture_names_every_room() -> None:
-    """A room that the picture leaves out is not found by those who look for it."""
+    """No room is left out of the picture."""
     imports = imported_rooms(ROOT)
     picture = ET.fromstring(svg(imports))  # noqa: S314  (made here)
     texts = {"".join(element.itertext()) for element in picture.iter()}

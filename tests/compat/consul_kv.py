@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A stand-in for the key-value part of a Consul client, in this process.
+"""A double of the key-value part of a Consul client.
 
 It answers as Consul does: every write raises one index, a query with the index it has
 already seen waits for the next write (at most ``LONGEST_WAIT`` seconds here), and
@@ -37,12 +37,12 @@ class ConsulKeyValue:
         wait: str | None = None,
         **_: Any,
     ) -> tuple[str, Any]:
-        """Give the index and the row, or with ``recurse`` the rows, of a key."""
+        """Return the index and the row, or with ``recurse`` the rows, of a key."""
         with self._changed:
             self.requests += 1
             if not recurse:
                 return str(self._index), self._rows.get(key)
-            # A watcher that asks again has taken in what it was answered before.
+            # A thread that asks again has processed the previous answer.
             self._seen = self._answered
             self._changed.notify_all()
             if index is not None:
@@ -54,7 +54,7 @@ class ConsulKeyValue:
             return str(self._index), found or None
 
     def put(self, key: str, value: Any, cas: int | None = None, **_: Any) -> bool:
-        """Write a value, or tell that another revision than ``cas`` is there."""
+        """Write a value; return whether ``cas`` was the revision of the old one."""
         with self._changed:
             self.requests += 1
             if not self._is_current(key, cas):
@@ -74,7 +74,7 @@ class ConsulKeyValue:
             return True
 
     def delete(self, key: str, cas: int | None = None, **_: Any) -> bool:
-        """Delete a key, or tell that another revision than ``cas`` is there."""
+        """Delete a key; return whether ``cas`` was its revision."""
         with self._changed:
             self.requests += 1
             if not self._is_current(key, cas):
@@ -90,21 +90,21 @@ class ConsulKeyValue:
         return int(cas) == self._rows.get(key, {"ModifyIndex": 0})["ModifyIndex"]
 
     def sync(self, seconds: float = 10.0) -> None:
-        """Wait until the watcher has taken in everything written so far."""
+        """Wait until the store's thread has processed all writes until now."""
         with self._changed:
             now = self._index
             followed = self._changed.wait_for(lambda: self._seen >= now, seconds)
         assert followed, "the watcher did not follow"
 
     def close(self) -> None:
-        """Let waiting queries go, so that a watcher can end."""
+        """Answer waiting requests, so that the store's thread can end."""
         with self._changed:
             self._closing = True
             self._index += 1
             self._changed.notify_all()
 
     def raw(self) -> dict[str, bytes]:
-        """Give what is stored, by key."""
+        """Return what is stored, by key."""
         with self._changed:
             return {key: row["Value"] for key, row in self._rows.items()}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read the golden cases and say whether an outcome is the one they want.
+"""Reads the golden cases, and compares outcomes with them.
 
 A case file is JSON; what JSON lacks is written as an object with a key that starts
 with `$` (see `vectors/README.md`). Three steps, one function each: `decode` makes
@@ -36,7 +36,7 @@ Case = dict[str, Any]
 
 
 class Raised:
-    """An exception that came out, standing where `{"raises": ...}` is expected."""
+    """An exception that was raised, for comparison with `{"raises": ...}`."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -45,7 +45,7 @@ class Raised:
         return f"Raised({self.error!r})"
 
     def is_what(self, wanted: Any) -> bool:
-        """Tell whether it is of the class, or has the message, that is wanted."""
+        """Return whether it has the expected class or message."""
         if not isinstance(wanted, dict) or "raises" not in wanted:
             return False
         if wanted.get("message", str(self.error)) != str(self.error):
@@ -56,7 +56,7 @@ class Raised:
 def cases(
     name: str, marker: Callable[[Case], str | None] = lambda _: None
 ) -> list[Any]:
-    """Give the cases of one file as parameters, with their ids.
+    """Return the cases of one file as parameters, with their ids.
 
     `marker` names the pytest marker that a case needs, if any.
     """
@@ -70,7 +70,7 @@ def cases(
 
 
 def outcome(act: Callable[[], Any]) -> Any:
-    """Give what `act` returns in the notation of the cases, or what it raised."""
+    """Return what `act` returns, in the notation of the cases, or has raised."""
     try:
         return encode(act())
     except Exception as error:  # noqa: BLE001 (the case says which one is right)
@@ -81,7 +81,7 @@ def outcome(act: Callable[[], Any]) -> Any:
 
 
 def decode(value: Any) -> Any:
-    """Make the Python value that the notation stands for."""
+    """Return the Python value of a notation."""
     if isinstance(value, list):
         return [decode(each) for each in value]
     if not isinstance(value, dict):
@@ -93,12 +93,12 @@ def decode(value: Any) -> Any:
 
 
 def make_meta(fields: dict[str, Any]) -> FeatureFlagStoreMeta:
-    """Make a meta of the fields of `$new_meta`, giving only those that are there."""
+    """Make metadata with the given fields of `$new_meta`."""
     return FeatureFlagStoreMeta(fields["created_date"], **meta_fields(fields))
 
 
 def meta_fields(fields: dict[str, Any]) -> dict[str, Any]:
-    """Make the optional arguments of a meta, as they are written in `$new_meta`."""
+    """Return the optional arguments for metadata from `$new_meta`."""
     given: dict[str, Any] = {}
     if "client_data" in fields:
         given["client_data"] = decode(fields["client_data"])
@@ -227,7 +227,7 @@ def agree(expect: Any, actual: Any, tolerance: float | None = None) -> None:
 
 
 def same(wanted: Any, actual: Any) -> bool:
-    """Tell whether two written values are the same, types included."""
+    """Return whether two written values are the same, with their types."""
     if isinstance(actual, Raised):
         return actual.is_what(wanted)
     if type(wanted) is not type(actual):
@@ -242,7 +242,7 @@ def same(wanted: Any, actual: Any) -> bool:
 
 
 def definite(value: Any) -> Any:
-    """Settle what the format leaves open.
+    """Replace what the format leaves open by a fixed value.
 
     White lists are sorted, a creation date of these days is `"NOW"`, variables without
     a check are dropped, and the long form of an object is made short.
@@ -291,7 +291,7 @@ def _is_now(value: Any) -> bool:
 
 
 def _definite_text(text: str) -> str:
-    """Settle the same inside a stored document, which is compared as text."""
+    """Do the same inside a stored document, which is compared as text."""
     if not text.startswith('{"feature_name"'):
         return text
 

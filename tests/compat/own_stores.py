@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stores as users wrote them for the original: six methods, and nothing else."""
+"""Stores as users of flipper-client wrote them: six methods, and nothing else."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ RAMPS = "flipper.bucketing.percentage.linear_ramp_percentage"
     ],
 )
 def test_the_type_is_the_name_of_the_class(cls: Any) -> None:
-    """It can be asked of the class and of an instance, and is stored."""
+    """The type is the class name, can be asked of class and instance, and is stored."""
     assert cls.get_type() == cls.__name__
     assert cls().get_type() == cls.__name__
     assert cls().to_dict()["type"] == cls.__name__
@@ -63,17 +63,17 @@ def test_the_type_is_the_name_of_the_class(cls: Any) -> None:
         ),
     ],
 )
-def test_factories_name_the_type_they_do_not_know(
+def test_a_factory_names_an_unknown_type(
     create: Callable[[Any], Any], error: type[Exception], kind: str
 ) -> None:
-    """A flag of a newer version is recognized as such."""
+    """The error of a factory names the type that it does not know."""
     with pytest.raises(error) as caught:
         create({"type": "Nope"})
     assert str(caught.value) == f"{kind} type not supported: Nope"
 
 
-def test_a_missing_type_is_an_error_of_the_factory_that_lacks_it() -> None:
-    """Which of the two was incomplete is what one wants to know."""
+def test_a_missing_type_is_an_error_of_its_factory() -> None:
+    """The error for a missing type is that of the factory which needed it."""
     with pytest.raises(BucketerFactory.InvalidBucketerTypeError):
         BucketerFactory.create({})
     with pytest.raises(PercentageFactory.InvalidPercentageTypeError):
@@ -82,8 +82,10 @@ def test_a_missing_type_is_an_error_of_the_factory_that_lacks_it() -> None:
         BucketerFactory.create({"type": "PercentageBucketer", "percentage": {}})
 
 
-def test_additions_to_the_maps_take_effect(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That is how types of one's own are read."""
+def test_additions_to_the_maps_of_factories_take_effect(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A class that is added to the map of a factory can be read."""
 
     class Half(Percentage):
         @classmethod
@@ -106,14 +108,16 @@ def test_additions_to_the_maps_take_effect(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_noop_bucketer_lets_everybody_in() -> None:
-    """It is what a flag without a bucketer has."""
+    """A flag without a bucketer has the NoOpBucketer, which says yes to everybody."""
     assert NoOpBucketer().check() is True
     assert NoOpBucketer().check(self=1, user=object()) is True
     assert NoOpBucketer().to_dict() == {"type": "NoOpBucketer"}
 
 
-def test_a_random_bucketer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A draw of exactly the percentage is in."""
+def test_a_random_bucketer_compares_a_draw_with_the_percentage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A draw up to the percentage, that included, says yes."""
     half = PercentageBucketer(Percentage(0.5))
     assert half.check(randomizer=lambda: 0.5) is True
     assert half.check(randomizer=lambda: 0.500001) is False
@@ -134,21 +138,23 @@ def test_a_random_bucketer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
         (float("nan"), 0.0, False),
     ],
 )
-def test_the_ends_of_the_scale(percentage: float, draw: float, answer: bool) -> None:
-    """Zero is nobody, although a draw of zero is possible."""
+def test_zero_percent_is_nobody_and_a_hundred_everybody(
+    percentage: float, draw: float, answer: bool
+) -> None:
+    """Zero percent says no even to a draw of zero."""
     bucketer = PercentageBucketer(Percentage(percentage))
     assert bucketer.check(randomizer=lambda: draw) is answer
 
 
 @pytest.mark.parametrize("value", [5, "text", None])
 def test_a_randomizer_that_cannot_be_called_is_an_argument(value: Any) -> None:
-    """Somebody's condition has that name."""
+    """An argument called `randomizer` that is not callable is one for a condition."""
     assert PercentageBucketer(Percentage(1)).check(randomizer=value) is True
     assert PercentageBucketer(Percentage(0)).check(randomizer=value) is False
 
 
 def test_without_a_percentage_everybody_is_in() -> None:
-    """`None` means 100 percent, in calls and in documents."""
+    """A percentage of `None` is 100 percent, in calls and in documents."""
     for bucketer in (
         PercentageBucketer(),
         PercentageBucketer(None),
@@ -167,8 +173,8 @@ def test_without_a_percentage_everybody_is_in() -> None:
 
 
 @pytest.mark.parametrize("number", [0, 0.0, 0.25, 1, Fraction(1, 2), False])
-def test_a_number_means_a_percentage(number: Any) -> None:
-    """`PercentageBucketer(0)` has to be nobody."""
+def test_a_number_is_accepted_as_a_percentage(number: Any) -> None:
+    """A number instead of a percentage counts as one; zero is nobody."""
     bucketer = PercentageBucketer(number)
     assert bucketer.percentage == number
     assert bucketer.to_dict()["percentage"] == {"type": "Percentage", "value": number}
@@ -189,8 +195,10 @@ def test_a_number_means_a_percentage(number: Any) -> None:
         ({"foo": "bar", "herp": 99, "derp": False}, 0.67),
     ],
 )
-def test_known_buckets(arguments: dict[str, Any], bucket: float) -> None:
-    """Users stay where they are; the bucket of exactly the percentage is in."""
+def test_buckets_are_those_of_flipper_client(
+    arguments: dict[str, Any], bucket: float
+) -> None:
+    """The bucket of known arguments never changes, and the percentage is inclusive."""
 
     def ask(percentage: float) -> bool:
         return ConsistentHashPercentageBucketer(
@@ -204,7 +212,7 @@ def test_known_buckets(arguments: dict[str, Any], bucket: float) -> None:
 
 
 def test_half_is_51_of_100_buckets() -> None:
-    """One bucket too many, kept so that nobody is moved."""
+    """Percentages include one bucket more, as in flipper-client, to move no user."""
     half = ConsistentHashPercentageBucketer(percentage=Percentage(0.5))
     inside = sum(half.check(user_id=number) for number in range(10_000))
     exact = ConsistentHashPercentageBucketer(percentage=Percentage(0.509999))
@@ -213,7 +221,7 @@ def test_half_is_51_of_100_buckets() -> None:
 
 
 def test_the_order_of_arguments_does_not_matter() -> None:
-    """Two places in the code that ask alike must get the same answer."""
+    """The bucket does not depend on the order of the arguments."""
     half = ConsistentHashPercentageBucketer(percentage=Percentage(0.66))
     more = ConsistentHashPercentageBucketer(percentage=Percentage(0.67))
     assert half.check(foo="bar", herp=99, derp=False) is False
@@ -222,7 +230,7 @@ def test_the_order_of_arguments_does_not_matter() -> None:
 
 
 def test_only_whitelisted_arguments_are_hashed() -> None:
-    """Without any of them, all callers share the bucket of no arguments."""
+    """All calls without any whitelisted argument share the bucket of no arguments."""
     bucketer = ConsistentHashPercentageBucketer(
         key_whitelist=["user_id", "not given"], percentage=Percentage(0.48)
     )
@@ -233,14 +241,14 @@ def test_only_whitelisted_arguments_are_hashed() -> None:
 
 
 def test_randomizer_is_never_hashed() -> None:
-    """Buckets depend on it."""
+    """The argument `randomizer` does not change the bucket."""
     bucketer = ConsistentHashPercentageBucketer(percentage=Percentage(0.48))
     assert bucketer.check(user_id=1, randomizer=99) is True
     assert bucketer.check(user_id=2, randomizer=lambda: 0) is False
 
 
 def test_self_is_hashed_like_any_name() -> None:
-    """It is somebody's argument."""
+    """`self` can be the name of an argument."""
     whole = ConsistentHashPercentageBucketer(percentage=Percentage(0.98999))
     answers = {number: whole.check(self=number) for number in range(300)}
     assert False in answers.values()
@@ -248,8 +256,8 @@ def test_self_is_hashed_like_any_name() -> None:
 
 
 @pytest.mark.parametrize("value", [object(), {1, 2}, b"x"])
-def test_what_json_cannot_express_has_no_bucket(value: Any) -> None:
-    """At zero percent it is not even looked at."""
+def test_an_argument_that_json_cannot_express_raises(value: Any) -> None:
+    """An argument that JSON cannot express raises, but not at zero percent."""
     some = ConsistentHashPercentageBucketer(percentage=Percentage(0.5))
     with pytest.raises(TypeError):
         some.check(user=value)
@@ -257,8 +265,8 @@ def test_what_json_cannot_express_has_no_bucket(value: Any) -> None:
     assert none.check(user=value) is False
 
 
-def test_the_stored_form_is_in_order() -> None:
-    """It is part of the stored bytes."""
+def test_the_order_of_stored_fields_is_fixed() -> None:
+    """The order of the fields is part of the stored bytes."""
     bucketer = ConsistentHashPercentageBucketer(
         key_whitelist=["b", "a"], percentage=Percentage(0.5)
     )
@@ -268,8 +276,8 @@ def test_the_stored_form_is_in_order() -> None:
     assert BucketerFactory.create(stored).to_dict() == stored
 
 
-def test_the_whitelist_has_a_definite_order() -> None:
-    """The same flag has the same bytes in every process; first mention counts."""
+def test_the_whitelist_keeps_its_order() -> None:
+    """The whitelist keeps the order of the first mentions, also in stored bytes."""
     names = ["b", "a", "b", "d", "c", "a"]
     bucketer = ConsistentHashPercentageBucketer(key_whitelist=names)
     assert bucketer.to_dict()["key_whitelist"] == ["b", "a", "d", "c"]
@@ -293,7 +301,7 @@ def test_the_whitelist_has_a_definite_order() -> None:
 
 
 def test_the_whitelist_is_not_shared_with_the_caller() -> None:
-    """A list that grows later must not move users."""
+    """A change of the caller's list does not change the bucketer."""
     names = ["user_id"]
     bucketer = ConsistentHashPercentageBucketer(key_whitelist=names)
     names.append("page")
@@ -302,7 +310,7 @@ def test_the_whitelist_is_not_shared_with_the_caller() -> None:
 
 
 def test_a_text_is_one_whitelisted_name() -> None:
-    """Single letters of it are names that nobody means."""
+    """A text as whitelist is one name, and not a name for each letter."""
     bucketer = ConsistentHashPercentageBucketer(
         key_whitelist="user_id", percentage=Percentage(0.48)
     )
@@ -312,8 +320,8 @@ def test_a_text_is_one_whitelisted_name() -> None:
 
 
 @pytest.mark.parametrize("nothing", [None, [], ()])
-def test_a_whitelist_of_nothing_hashes_all_arguments(nothing: Any) -> None:
-    """In calls, and in documents that others have written."""
+def test_an_empty_whitelist_hashes_all_arguments(nothing: Any) -> None:
+    """An empty whitelist, in a call or a document, is the same as none."""
     made = ConsistentHashPercentageBucketer(
         key_whitelist=nothing, percentage=Percentage(0.48)
     )
@@ -333,7 +341,7 @@ def test_a_whitelist_of_nothing_hashes_all_arguments(nothing: Any) -> None:
     "number", [0.5, 1, True, Fraction(1, 2), Decimal("0.5"), 0, -1, 2.5]
 )
 def test_percentages_compare_with_numbers_on_either_side(number: Any) -> None:
-    """A percentage stands for its value."""
+    """A percentage compares like its value, on both sides of an operator."""
     percentage = Percentage(0.5)
     for compare in (operator.lt, operator.le, operator.gt, operator.ge):
         assert compare(percentage, number) is compare(0.5, number)
@@ -345,14 +353,14 @@ def test_percentages_compare_with_numbers_on_either_side(number: Any) -> None:
 
 @pytest.mark.parametrize("other", ["0.5", None, [], object()])
 def test_percentages_do_not_order_with_anything_else(other: Any) -> None:
-    """A `ValueError`, as it was."""
+    """To order a percentage and anything but a number raises `ValueError`."""
     for compare in (operator.lt, operator.le, operator.gt, operator.ge):
         with pytest.raises(ValueError):  # noqa: PT011 (the text is not fixed)
             compare(Percentage(0.5), other)
 
 
 def test_percentages_can_be_compared_for_equality_with_anything() -> None:
-    """Two percentages by value, others are simply unequal."""
+    """Percentages are equal if their values are, and unequal to everything else."""
     assert Percentage(0.5) == Percentage(0.5)
     assert Percentage(0.5) != Percentage(0.6)
     assert Percentage(0.5) == LinearRampPercentage(0.5, 0.5, 10, START)
@@ -363,15 +371,15 @@ def test_percentages_can_be_compared_for_equality_with_anything() -> None:
 
 
 @pytest.mark.parametrize("value", [0, 0.25, 1, True, Fraction(1, 3), 50])
-def test_a_percentage_holds_what_was_given(value: Any) -> None:
-    """Documents are rewritten as they were, `1` as `1` and `1.0` as `1.0`."""
+def test_a_percentage_keeps_the_given_number(value: Any) -> None:
+    """A percentage keeps the type of its number, so that documents stay the same."""
     assert Percentage(value).value is value
     assert Percentage(value).to_dict() == {"type": "Percentage", "value": value}
     assert Percentage().value == 1.0
 
 
 def test_a_stored_percentage_without_a_value_is_the_default() -> None:
-    """It failed at every question before."""
+    """A stored percentage without a value has the default value."""
     percentage = Percentage.from_dict({"type": "Percentage"})
     assert percentage.value == 1.0
     assert PercentageBucketer(percentage).check() is True
@@ -409,7 +417,7 @@ def test_ramps_go_from_one_end_to_the_other_and_stay(
     elapsed: float,
     share: float,
 ) -> None:
-    """Up or down, with an honest beginning and an end."""
+    """A ramp goes up or down from its first value to its last, and stays there."""
     set_clock(START + elapsed)
     ramp = LinearRampPercentage(initial, final, 1800, START)
     assert ramp.value == pytest.approx(initial + (final - initial) * share, abs=1e-9)
@@ -420,14 +428,14 @@ def test_ramps_go_from_one_end_to_the_other_and_stay(
 def test_a_ramp_without_a_duration_is_at_its_end(
     set_clock: Callable[[float], None], duration: int
 ) -> None:
-    """Whatever the time."""
+    """A ramp of no duration always has its last value."""
     for elapsed in (-10, 0, 10):
         set_clock(START + elapsed)
         assert LinearRampPercentage(0.2, 0.8, duration, START).value == 0.8
 
 
-def test_the_parts_of_a_ramp(set_clock: Callable[[float], None]) -> None:
-    """They can be read one by one."""
+def test_the_parts_of_a_ramp_can_be_read(set_clock: Callable[[float], None]) -> None:
+    """Each argument of a ramp is an attribute."""
     set_clock(START + 900.5)
     ramp = LinearRampPercentage(0.2, 0.8, 1800, START)
     assert ramp.dt == 900.5
@@ -438,8 +446,8 @@ def test_the_parts_of_a_ramp(set_clock: Callable[[float], None]) -> None:
         _ = LinearRampPercentage(0.2, 0.8, 0, START).slope
 
 
-def test_a_ramp_begins_now(set_clock: Callable[[float], None]) -> None:
-    """Without a time it begins when it is made."""
+def test_a_ramp_without_a_time_begins_now(set_clock: Callable[[float], None]) -> None:
+    """A ramp without a time begins when it is made."""
     set_clock(START)
     ramp = LinearRampPercentage(0.2, 0.8, 1800)
     bucketer = PercentageBucketer(ramp)
@@ -454,14 +462,14 @@ def test_a_ramp_begins_now(set_clock: Callable[[float], None]) -> None:
 def test_a_ramp_over_days_counts_whole_time(
     set_clock: Callable[[float], None],
 ) -> None:
-    """It does not begin anew each day."""
+    """A ramp of several days does not begin again every day."""
     set_clock(START + 3 * 86400)
     assert LinearRampPercentage(0.0, 1.0, 4 * 86400, START).value == 0.75
 
 
 @pytest.fixture
 def new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Be where clocks are changed twice a year."""
+    """Set the local time to one with daylight saving."""
     monkeypatch.setenv("TZ", "America/New_York")
     time.tzset()
     assert time.daylight
@@ -476,10 +484,10 @@ AUTUMN = 1_730_613_600  # 2024-11-03 06:00 UTC, when two o'clock became one
 
 @pytest.mark.usefixtures("new_york")
 @pytest.mark.parametrize("change", [SPRING, AUTUMN])
-def test_a_ramp_counts_seconds_and_not_clock_faces(
+def test_a_ramp_ignores_daylight_saving(
     set_clock: Callable[[float], None], change: int
 ) -> None:
-    """A duration is a duration, when clocks change as well."""
+    """A ramp counts seconds, also when clocks are changed."""
     begin = change - 1800
     set_clock(begin + 3600)
     ramp = LinearRampPercentage(0.0, 1.0, 7200, begin)
@@ -488,7 +496,7 @@ def test_a_ramp_counts_seconds_and_not_clock_faces(
 
 
 def test_a_ramp_is_stored_in_whole_seconds() -> None:
-    """The order is part of the stored bytes; the time is cut toward zero."""
+    """The stored time is cut to whole seconds, and the order of fields is fixed."""
     stored = LinearRampPercentage(0.2, 0.8, 60, 1500000000.9).to_dict()
     assert list(stored.items()) == [
         ("type", "LinearRampPercentage"),
@@ -505,7 +513,7 @@ def test_a_ramp_is_stored_in_whole_seconds() -> None:
 def test_an_incomplete_ramp_has_the_defaults(
     set_clock: Callable[[float], None], fields: dict[str, Any]
 ) -> None:
-    """It begins at the moment of reading."""
+    """A stored ramp that lacks fields has defaults, and begins when it is read."""
     set_clock(START)
     ramp = LinearRampPercentage.from_dict(fields)
     assert ramp.to_dict() == {
@@ -517,7 +525,7 @@ def test_an_incomplete_ramp_has_the_defaults(
     }
 
 
-def test_milliseconds_are_refused() -> None:
-    """A ramp that begins in the year 55000 is a mistake."""
+def test_a_time_in_milliseconds_is_refused() -> None:
+    """A time in milliseconds, which is in the year 55000, is refused."""
     with pytest.raises(ValueError, match="year"):
         LinearRampPercentage(0.2, 0.8, 1800, START * 1000)

@@ -36,7 +36,7 @@ from flipper.flag import FeatureFlag
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Heard = list[tuple[Any, ...]]
+Recorded = list[tuple[Any, ...]]
 
 
 @pytest.fixture
@@ -51,20 +51,20 @@ def client(store: MemoryFeatureFlagStore) -> FeatureFlagClient:
     return FeatureFlagClient(store)
 
 
-def listen(client: FeatureFlagClient) -> Heard:
-    """Give the list that every event of the client will be put into."""
-    heard: Heard = []
+def record_events(client: FeatureFlagClient) -> Recorded:
+    """Return a list that every event of the client is added to."""
+    recorded: Recorded = []
     for event in EventType:
 
         def listener(*args: Any, _event: EventType = event, **kwargs: Any) -> None:
-            heard.append((_event.name, args, kwargs))
+            recorded.append((_event.name, args, kwargs))
 
         client.events.on(event, f=listener)
-    return heard
+    return recorded
 
 
 def fail(*_: Any, **__: Any) -> None:
-    """Raise, whatever the arguments."""
+    """Raise for any arguments."""
     raise RuntimeError("on purpose")
 
 
@@ -72,10 +72,10 @@ def fail(*_: Any, **__: Any) -> None:
 
 
 @pytest.mark.parametrize("default", [True, None, "text", 0, object()])
-def test_a_missing_flag_gives_the_default_as_it_is(
+def test_a_missing_flag_returns_the_default_itself(
     client: FeatureFlagClient, default: Any
 ) -> None:
-    """Callers use the default to tell "off" from "not there"."""
+    """A missing flag returns the default object, whatever it is."""
     assert client.is_enabled("x", default) is default
     assert client.is_enabled("x", default=default, user_id=1) is default
     assert client.get("x").is_enabled(default) is default
@@ -83,25 +83,25 @@ def test_a_missing_flag_gives_the_default_as_it_is(
 
 
 def test_without_a_default_a_missing_flag_is_off(client: FeatureFlagClient) -> None:
-    """Nothing is on before it exists."""
+    """A missing flag is off if there is no default."""
     assert client.is_enabled("x") is False
     assert client.get("x").is_enabled() is False
 
 
 @pytest.mark.parametrize("state", [True, False])
-def test_an_existing_flag_never_gives_the_default(
+def test_an_existing_flag_never_returns_the_default(
     client: FeatureFlagClient, state: bool
 ) -> None:
-    """Switching a flag off has to win over an optimistic default."""
+    """A flag that is off is off, whatever the default is."""
     client.create("x", is_enabled=state)
     assert client.is_enabled("x", default=not state) is state
     assert client.get("x").is_enabled(default=not state) is state
 
 
-def test_the_answer_of_the_item_comes_back_as_it_is(
+def test_the_answer_of_the_item_is_returned_unchanged(
     client: FeatureFlagClient, store: MemoryFeatureFlagStore
 ) -> None:
-    """Items of one's own may answer with more than a boolean."""
+    """The client returns what the item's `is_enabled` returns."""
     store.get = MagicMock()
     store.get.return_value.is_enabled.return_value = "variant B"
     assert client.is_enabled("x", user_id=1) == "variant B"
@@ -110,7 +110,7 @@ def test_the_answer_of_the_item_comes_back_as_it_is(
 
 
 def test_every_method_takes_the_name_by_keyword(client: FeatureFlagClient) -> None:
-    """The README writes the parameter's name in every signature."""
+    """Every method accepts `feature_name` by keyword."""
     client.create(feature_name="x")
     client.enable(feature_name="x")
     assert client.is_enabled(feature_name="x") is True
@@ -129,7 +129,7 @@ def test_every_method_takes_the_name_by_keyword(client: FeatureFlagClient) -> No
 
 @pytest.mark.parametrize("name", ["self", "feature_name", "item", "store", "client"])
 def test_conditions_may_have_any_name(client: FeatureFlagClient, name: str) -> None:
-    """Which names the library uses inside is no concern of its users."""
+    """A condition may have any name, also one that the library uses inside."""
     client.create("x", is_enabled=True)
     client.add_condition("x", Condition(**{name: 1}))
     flag = client.get("x")
@@ -140,7 +140,7 @@ def test_conditions_may_have_any_name(client: FeatureFlagClient, name: str) -> N
 
 
 def test_default_is_never_a_condition(client: FeatureFlagClient) -> None:
-    """Existing callers give their default this way."""
+    """The argument `default` is never a condition."""
     client.create("x", is_enabled=True)
     client.add_condition("x", Condition(default=1))
     assert client.is_enabled("x", default=2) is True
@@ -151,7 +151,7 @@ def test_default_is_never_a_condition(client: FeatureFlagClient) -> None:
 
 
 def test_create_gives_a_flag_object(client: FeatureFlagClient) -> None:
-    """The README goes on with what `create` returned."""
+    """`create` returns a flag object."""
     flag = client.create("x")
     assert type(flag) is FeatureFlag
     assert flag.name == "x"
@@ -164,7 +164,7 @@ def test_create_gives_a_flag_object(client: FeatureFlagClient) -> None:
 def test_create_on_an_existing_name_replaces_the_flag_whole(
     client: FeatureFlagClient, store: MemoryFeatureFlagStore
 ) -> None:
-    """Existing applications start afresh this way."""
+    """`create` replaces an existing flag with all its metadata."""
     client.create("x", is_enabled=True, client_data={"a": 1})
     store.set_meta("x", FeatureFlagStoreMeta(5, {"a": 1}, [Condition(b=1)]))
     client.set_bucketer("x", PercentageBucketer(Percentage(0.5)))
@@ -177,24 +177,24 @@ def test_create_on_an_existing_name_replaces_the_flag_whole(
     assert meta["created_date"] > 5
 
 
-def test_create_asks_the_store_in_these_words(client: FeatureFlagClient) -> None:
-    """Tests assert the very call, on mocks."""
+def test_create_calls_the_store_with_these_arguments(client: FeatureFlagClient) -> None:
+    """`create` calls the store with exactly these arguments, which mocks can assert."""
     store = MagicMock()
     FeatureFlagClient(store).create("x", is_enabled=True, client_data={"a": 1})
     store.create.assert_called_once_with("x", is_enabled=True, client_data={"a": 1})
     assert client.exists("x") is False
 
 
-def test_exists(client: FeatureFlagClient) -> None:
-    """It is a boolean, for a flag that is off as well."""
+def test_exists_returns_a_boolean(client: FeatureFlagClient) -> None:
+    """`exists` is true for any existing flag, also one that is off."""
     assert client.exists("x") is False
     client.create("x")
     assert client.exists("x") is True
     assert client.get("x").exists() is True
 
 
-def test_get_never_asks_the_store() -> None:
-    """Handles are made at import time, before the store can answer."""
+def test_get_makes_no_call_of_the_store() -> None:
+    """`get` returns a flag object without a call of the store."""
     store = MagicMock()
     store.get.side_effect = RuntimeError
     flag = FeatureFlagClient(store).get("x")
@@ -202,8 +202,8 @@ def test_get_never_asks_the_store() -> None:
     assert store.mock_calls == []
 
 
-def test_enable_and_disable(client: FeatureFlagClient) -> None:
-    """Subsequent calls to `is_enabled` return what was set."""
+def test_enable_and_disable_set_the_state(client: FeatureFlagClient) -> None:
+    """`is_enabled` returns the state that was set last."""
     client.create("x")
     assert client.enable("x") is None
     assert client.is_enabled("x") is True
@@ -211,19 +211,19 @@ def test_enable_and_disable(client: FeatureFlagClient) -> None:
     assert client.is_enabled("x") is False
 
 
-def test_enable_without_a_change_still_announces_and_writes() -> None:
-    """Auditing listeners count calls, not changes."""
+def test_enable_of_an_enabled_flag_writes_and_emits() -> None:
+    """`enable` writes and emits events even if the flag is on already."""
     store = SubclassStore()
     client = FeatureFlagClient(store)
     client.create("x", is_enabled=True)
-    heard = listen(client)
+    recorded = record_events(client)
     client.enable("x")
-    assert [name for name, *_ in heard] == ["PRE_ENABLE", "POST_ENABLE"]
+    assert [name for name, *_ in recorded] == ["PRE_ENABLE", "POST_ENABLE"]
     assert store.calls[1:] == [("set", "x", True)]
 
 
-def test_destroy(client: FeatureFlagClient) -> None:
-    """Subsequent calls to `is_enabled` return false; the handle stays usable."""
+def test_a_destroyed_flag_is_off(client: FeatureFlagClient) -> None:
+    """A destroyed flag is off, and its flag object can still be used."""
     flag = client.create("x", is_enabled=True)
     assert flag.destroy() is None
     assert flag.exists() is False
@@ -246,22 +246,24 @@ MUST_EXIST: dict[str, Callable[[FeatureFlagClient], Any]] = {
 
 
 @pytest.mark.parametrize("method", MUST_EXIST)
-def test_what_must_exist_says_so_before_anything_happens(method: str) -> None:
-    """The error names the flag, and comes before any event and any write."""
+def test_a_missing_flag_raises_before_events_and_writes(method: str) -> None:
+    """A method that needs a flag raises for a missing one before any event or write."""
     store = SubclassStore()
     client = FeatureFlagClient(store)
-    heard = listen(client)
+    recorded = record_events(client)
     with pytest.raises(FlagDoesNotExistError) as caught:
         MUST_EXIST[method](client)
     assert str(caught.value) == "Feature x does not exist"
     assert isinstance(caught.value, FlipperError)
-    assert heard == []
+    assert recorded == []
     assert store.calls == []
 
 
 @pytest.mark.parametrize("method", MUST_EXIST)
-def test_flag_objects_raise_the_same(client: FeatureFlagClient, method: str) -> None:
-    """A handle of a flag that is not there is a handle all the same."""
+def test_flag_objects_raise_the_errors_of_the_client(
+    client: FeatureFlagClient, method: str
+) -> None:
+    """The flag object of a missing flag raises what the client raises."""
     flag = client.get("x")
     arguments = {
         "set_client_data": [{}],
@@ -273,8 +275,8 @@ def test_flag_objects_raise_the_same(client: FeatureFlagClient, method: str) -> 
         getattr(flag, method)(*arguments.get(method, []))
 
 
-def test_the_error_can_be_made_of_a_text() -> None:
-    """Stores of one's own raise it so."""
+def test_flag_does_not_exist_error_accepts_a_text() -> None:
+    """`FlagDoesNotExistError` can be made of a text, as users' stores do."""
     error = FlagDoesNotExistError("Feature x does not exist")
     assert str(error) == "Feature x does not exist"
     assert str(FlagDoesNotExistError()) == ""
@@ -283,8 +285,8 @@ def test_the_error_can_be_made_of_a_text() -> None:
 # Listing
 
 
-def test_list_gives_flag_objects(client: FeatureFlagClient) -> None:
-    """Each can be asked and changed; the memory store lists by name."""
+def test_list_returns_flag_objects(client: FeatureFlagClient) -> None:
+    """`list` returns flag objects, in the order of the store."""
     for name in "bca":
         client.create(name, is_enabled=name == "b")
     flags = list(client.list())
@@ -298,8 +300,8 @@ def test_list_gives_flag_objects(client: FeatureFlagClient) -> None:
     assert list(client.list(offset=3)) == []
 
 
-def test_list_asks_the_store_when_the_first_flag_is_wanted() -> None:
-    """A listing that nobody reads costs nothing; the words are by keyword."""
+def test_list_calls_the_store_when_its_first_flag_is_read() -> None:
+    """`list` calls the store, with keywords, when its first flag is read."""
     store = MagicMock()
     store.list.return_value = iter([])
     listing = FeatureFlagClient(store).list(limit=10, offset=25)
@@ -310,7 +312,7 @@ def test_list_asks_the_store_when_the_first_flag_is_wanted() -> None:
 
 
 def test_list_makes_its_flags_with_get(client: FeatureFlagClient) -> None:
-    """A client of one's own overrides `get` to give flags of its own."""
+    """`list` makes each flag with `get`, which a subclass can override."""
     client.create("x")
 
     class MyClient(FeatureFlagClient):
@@ -320,8 +322,10 @@ def test_list_makes_its_flags_with_get(client: FeatureFlagClient) -> None:
     assert list(MyClient(client._store).list()) == ["my x"]
 
 
-def test_list_leaves_out_flags_deleted_meanwhile(client: FeatureFlagClient) -> None:
-    """A page that is being shown does not fail since somebody cleans up."""
+def test_list_leaves_out_flags_that_were_deleted_meanwhile(
+    client: FeatureFlagClient,
+) -> None:
+    """`list` leaves out a flag that is deleted while the list is read."""
     for name in "abc":
         client.create(name)
     listing = client.list()
@@ -334,7 +338,7 @@ def test_list_leaves_out_flags_deleted_meanwhile(client: FeatureFlagClient) -> N
 
 
 def test_set_client_data_merges_one_level_deep(client: FeatureFlagClient) -> None:
-    """New values win; what lies deeper is replaced, not merged."""
+    """`set_client_data` adds and replaces values at the top level only."""
     client.create("x", client_data={"a": 1, "deep": {"b": 2}})
     assert client.set_client_data("x", {"deep": {"c": 3}, "d": None}) is None
     expected = {"a": 1, "deep": {"c": 3}, "d": None}
@@ -344,20 +348,20 @@ def test_set_client_data_merges_one_level_deep(client: FeatureFlagClient) -> Non
 
 
 def test_set_client_data_of_none_changes_nothing_but_writes() -> None:
-    """It announces and writes as any other value."""
+    """`set_client_data(None)` writes and emits events, and changes nothing."""
     store = SubclassStore()
     client = FeatureFlagClient(store)
     client.create("x", client_data={"a": 1})
-    heard = listen(client)
+    recorded = record_events(client)
     client.set_client_data("x", None)
     assert client.get_client_data("x") == {"a": 1}
-    events = [name for name, *_ in heard]
+    events = [name for name, *_ in recorded]
     assert events == ["PRE_SET_CLIENT_DATA", "POST_SET_CLIENT_DATA"]
     assert [call[0] for call in store.calls] == ["create", "set_meta"]
 
 
 def test_get_meta_is_plain_data_in_a_fixed_order(client: FeatureFlagClient) -> None:
-    """Administration pages show it as it is."""
+    """`get_meta` returns plain data, whose order is fixed."""
     client.create("x", client_data={"a": 1})
     client.add_condition("x", Condition(b__gt=2))
     client.set_bucketer("x", PercentageBucketer(Percentage(0.5)))
@@ -376,7 +380,7 @@ def test_get_meta_is_plain_data_in_a_fixed_order(client: FeatureFlagClient) -> N
 
 
 def test_client_data_is_not_shared_with_the_caller(client: FeatureFlagClient) -> None:
-    """What an application does to its own dict changes no flag."""
+    """A later change of the caller's dict does not change the flag."""
     data: dict[str, Any] = {"a": 1, "deep": {"b": [2]}}
     client.create("A", client_data=data)
     client.create("B", client_data=data)
@@ -392,8 +396,8 @@ def test_client_data_is_not_shared_with_the_caller(client: FeatureFlagClient) ->
     assert client.get_client_data("B")["list"] == [1]
 
 
-def test_what_was_read_is_not_shared_with_the_flag(client: FeatureFlagClient) -> None:
-    """An application may change what it got, and changes nothing by that."""
+def test_read_metadata_is_not_shared_with_the_flag(client: FeatureFlagClient) -> None:
+    """A change of what was read does not change the flag."""
     client.create("x", client_data={"a": {"b": 1}})
     client.add_condition("x", Condition(c=[1]))
     for got in (client.get_meta("x"), client.get("x").get_meta()):
@@ -413,7 +417,7 @@ def test_what_was_read_is_not_shared_with_the_flag(client: FeatureFlagClient) ->
 def test_client_data_survives_a_listener_that_changes_it(
     client: FeatureFlagClient,
 ) -> None:
-    """A listener is told what happens; it does not decide it by accident."""
+    """A listener that changes its arguments does not change what is written."""
     client.create("x", client_data={"a": 1})
 
     def meddle(_: str, data: dict[str, Any]) -> None:
@@ -428,7 +432,7 @@ def test_client_data_survives_a_listener_that_changes_it(
 
 
 def test_equal_conditions_are_not_merged(client: FeatureFlagClient) -> None:
-    """`add_condition` appends, whatever is there."""
+    """`add_condition` always appends, even an equal condition."""
     client.create("x", is_enabled=True)
     assert client.add_condition("x", Condition(a=1)) is None
     client.get("x").add_condition(Condition(a=1))
@@ -440,7 +444,7 @@ def test_equal_conditions_are_not_merged(client: FeatureFlagClient) -> None:
 def test_set_conditions_replaces_all_by_any_iterable(
     client: FeatureFlagClient, kind: Callable[[Any], Any]
 ) -> None:
-    """Replacing has no regard to what was there."""
+    """`set_conditions` replaces all conditions, and accepts any iterable."""
     client.create("x", is_enabled=True)
     client.add_condition("x", Condition(old=1))
     conditions = [Condition(a=1), Condition(b=2)]
@@ -452,7 +456,7 @@ def test_set_conditions_replaces_all_by_any_iterable(
 
 
 def test_a_list_of_conditions_is_not_shared(client: FeatureFlagClient) -> None:
-    """Appending to the list afterwards adds no condition to the flag."""
+    """A later change of the caller's list does not change the flag."""
     client.create("x", is_enabled=True)
     conditions = [Condition(a=1)]
     client.set_conditions("x", conditions)
@@ -464,7 +468,7 @@ def test_a_list_of_conditions_is_not_shared(client: FeatureFlagClient) -> None:
 def test_a_bucketer_is_replaced_and_removed_by_a_noop(
     client: FeatureFlagClient,
 ) -> None:
-    """There is no other way to remove one."""
+    """`set_bucketer` replaces the bucketer; a NoOpBucketer removes it."""
     client.create("x", is_enabled=True)
     assert client.set_bucketer("x", PercentageBucketer(Percentage(0))) is None
     assert client.is_enabled("x") is False
@@ -472,16 +476,16 @@ def test_a_bucketer_is_replaced_and_removed_by_a_noop(
     assert client.is_enabled("x") is True
 
 
-def test_a_bucketer_of_none_is_announced_and_leaves_the_bucketer() -> None:
-    """`None` means "no change", here as elsewhere in metadata."""
+def test_set_bucketer_of_none_keeps_the_bucketer() -> None:
+    """`set_bucketer(None)` writes and emits events, and changes nothing."""
     store = SubclassStore()
     client = FeatureFlagClient(store)
     client.create("x", is_enabled=True)
     client.set_bucketer("x", PercentageBucketer(Percentage(0)))
-    heard = listen(client)
+    recorded = record_events(client)
     client.set_bucketer("x", None)
     assert client.is_enabled("x") is False
-    assert heard == [
+    assert recorded == [
         ("PRE_SET_BUCKETER", ("x", None), {}),
         ("POST_SET_BUCKETER", ("x", None), {}),
     ]
@@ -489,7 +493,7 @@ def test_a_bucketer_of_none_is_announced_and_leaves_the_bucketer() -> None:
 
 
 def test_the_combined_example_of_the_readme(client: FeatureFlagClient) -> None:
-    """Half the traffic, and all administrators."""
+    """A condition and a bucketer work together as the README says."""
     flag = client.create("x", is_enabled=True)
     flag.add_condition(Condition(is_admin=True))
     flag.set_bucketer(
@@ -527,7 +531,7 @@ STORE_METHOD |= dict.fromkeys(META_WRITES, "set_meta")
 
 @pytest.mark.parametrize("method", META_WRITES)
 def test_metadata_is_written_by_one_set_meta(method: str) -> None:
-    """It gets two positional arguments, the second a record and no dict."""
+    """Metadata is written by one call of `set_meta`, with a name and a record."""
     store = SubclassStore()
     client = FeatureFlagClient(store)
     store.create("x")
@@ -540,7 +544,7 @@ def test_metadata_is_written_by_one_set_meta(method: str) -> None:
 
 @pytest.mark.parametrize("method", META_WRITES)
 def test_one_write_needs_few_reads(method: str) -> None:
-    """Each read is a request to a server; the store's own `set_meta` makes one too."""
+    """A write of metadata reads the flag so many times and not more."""
     store = SubclassStore()
     client = FeatureFlagClient(store)
     store.create("x")
@@ -551,7 +555,7 @@ def test_one_write_needs_few_reads(method: str) -> None:
 
 @pytest.mark.parametrize("method", ["get_meta", "get_client_data"])
 def test_reading_metadata_reads_once(method: str) -> None:
-    """Looking and reading in two steps is how a flag vanishes between them."""
+    """A method that reads metadata reads the flag once."""
     store = SubclassStore()
     store.create("x")
     getattr(FeatureFlagClient(store), method)("x")
@@ -560,7 +564,7 @@ def test_reading_metadata_reads_once(method: str) -> None:
 
 @pytest.mark.parametrize("method", META_WRITES)
 def test_a_flag_that_vanishes_is_a_flag_that_does_not_exist(method: str) -> None:
-    """Whoever is second gets the error that says so, not an `AttributeError`."""
+    """A flag that vanishes between two steps raises `FlagDoesNotExistError`."""
     store = SubclassStore()
     store.create("x")
     look = store.get
@@ -577,7 +581,7 @@ def test_a_flag_that_vanishes_is_a_flag_that_does_not_exist(method: str) -> None
 
 @pytest.mark.parametrize("method", WRITES)
 def test_events_come_before_and_after_the_one_write(method: str) -> None:
-    """PRE, the write, POST: listeners rely on what is there when they are called."""
+    """The PRE event comes before the write, and the POST event after it."""
     store = SubclassStore()
     client = FeatureFlagClient(store)
     if method != "create":
@@ -597,7 +601,7 @@ def test_events_come_before_and_after_the_one_write(method: str) -> None:
 
 @pytest.mark.parametrize("method", WRITES)
 def test_a_pre_listener_that_raises_prevents_the_write(method: str) -> None:
-    """That is what PRE events are for: a listener can refuse."""
+    """An exception of a PRE listener is raised, and nothing is written."""
     store = SubclassStore()
     client = FeatureFlagClient(store)
     if method != "create":
@@ -616,7 +620,7 @@ def test_a_pre_listener_that_raises_prevents_the_write(method: str) -> None:
 def test_a_pre_listener_that_raises_leaves_a_memory_store_alone(
     method: str, stack: Callable[[Any], Any]
 ) -> None:
-    """Where objects are kept, changing them early would be the write itself."""
+    """After an exception of a PRE listener the memory store is unchanged."""
     client = FeatureFlagClient(stack(MemoryFeatureFlagStore()))
     client.create("x", client_data={"first": 1})
     before = client.get_meta("x"), client.is_enabled("x")
@@ -627,23 +631,23 @@ def test_a_pre_listener_that_raises_leaves_a_memory_store_alone(
 
 
 @pytest.mark.parametrize("method", WRITES)
-def test_a_store_that_raises_keeps_the_post_event_back(method: str) -> None:
-    """POST says that it happened. The store's exception comes out untouched."""
+def test_no_post_event_if_the_store_raises(method: str) -> None:
+    """An exception of the store is raised, and there is no POST event."""
     store = SubclassStore()
     client = FeatureFlagClient(store)
     store.create("x", client_data={"first": 1})
     before = dict(store.rows)
-    heard = listen(client)
+    recorded = record_events(client)
     setattr(store, STORE_METHOD[method], fail)
     with pytest.raises(RuntimeError, match="on purpose"):
         WRITES[method](client)
-    assert [name for name, *_ in heard] == [f"PRE_{method.upper()}"]
+    assert [name for name, *_ in recorded] == [f"PRE_{method.upper()}"]
     assert store.rows == before
 
 
 @pytest.mark.parametrize("method", WRITES)
 def test_a_post_listener_that_raises_comes_after_the_write(method: str) -> None:
-    """Its exception comes out, and nothing is undone."""
+    """An exception of a POST listener is raised, and the write stays."""
     store = SubclassStore()
     client = FeatureFlagClient(store)
     if method != "create":
@@ -656,7 +660,7 @@ def test_a_post_listener_that_raises_comes_after_the_write(method: str) -> None:
 
 
 def test_threads_adding_conditions_lose_none(client: FeatureFlagClient) -> None:
-    """Two administrators who save at once both get what they saved."""
+    """Conditions that threads add with one client are all kept."""
     client.create("x", is_enabled=True)
     start = threading.Barrier(8)
 
@@ -677,7 +681,7 @@ def test_threads_adding_conditions_lose_none(client: FeatureFlagClient) -> None:
 
 
 def test_events_can_be_read_and_assigned(client: FeatureFlagClient) -> None:
-    """The property and the two methods are the same thing."""
+    """The property `events` and its two methods are the same thing."""
     assert type(client.events) is FlipperEventEmitter
     assert client.get_events() is client.events
     first, second = FlipperEventEmitter(), FlipperEventEmitter()
@@ -687,36 +691,36 @@ def test_events_can_be_read_and_assigned(client: FeatureFlagClient) -> None:
     assert client.events is second
 
 
-def test_flags_already_handed_out_use_the_new_emitter(
+def test_existing_flag_objects_use_a_new_emitter(
     client: FeatureFlagClient,
 ) -> None:
-    """A flag is a handle of the client, not a copy of its settings."""
+    """Flag objects use the emitter that their client has at the moment."""
     flag = client.create("x")
     client.events = FlipperEventEmitter()
-    heard = listen(client)
+    recorded = record_events(client)
     flag.enable()
-    assert [name for name, *_ in heard] == ["PRE_ENABLE", "POST_ENABLE"]
+    assert [name for name, *_ in recorded] == ["PRE_ENABLE", "POST_ENABLE"]
 
 
 def test_clients_do_not_share_an_emitter(store: MemoryFeatureFlagStore) -> None:
-    """A listener hears its own client only."""
+    """A listener gets events of its own client only."""
     one, other = FeatureFlagClient(store), FeatureFlagClient(store)
-    heard = listen(one)
+    recorded = record_events(one)
     other.create("x")
-    assert heard == []
+    assert recorded == []
 
 
 # Asking never raises
 
 
 def unanswerable(client: FeatureFlagClient) -> None:
-    """Make a flag that cannot be evaluated for `n=None`."""
+    """Create a flag that cannot be evaluated for `n=None`."""
     client.create("x", is_enabled=True)
     client.add_condition("x", Condition(n__gt=5))
 
 
-def test_what_cannot_be_evaluated_gives_the_default(client: FeatureFlagClient) -> None:
-    """A page view must not fail over a value that cannot be compared."""
+def test_a_failing_comparison_returns_the_default(client: FeatureFlagClient) -> None:
+    """A comparison that raises returns the default."""
     unanswerable(client)
     other = object()
     assert client.is_enabled("x", n=None) is False
@@ -726,8 +730,8 @@ def test_what_cannot_be_evaluated_gives_the_default(client: FeatureFlagClient) -
     assert client.is_enabled("x", n=6) is True
 
 
-def test_a_bucketer_that_raises_gives_the_default(client: FeatureFlagClient) -> None:
-    """An argument that JSON cannot express has no bucket."""
+def test_a_failing_bucketer_returns_the_default(client: FeatureFlagClient) -> None:
+    """A bucketer that raises returns the default."""
     client.create("x", is_enabled=True)
     half = ConsistentHashPercentageBucketer(percentage=Percentage(0.5))
     client.set_bucketer("x", half)
@@ -735,8 +739,8 @@ def test_a_bucketer_that_raises_gives_the_default(client: FeatureFlagClient) -> 
     assert client.is_enabled("x", user=object(), default=True) is True
 
 
-def test_on_request_the_exceptions_come_out(store: MemoryFeatureFlagStore) -> None:
-    """The original's behaviour, for those who built on it."""
+def test_on_error_raise_raises(store: MemoryFeatureFlagStore) -> None:
+    """With `on_error="raise"` the exceptions are raised, as in flipper-client."""
     client = FeatureFlagClient(store, on_error="raise")
     unanswerable(client)
     with pytest.raises(TypeError):
@@ -748,8 +752,8 @@ def test_on_request_the_exceptions_come_out(store: MemoryFeatureFlagStore) -> No
         client.is_enabled("x")
 
 
-def test_the_choice_is_one_of_two(store: MemoryFeatureFlagStore) -> None:
-    """A misspelt choice must not be taken for the other one."""
+def test_any_other_on_error_is_refused(store: MemoryFeatureFlagStore) -> None:
+    """The constructor refuses any other value of `on_error`."""
     assert FeatureFlagClient(store, on_error="default").is_enabled("x") is False
     with pytest.raises((TypeError, ValueError)):
         FeatureFlagClient(store, on_error="rise")
@@ -757,10 +761,10 @@ def test_the_choice_is_one_of_two(store: MemoryFeatureFlagStore) -> None:
         FeatureFlagClient(store, "raise")
 
 
-def test_below_the_client_exceptions_come_out(
+def test_items_conditions_and_checks_raise(
     client: FeatureFlagClient, store: MemoryFeatureFlagStore
 ) -> None:
-    """Items, conditions and checks raise what the comparison raised."""
+    """Items, conditions and checks raise what the comparison has raised."""
     unanswerable(client)
     item = store.get("x")
     assert item is not None
@@ -772,8 +776,8 @@ def test_below_the_client_exceptions_come_out(
         Condition(n__gt=5).checks["n"][0].check(None)
 
 
-def test_a_store_that_is_away_gives_the_default() -> None:
-    """A flag that was never seen has no other answer."""
+def test_a_store_that_raises_returns_the_default() -> None:
+    """A flag that was never read returns the default while the store raises."""
     store = MagicMock()
     store.get.side_effect = ConnectionError
     client = FeatureFlagClient(store)
@@ -781,8 +785,8 @@ def test_a_store_that_is_away_gives_the_default() -> None:
     assert client.is_enabled("x", default="unknown") == "unknown"
 
 
-def test_a_store_that_goes_away_leaves_the_last_known_state() -> None:
-    """An outage of the store changes no flag that was known before."""
+def test_flags_answer_as_last_known_if_the_store_raises() -> None:
+    """A flag that was read before answers as last known while the store raises."""
     store = SubclassStore()
     client = FeatureFlagClient(store)
     client.create("on", is_enabled=True)
@@ -801,10 +805,10 @@ def test_a_store_that_goes_away_leaves_the_last_known_state() -> None:
     assert client.is_enabled("never seen", default=True) is True
 
 
-def test_a_failing_flag_warns_once_in_a_while(
+def test_a_failing_flag_is_logged_once_in_a_while(
     client: FeatureFlagClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Asked a thousand times a second, one warning is a warning."""
+    """A flag that fails a thousand times is logged once."""
     unanswerable(client)
     with caplog.at_level(logging.DEBUG):
         for _ in range(20):
@@ -816,7 +820,7 @@ def test_a_failing_flag_warns_once_in_a_while(
 
 @pytest.mark.parametrize("method", ["exists", "list", *MUST_EXIST])
 def test_every_other_method_raises_what_the_store_raises(method: str) -> None:
-    """Who changes flags has to know that it did not work."""
+    """All methods but `is_enabled` raise what the store raises."""
     store = MagicMock()
     store.get.side_effect = ConnectionError
     store.list.side_effect = ConnectionError
@@ -875,8 +879,8 @@ BROKEN_DOCUMENTS = {
 
 
 @pytest.mark.parametrize("name", BROKEN_DOCUMENTS)
-def test_a_broken_document_never_reads_as_on(name: str) -> None:
-    """Its state cannot be trusted, so the caller's default answers."""
+def test_a_broken_document_returns_the_default(name: str) -> None:
+    """A broken document returns the default, and is never on."""
     store = SubclassStore()
     store.rows["x"] = BROKEN_DOCUMENTS[name]
     client = FeatureFlagClient(store)
@@ -888,8 +892,8 @@ def test_a_broken_document_never_reads_as_on(name: str) -> None:
 
 @pytest.mark.parametrize("name", BROKEN_DOCUMENTS)
 @pytest.mark.parametrize("method", sorted(set(MUST_EXIST) - {"destroy"}))
-def test_a_broken_document_is_an_error_elsewhere(name: str, method: str) -> None:
-    """Metadata that cannot be read must not be written over in silence."""
+def test_a_broken_document_raises_in_other_methods(name: str, method: str) -> None:
+    """Methods that read or change metadata raise for a broken document."""
     store = SubclassStore()
     store.rows["x"] = BROKEN_DOCUMENTS[name]
     client = FeatureFlagClient(store)
@@ -902,7 +906,7 @@ def test_a_broken_document_is_an_error_elsewhere(name: str, method: str) -> None
 
 @pytest.mark.parametrize("name", BROKEN_DOCUMENTS)
 def test_create_repairs_a_broken_document(name: str) -> None:
-    """There is a way out that needs no access to the database."""
+    """`create` replaces a broken document."""
     store = SubclassStore()
     store.rows["x"] = BROKEN_DOCUMENTS[name]
     client = FeatureFlagClient(store)
@@ -912,7 +916,7 @@ def test_create_repairs_a_broken_document(name: str) -> None:
 
 @pytest.mark.redis
 def test_broken_documents_do_not_hide_the_other_flags() -> None:
-    """One bad key must not take the administration page down."""
+    """`list` leaves out a broken document, and has the other flags."""
     redis = fakeredis.FakeRedis()
     client = FeatureFlagClient(RedisFeatureFlagStore(redis))
     client.create("good", is_enabled=True)
@@ -929,34 +933,34 @@ def test_broken_documents_do_not_hide_the_other_flags() -> None:
 
 @pytest.mark.parametrize("name", ["", None, 5, b"x", ["x"]])
 def test_a_name_has_to_be_a_text(client: FeatureFlagClient, name: Any) -> None:
-    """No backend could find such a flag again."""
-    heard = listen(client)
+    """Every method refuses a name that is no text."""
+    recorded = record_events(client)
     with pytest.raises(InvalidArgumentError) as caught:
         client.create(name)
     assert isinstance(caught.value, (FlipperError, TypeError, ValueError))
     assert isinstance(caught.value, TypeError)
     assert isinstance(caught.value, ValueError)
-    assert heard == []
+    assert recorded == []
     assert list(client.list()) == []
     assert client.is_enabled(name) is False
 
 
 @pytest.mark.parametrize("percentage", [50, -0.1, 1.01, float("nan"), "0.5", None])
-def test_a_bucketer_needs_a_fraction(
+def test_a_percentage_above_one_is_refused(
     client: FeatureFlagClient, percentage: Any
 ) -> None:
-    """`Percentage(50)` lets everybody in, and nobody who writes it means that."""
+    """`set_bucketer` refuses a percentage such as 50, which is no fraction."""
     client.create("x", is_enabled=True)
-    heard = listen(client)
+    recorded = record_events(client)
     with pytest.raises((TypeError, ValueError)):
         client.set_bucketer("x", PercentageBucketer(Percentage(percentage)))
-    assert heard == []
+    assert recorded == []
     assert client.get_meta("x")["bucketer"] == {"type": "NoOpBucketer"}
 
 
 @pytest.mark.parametrize("percentage", [0, 1, 0.0, 1.0, 0.5, True])
 def test_a_fraction_is_accepted(client: FeatureFlagClient, percentage: Any) -> None:
-    """What the original accepted, and what makes sense, goes on working."""
+    """`set_bucketer` accepts every percentage from 0 to 1."""
     client.create("x", is_enabled=True)
     bucketer = PercentageBucketer(Percentage(percentage))
     client.set_bucketer("x", bucketer)
@@ -964,10 +968,10 @@ def test_a_fraction_is_accepted(client: FeatureFlagClient, percentage: Any) -> N
 
 
 @pytest.mark.parametrize("page", [{"limit": -1}, {"offset": -1}])
-def test_pages_are_not_counted_backwards(
+def test_a_negative_limit_or_offset_is_refused(
     client: FeatureFlagClient, page: dict[str, int]
 ) -> None:
-    """Every store would make something else of it."""
+    """`list` refuses a negative limit or offset."""
     client.create("x")
     with pytest.raises(InvalidArgumentError):
         list(client.list(**page))
@@ -975,7 +979,7 @@ def test_pages_are_not_counted_backwards(
 
 @pytest.mark.redis
 def test_values_that_cannot_be_stored_are_refused_before_the_write() -> None:
-    """A store that serializes cannot keep a set; nothing is written or announced."""
+    """A value that cannot be stored raises, and there is no write and no event."""
     redis = fakeredis.FakeRedis()
     client = FeatureFlagClient(RedisFeatureFlagStore(redis))
     client.create("x", client_data={"a": 1})
@@ -990,8 +994,8 @@ def test_values_that_cannot_be_stored_are_refused_before_the_write() -> None:
     assert redis.get("features/y") is None
 
 
-def test_refusals_belong_to_the_library() -> None:
-    """One `except` is enough for all that flipper itself raises."""
+def test_every_refusal_is_a_flipper_error() -> None:
+    """`except FlipperError` catches every error of the library."""
     assert issubclass(InvalidArgumentError, (FlipperError, TypeError, ValueError))
     assert issubclass(InvalidFlagDataError, FlipperError)
     assert issubclass(InvalidFlagDataError, ValueError)

@@ -19,7 +19,7 @@ from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 
 
 def check(variable: str, value: Any, operator: str | None) -> dict[str, Any]:
-    """Give the stored form of a check."""
+    """Return the stored form of a check."""
     return {"variable": variable, "value": value, "operator": operator}
 
 
@@ -48,7 +48,7 @@ def check(variable: str, value: Any, operator: str | None) -> dict[str, Any]:
 def test_the_operator_is_the_suffix_of_the_key(
     key: str, variable: str, operator: str | None
 ) -> None:
-    """Names with double underscores keep their operator, and their own underscores."""
+    """The part after the last double underscore is the operator, if it is one."""
     expected = {variable: [check(variable, 5, operator)]}
     assert Condition(**{key: 5}).to_dict() == expected
     made = Check.factory(key, 5)
@@ -57,8 +57,8 @@ def test_the_operator_is_the_suffix_of_the_key(
 
 
 @pytest.mark.parametrize("key", ["a__foo", "a__", "__", "a___gt", "a__GT", "a__eq"])
-def test_one_delimiter_wants_a_known_operator(key: str) -> None:
-    """A misspelt operator must not become a check on some other name."""
+def test_an_unknown_operator_after_one_delimiter_is_refused(key: str) -> None:
+    """A key with one double underscore and an unknown operator is refused."""
     symbol = key.split("__")[1]
     with pytest.raises(Operator.InvalidSymbolError) as caught:
         Condition(**{key: 1})
@@ -66,7 +66,7 @@ def test_one_delimiter_wants_a_known_operator(key: str) -> None:
 
 
 def test_check_keys_are_made_of_variable_and_symbol() -> None:
-    """Equality has no suffix."""
+    """The key of a check is its variable and its symbol; equality has no symbol."""
     assert Check.make_check_key("a", None) == "a"
     assert Check.make_check_key("a", "gt") == "a__gt"
 
@@ -90,7 +90,7 @@ def test_check_keys_are_made_of_variable_and_symbol() -> None:
 def test_operators_compare_the_call_with_the_condition(
     symbol: str | None, yes: tuple[Any, Any], no: tuple[Any, Any]
 ) -> None:
-    """First comes what is given in the call, then what the condition holds."""
+    """The call's argument is on the left, the condition's value on the right."""
     operator = Operator.factory(symbol)
     assert operator.compare(*yes) is True
     assert operator.compare(*no) is False
@@ -100,14 +100,16 @@ def test_operators_compare_the_call_with_the_condition(
     ("symbol", "given", "value"),
     [("gt", None, 5), ("lte", "a", 1), ("in", 1, None), ("not_in", 1, "abc")],
 )
-def test_operators_catch_nothing(symbol: str, given: Any, value: Any) -> None:
-    """What Python cannot compare is an error at this level."""
+def test_operators_raise_what_python_raises(
+    symbol: str, given: Any, value: Any
+) -> None:
+    """Values that Python cannot compare raise Python's error."""
     with pytest.raises(TypeError):
         Operator.factory(symbol).compare(given, value)
 
 
-def test_an_unknown_symbol() -> None:
-    """Stored flags of a newer version are recognized as such."""
+def test_an_unknown_symbol_raises() -> None:
+    """An unknown symbol raises an error that names it."""
     with pytest.raises(Operator.InvalidSymbolError) as caught:
         Operator.factory("near")
     assert str(caught.value) == "Operator not supported: near"
@@ -116,8 +118,8 @@ def test_an_unknown_symbol() -> None:
 # Checks
 
 
-def test_a_check_can_be_read_and_not_changed() -> None:
-    """A check is shared by all who ask the condition."""
+def test_a_check_is_read_only() -> None:
+    """The parts of a check can be read, and cannot be changed."""
     operator = Operator.factory("gt")
     made = Check("a", 5, operator)
     assert (made.variable, made.value, made.operator) == ("a", 5, operator)
@@ -127,7 +129,7 @@ def test_a_check_can_be_read_and_not_changed() -> None:
 
 
 def test_a_check_goes_to_a_dict_and_back() -> None:
-    """The order of the fields is part of the stored bytes."""
+    """A check survives the way to a dict and back, with its fields in a fixed order."""
     stored = Check("a", [1], Operator.factory("in")).to_dict()
     assert list(stored.items()) == [
         ("variable", "a"),
@@ -142,7 +144,7 @@ def test_a_check_goes_to_a_dict_and_back() -> None:
 
 @pytest.mark.parametrize("missing", ["variable", "value", "operator"])
 def test_a_stored_check_needs_its_fields(missing: str) -> None:
-    """Half a check is a damaged document."""
+    """A stored check that lacks a field raises."""
     stored = check("a", 1, None)
     del stored[missing]
     with pytest.raises(KeyError):
@@ -152,8 +154,8 @@ def test_a_stored_check_needs_its_fields(missing: str) -> None:
 # Conditions
 
 
-def test_all_checks_on_what_is_given_must_say_yes() -> None:
-    """Checks whose variable is not given are not made."""
+def test_all_checks_of_given_arguments_must_be_met() -> None:
+    """Only checks of arguments that are given count, and all of them must be met."""
     condition = Condition(horses__gt=9000, city__ne="Paris")
     assert condition.check() is True
     assert condition.check(horses=9001) is True
@@ -164,7 +166,7 @@ def test_all_checks_on_what_is_given_must_say_yes() -> None:
 
 
 def test_checks_are_made_in_the_order_of_the_call() -> None:
-    """The first "no" ends it, so a comparison behind it cannot raise."""
+    """Checks follow the order of the arguments, and end with the first failure."""
     condition = Condition(a=1, n__gt=5)
     assert condition.check(a=2, n=None) is False
     with pytest.raises(TypeError):
@@ -172,14 +174,14 @@ def test_checks_are_made_in_the_order_of_the_call() -> None:
 
 
 def test_checks_on_one_variable_are_made_in_the_order_of_definition() -> None:
-    """The same, within a variable."""
+    """Checks of one variable follow the order of their definition."""
     assert Condition(n__ne=None, n__gt=5).check(n=None) is False
     with pytest.raises(TypeError):
         Condition(n__gt=5, n__ne=None).check(n=None)
 
 
-def test_asking_adds_nothing_to_a_condition() -> None:
-    """Memory would grow with every name that is asked about."""
+def test_a_check_of_unknown_arguments_adds_nothing() -> None:
+    """Unknown arguments leave the condition unchanged."""
     condition = Condition(a=1)
     assert condition.check(zzz=1) is True
     expected = {"a": [check("a", 1, None)]}
@@ -187,8 +189,8 @@ def test_asking_adds_nothing_to_a_condition() -> None:
     assert condition.checks.keys() == expected.keys()
 
 
-def test_asking_adds_nothing_to_a_stored_flag() -> None:
-    """A question is no write."""
+def test_is_enabled_changes_no_stored_flag() -> None:
+    """`is_enabled` leaves the stored flag unchanged."""
     client = FeatureFlagClient(MemoryFeatureFlagStore())
     client.create("x", is_enabled=True)
     client.add_condition("x", Condition(a=1))
@@ -199,15 +201,15 @@ def test_asking_adds_nothing_to_a_stored_flag() -> None:
 
 
 def test_empty_variables_of_old_documents_are_dropped() -> None:
-    """The original has stored them; reading goes on."""
+    """A variable without checks, as flipper-client has stored it, is dropped."""
     stored = {"a": [], "b": [check("b", 1, None)]}
     condition = Condition.from_dict(stored)
     assert condition.to_dict() == {"b": [check("b", 1, None)]}
     assert condition.check(a=1, b=2) is False
 
 
-class Falsy:
-    """What NumPy gives for a comparison that is false."""
+class FalseResult:
+    """The result of a NumPy comparison that is false."""
 
     def __bool__(self) -> bool:
         return False
@@ -216,17 +218,17 @@ class Falsy:
 class Number:
     """A value whose comparisons give such results."""
 
-    def __gt__(self, other: Any) -> Falsy:
-        return Falsy()
+    def __gt__(self, other: Any) -> FalseResult:
+        return FalseResult()
 
-    def __eq__(self, other: object) -> Falsy:  # type: ignore[override]
-        return Falsy()
+    def __eq__(self, other: object) -> FalseResult:  # type: ignore[override]
+        return FalseResult()
 
     __hash__ = None  # type: ignore[assignment]
 
 
 def test_the_truth_of_a_comparison_counts() -> None:
-    """A false result that is not the object `False` opened flags for everybody."""
+    """A comparison counts as met if its result is true, whatever its type is."""
     assert Condition(n__gt=9000).check(n=Number()) is False
     assert Condition(n=1).check(n=Number()) is False
     meta = FeatureFlagStoreMeta(1, conditions=[Condition(n__gt=9000)])
@@ -234,14 +236,14 @@ def test_the_truth_of_a_comparison_counts() -> None:
 
 
 def test_names_of_the_library_are_free_for_conditions() -> None:
-    """Even `self` is a name that a condition can have."""
+    """A condition may have any name, even `self`."""
     condition = Condition(self=1, cls=2, checks=3)
     assert condition.check(self=1, cls=2, checks=3) is True
     assert condition.check(self=2) is False
 
 
 def test_checks_are_given_as_a_copy() -> None:
-    """What a caller does with it does not reach the condition."""
+    """A change of the returned checks does not change the condition."""
     condition = Condition(a=[1], b__gt=2)
     copy = condition.checks
     assert [each.value for each in copy["a"]] == [[1]]
@@ -256,14 +258,14 @@ def test_checks_are_given_as_a_copy() -> None:
 
 
 def test_the_order_of_a_condition_is_kept() -> None:
-    """It is part of the stored bytes."""
+    """A condition keeps its order, which is part of the stored bytes."""
     stored = Condition(b__lt=9, a=1, b__gt=2).to_dict()
     assert list(stored) == ["b", "a"]
     assert stored["b"] == [check("b", 9, "lt"), check("b", 2, "gt")]
 
 
 def test_a_stored_condition_is_not_parsed_again() -> None:
-    """Each check is made of its own fields; the outer keys are not looked at."""
+    """A stored condition is made of the fields of its checks, and not of its keys."""
     stored = {
         "whatever": [
             check("a__b", 1, "gt"),
@@ -286,8 +288,8 @@ def test_a_stored_condition_is_not_parsed_again() -> None:
     assert condition.check(user__age=0) is True
 
 
-def test_reading_what_was_written_changes_nothing() -> None:
-    """Rewriting a flag a thousand times keeps its conditions."""
+def test_a_condition_survives_many_rewritings() -> None:
+    """A condition that is read and written a thousand times stays the same."""
     condition = Condition(a=1, b__in=[1, 2], c__d__ne=None, **{"": 0, "__gt": 1})
     stored = condition.to_dict()
     for _ in range(3):
@@ -296,7 +298,7 @@ def test_reading_what_was_written_changes_nothing() -> None:
 
 
 def test_conditions_have_no_equality_of_their_own() -> None:
-    """Two of them are equal when they are one, so lists of them can be compared."""
+    """Two conditions are equal only if they are the same object."""
     one, other = Condition(a=1), Condition(a=1)
     assert one == one  # noqa: PLR0124 (identity is the rule)
     assert one != other
@@ -314,7 +316,7 @@ def flag(is_enabled: Any, *conditions: Condition, bucketer: Any = None) -> Any:
 
 @pytest.mark.parametrize("state", [False, None, 0, "", [], 0.0])
 def test_any_false_state_is_off(state: Any) -> None:
-    """Nothing that is not on may read as on."""
+    """Every false state is off."""
     item = flag(state, Condition(a=1))
     assert item.is_enabled() is False
     assert item.is_enabled(a=1) is False
@@ -323,13 +325,13 @@ def test_any_false_state_is_off(state: Any) -> None:
 
 @pytest.mark.parametrize("state", [True, 1, "yes"])
 def test_any_true_state_is_on(state: Any) -> None:
-    """Stores of other makers write 1."""
+    """Every true state, such as 1, is on."""
     assert flag(state).is_enabled() is True
     assert flag(state).raw_is_enabled == state
 
 
 def test_a_false_state_is_off_through_the_client() -> None:
-    """The value stays as it was given, and the flag is off."""
+    """A false state that is no boolean is kept, and is off."""
     client = FeatureFlagClient(MemoryFeatureFlagStore())
     client.create("x", is_enabled=0)
     client.create("y", is_enabled=None)
@@ -338,7 +340,7 @@ def test_a_false_state_is_off_through_the_client() -> None:
 
 
 def test_all_conditions_must_be_met() -> None:
-    """Each may look at other arguments."""
+    """All conditions of a flag must be met, each by its own arguments."""
     item = flag(True, Condition(a=1), Condition(b__gt=2))
     assert item.is_enabled() is True
     assert item.is_enabled(a=1) is True
@@ -348,8 +350,8 @@ def test_all_conditions_must_be_met() -> None:
     assert item.is_enabled(c=1) is True
 
 
-def test_conditions_are_asked_in_order() -> None:
-    """The first that is not met ends it, so one behind it cannot raise."""
+def test_conditions_are_checked_in_order() -> None:
+    """Conditions are checked in order, and end with the first that is not met."""
     one, other = Condition(a=1), Condition(n__gt=5)
     assert flag(True, one, other).is_enabled(n=None, a=2) is False
     with pytest.raises(TypeError):
@@ -361,8 +363,8 @@ HALF = ConsistentHashPercentageBucketer(
 )
 
 
-def test_a_condition_that_looks_at_an_argument_decides_alone() -> None:
-    """Conditions take precedence over the bucket, both ways."""
+def test_conditions_decide_before_the_bucketer() -> None:
+    """A condition that has a check of a given argument decides, and no bucketer."""
     item = flag(True, Condition(is_admin=True), bucketer=HALF)
     assert item.is_enabled(user_id=2, is_admin=True) is True
     assert item.is_enabled(user_id=1, is_admin=False) is False
@@ -370,8 +372,8 @@ def test_a_condition_that_looks_at_an_argument_decides_alone() -> None:
     assert flag(True, Condition(a=1), bucketer=everybody).is_enabled(a=2) is False
 
 
-def test_arguments_that_no_condition_looks_at_leave_it_to_the_bucketer() -> None:
-    """Otherwise one condition would open the flag to everybody."""
+def test_without_a_given_check_the_bucketer_decides() -> None:
+    """The bucketer decides if no condition has a check of a given argument."""
     item = flag(True, Condition(is_admin=True), bucketer=HALF)
     assert item.is_enabled(user_id=1) is True
     assert item.is_enabled(user_id=2) is False
@@ -381,15 +383,15 @@ def test_arguments_that_no_condition_looks_at_leave_it_to_the_bucketer() -> None
     assert flag(True, Condition(a=1), bucketer=nobody).is_enabled() is False
 
 
-def test_a_condition_without_checks_looks_at_nothing() -> None:
-    """It leaves the decision to the bucketer."""
+def test_a_condition_without_checks_is_ignored() -> None:
+    """A condition without checks leaves the decision to the bucketer."""
     nobody = PercentageBucketer(Percentage(0))
     assert flag(True, Condition(), bucketer=nobody).is_enabled(a=1) is False
     assert flag(True, Condition()).is_enabled(a=1) is True
 
 
-def test_an_item_takes_any_names() -> None:
-    """A condition on `self` is asked through the item, too."""
+def test_an_item_accepts_arguments_of_any_name() -> None:
+    """`is_enabled` of an item accepts arguments of any name, even `self`."""
     item = flag(True, Condition(self=1), bucketer=HALF)
     assert item.is_enabled(self=1) is True
     assert item.is_enabled(self=2) is False

@@ -24,12 +24,12 @@ def client() -> FeatureFlagClient:
 
 
 def neigh(*args: Any, **kwargs: Any) -> Any:
-    """Make the old sound."""
+    """Return the old sound."""
     return "Neigh", args, kwargs
 
 
 def test_a_flag_that_is_on_calls_the_function(client: FeatureFlagClient) -> None:
-    """With all its arguments, and gives its result."""
+    """If the flag is on, the function gets all arguments and its result is returned."""
 
     @is_enabled(client, "on", redirect=neigh)
     def whinny(*args: Any, **kwargs: Any) -> Any:
@@ -42,7 +42,7 @@ def test_a_flag_that_is_on_calls_the_function(client: FeatureFlagClient) -> None
 def test_a_flag_that_is_off_calls_the_redirect(
     client: FeatureFlagClient, name: str
 ) -> None:
-    """With the same arguments, and gives its result."""
+    """If the flag is off, the redirect is called with all arguments instead."""
 
     @is_enabled(client, name, redirect=neigh)
     def whinny(*_: Any, **__: Any) -> None:
@@ -55,7 +55,7 @@ def test_a_flag_that_is_off_calls_the_redirect(
 def test_without_a_redirect_nothing_is_called(
     client: FeatureFlagClient, redirect: dict[str, None]
 ) -> None:
-    """The result is `None`."""
+    """Without a redirect, a flag that is off returns `None`."""
 
     @is_enabled(client, "off", **redirect)
     def whinny() -> None:
@@ -64,8 +64,8 @@ def test_without_a_redirect_nothing_is_called(
     assert whinny() is None
 
 
-def test_the_flag_is_asked_at_each_call(client: FeatureFlagClient) -> None:
-    """Not when the module is loaded."""
+def test_the_flag_is_checked_at_each_call(client: FeatureFlagClient) -> None:
+    """The flag is checked at each call, and not when the function is decorated."""
 
     @is_enabled(client, "off")
     def whinny() -> str:
@@ -78,8 +78,8 @@ def test_the_flag_is_asked_at_each_call(client: FeatureFlagClient) -> None:
     assert whinny() is None
 
 
-def test_the_flag_is_asked_by_its_name_alone() -> None:
-    """The arguments of the function are no conditions."""
+def test_the_flag_is_checked_without_arguments() -> None:
+    """The arguments of the function are not given to the flag."""
     features = MagicMock()
 
     @is_enabled(features, "x")
@@ -92,10 +92,10 @@ def test_the_flag_is_asked_by_its_name_alone() -> None:
 
 
 @pytest.mark.parametrize("keyword", ["features", "flags"])
-def test_both_names_of_the_first_parameter(
+def test_the_first_parameter_has_two_names(
     client: FeatureFlagClient, keyword: str
 ) -> None:
-    """One is the README's, the other the original's."""
+    """The client can be given by the name in the README and by flipper-client's."""
 
     @is_enabled(**{keyword: client}, feature_name="off", redirect=neigh)
     def whinny() -> None:
@@ -105,15 +105,15 @@ def test_both_names_of_the_first_parameter(
 
 
 def test_client_and_flag_are_required(client: FeatureFlagClient) -> None:
-    """And so is the flag."""
+    """The decorator raises without a client or without a flag."""
     with pytest.raises(TypeError):
         is_enabled(feature_name="x")
     with pytest.raises(TypeError):
         is_enabled(features=client)
 
 
-def test_all_by_position(client: FeatureFlagClient) -> None:
-    """As the original took it."""
+def test_all_parameters_can_be_given_by_position(client: FeatureFlagClient) -> None:
+    """All parameters can be given by position."""
 
     @decorators.is_enabled(client, "off", neigh)
     def whinny() -> None:
@@ -123,7 +123,7 @@ def test_all_by_position(client: FeatureFlagClient) -> None:
 
 
 def test_the_function_keeps_its_metadata(client: FeatureFlagClient) -> None:
-    """Two views of one Flask application must not have one name."""
+    """The decorated function keeps its name, docstring and signature."""
 
     @is_enabled(client, "on")
     def whinny(sound: str = "Whinny") -> str:
@@ -137,7 +137,7 @@ def test_the_function_keeps_its_metadata(client: FeatureFlagClient) -> None:
 
 
 def test_methods_can_be_decorated(client: FeatureFlagClient) -> None:
-    """The instance is an argument like any other."""
+    """A decorated method gets its instance."""
 
     class Horse:
         def old(self) -> str:
@@ -152,8 +152,8 @@ def test_methods_can_be_decorated(client: FeatureFlagClient) -> None:
     assert Horse().sound() == "Whinny"
 
 
-def test_exceptions_of_the_function_come_out(client: FeatureFlagClient) -> None:
-    """They are not taken for a flag that is off."""
+def test_exceptions_of_the_function_are_raised(client: FeatureFlagClient) -> None:
+    """An exception of the function is raised, and does not call the redirect."""
 
     @is_enabled(client, "on", redirect=neigh)
     def whinny() -> None:
@@ -164,7 +164,7 @@ def test_exceptions_of_the_function_come_out(client: FeatureFlagClient) -> None:
 
 
 def test_arguments_may_have_any_name(client: FeatureFlagClient) -> None:
-    """Those of the decorator are not those of the function."""
+    """The function's arguments may have the names of the decorator's."""
 
     @is_enabled(client, "on")
     def whinny(features: int, flags: int, redirect: int, feature_name: int) -> Any:
@@ -178,7 +178,7 @@ def test_arguments_may_have_any_name(client: FeatureFlagClient) -> None:
 def test_a_coroutine_function_stays_one(
     client: FeatureFlagClient, name: str, kind: str
 ) -> None:
-    """Frameworks await the result, on or off; a redirect may be of either kind."""
+    """A decorated coroutine function is one, whatever kind the redirect is."""
 
     async def slow_neigh(*args: Any) -> Any:
         await asyncio.sleep(0)

@@ -26,7 +26,7 @@ ENABLE = EventType.POST_ENABLE
 
 @pytest.fixture
 def emitter() -> FlipperEventEmitter:
-    """An emitter nobody listens to."""
+    """An emitter without listeners."""
     return FlipperEventEmitter()
 
 
@@ -37,10 +37,10 @@ def client() -> FeatureFlagClient:
 
 
 class Everything(FlipperEventSubscriber):
-    """Note every call, under the name of the method."""
+    """Records every call with the name of the method."""
 
     def __init__(self) -> None:
-        self.heard: list[Any] = []
+        self.recorded: list[Any] = []
 
     def __getattribute__(self, name: str) -> Any:
         if not name.startswith("on_"):
@@ -54,7 +54,7 @@ class Everything(FlipperEventSubscriber):
             self.owner, self.name = owner, name
 
         def __call__(self, *args: Any, **kwargs: Any) -> None:
-            self.owner.heard.append((self.name, args, kwargs))
+            self.owner.recorded.append((self.name, args, kwargs))
 
         def __eq__(self, other: object) -> bool:
             return isinstance(other, type(self)) and vars(other) == vars(self)
@@ -66,8 +66,8 @@ class Everything(FlipperEventSubscriber):
 # Listeners
 
 
-def test_on_gives_the_function_back(emitter: FlipperEventEmitter) -> None:
-    """In a call, by keyword, and as a decorator."""
+def test_on_returns_the_function(emitter: FlipperEventEmitter) -> None:
+    """`on` returns the function, as a call and as a decorator."""
 
     def listener() -> None:
         """Hear it."""
@@ -83,10 +83,10 @@ def test_on_gives_the_function_back(emitter: FlipperEventEmitter) -> None:
     assert list(emitter.listeners(ENABLE)) == [decorated]
 
 
-def test_without_a_decorator_sign_nothing_is_registered(
+def test_on_with_an_event_alone_registers_nothing(
     emitter: FlipperEventEmitter,
 ) -> None:
-    """`on` with an event alone gives a decorator."""
+    """`on` with an event alone returns a decorator, and registers nothing."""
     emitter.on(CREATE)
     assert list(emitter.listeners(CREATE)) == []
     assert emitter.emit(CREATE) is False
@@ -95,94 +95,94 @@ def test_without_a_decorator_sign_nothing_is_registered(
 def test_listeners_are_called_in_order_of_registration(
     emitter: FlipperEventEmitter,
 ) -> None:
-    """With all that was emitted, in the calling thread."""
-    heard: list[Any] = []
-    emitter.on(CREATE, lambda *args, **kwargs: heard.append((1, args, kwargs)))
-    emitter.on(CREATE, lambda *args, **kwargs: heard.append((2, args, kwargs)))
-    emitter.on(ENABLE, lambda *args, **kwargs: heard.append((3, args, kwargs)))
+    """Listeners are called in order, in the calling thread, with all arguments."""
+    recorded: list[Any] = []
+    emitter.on(CREATE, lambda *args, **kwargs: recorded.append((1, args, kwargs)))
+    emitter.on(CREATE, lambda *args, **kwargs: recorded.append((2, args, kwargs)))
+    emitter.on(ENABLE, lambda *args, **kwargs: recorded.append((3, args, kwargs)))
     assert emitter.emit(CREATE, "x", is_enabled=True) is True
     expected = (("x",), {"is_enabled": True})
-    assert heard == [(1, *expected), (2, *expected)]
+    assert recorded == [(1, *expected), (2, *expected)]
     assert emitter.emit(EventType.PRE_DESTROY, "x") is False
 
 
-def test_a_listener_counts_once(emitter: FlipperEventEmitter) -> None:
-    """Registering in every request must not fill the memory."""
-    heard: list[Any] = []
-    emitter.on(CREATE, heard.append)
-    emitter.on(CREATE, heard.append)
+def test_a_listener_is_registered_once(emitter: FlipperEventEmitter) -> None:
+    """A listener that is registered twice is called once."""
+    recorded: list[Any] = []
+    emitter.on(CREATE, recorded.append)
+    emitter.on(CREATE, recorded.append)
     emitter.emit(CREATE, "x")
-    assert heard == ["x"]
+    assert recorded == ["x"]
 
 
-def test_once(emitter: FlipperEventEmitter) -> None:
-    """For one event, then no more."""
-    heard: list[Any] = []
-    emitter.once(CREATE, heard.append)
+def test_once_is_for_one_event(emitter: FlipperEventEmitter) -> None:
+    """A listener of `once` is called for one event."""
+    recorded: list[Any] = []
+    emitter.once(CREATE, recorded.append)
     assert emitter.emit(CREATE, 1) is True
     assert emitter.emit(CREATE, 2) is False
-    assert heard == [1]
+    assert recorded == [1]
 
 
 def test_an_exception_ends_the_emission(emitter: FlipperEventEmitter) -> None:
-    """It comes out, and those behind do not hear."""
-    heard: list[Any] = []
+    """The exception of a listener is raised, and later listeners are not called."""
+    recorded: list[Any] = []
 
     def fail() -> None:
         raise RuntimeError("on purpose")
 
     emitter.on(CREATE, fail)
-    emitter.on(CREATE, lambda: heard.append(1))
+    emitter.on(CREATE, lambda: recorded.append(1))
     with pytest.raises(RuntimeError, match="on purpose"):
         emitter.emit(CREATE)
-    assert heard == []
+    assert recorded == []
 
 
 def test_listeners_can_be_removed(emitter: FlipperEventEmitter) -> None:
-    """One, or all of an event."""
-    heard: list[Any] = []
-    emitter.on(CREATE, heard.append)
-    emitter.remove_listener(CREATE, heard.append)
+    """One listener, or all listeners of an event, can be removed."""
+    recorded: list[Any] = []
+    emitter.on(CREATE, recorded.append)
+    emitter.remove_listener(CREATE, recorded.append)
     assert emitter.emit(CREATE, 1) is False
-    emitter.on(CREATE, heard.append)
-    emitter.remove_listener(CREATE, f=heard.append)
-    emitter.on(CREATE, heard.append)
+    emitter.on(CREATE, recorded.append)
+    emitter.remove_listener(CREATE, f=recorded.append)
+    emitter.on(CREATE, recorded.append)
     emitter.remove_all_listeners(CREATE)
     assert emitter.emit(CREATE, 1) is False
-    assert heard == []
+    assert recorded == []
 
 
 @pytest.mark.parametrize("others", [0, 1, 2])
 def test_removing_an_unknown_listener_is_a_key_error(
     emitter: FlipperEventEmitter, others: int
 ) -> None:
-    """Whatever the version of pyee, and whether or not others listen."""
-    heard: list[Any] = []
+    """To remove an unknown listener raises `KeyError`, with any version of pyee."""
+    recorded: list[Any] = []
     for number in range(others):
-        emitter.on(CREATE, lambda _, number=number: heard.append(number))
+        emitter.on(CREATE, lambda _, number=number: recorded.append(number))
     with pytest.raises(KeyError):
         emitter.remove_listener(CREATE, print)
     emitter.emit(CREATE, "x")
-    assert heard == list(range(others))
+    assert recorded == list(range(others))
 
 
 # Subscribers
 
 
-def test_a_subscriber_hears_every_event(emitter: FlipperEventEmitter) -> None:
-    """By the method that is named after the event."""
+def test_a_subscriber_gets_every_event(emitter: FlipperEventEmitter) -> None:
+    """A subscriber gets each event by the method of that name."""
     subscriber = Everything()
     assert emitter.register_subscriber(subscriber) is None
     for event in EventType:
         emitter.emit(event, "x", more=1)
     expected = [(f"on_{event.value}", ("x",), {"more": 1}) for event in EventType]
-    assert subscriber.heard == expected
+    assert subscriber.recorded == expected
 
 
-def test_a_subscriber_counts_once_and_can_be_removed(
+def test_a_subscriber_is_registered_once_and_can_be_removed(
     emitter: FlipperEventEmitter,
 ) -> None:
-    """Bound methods of one object are equal."""
+    """A subscriber that is registered twice is called once, until it is removed."""
 
     class Counter(FlipperEventSubscriber):
         count = 0
@@ -206,7 +206,7 @@ def test_a_subscriber_counts_once_and_can_be_removed(
 def test_removing_an_unknown_subscriber_is_a_key_error(
     emitter: FlipperEventEmitter,
 ) -> None:
-    """As for listeners, with others listening or not."""
+    """To remove an unknown subscriber raises `KeyError`."""
     with pytest.raises(KeyError):
         emitter.remove_subscriber(Everything())
     other = Everything()
@@ -214,33 +214,40 @@ def test_removing_an_unknown_subscriber_is_a_key_error(
     with pytest.raises(KeyError):
         emitter.remove_subscriber(Everything())
     emitter.emit(ENABLE, "x")
-    assert other.heard == [("on_post_enable", ("x",), {})]
+    assert other.recorded == [("on_post_enable", ("x",), {})]
 
 
-def test_half_a_subscriber_is_not_registered_at_all(
+def test_an_incomplete_subscriber_is_not_registered(
     emitter: FlipperEventEmitter,
 ) -> None:
-    """An error must not leave half of it behind."""
+    """A subscriber that lacks a method raises, and registers no other method."""
 
     class Half:
-        heard = False
+        recorded = False
 
         def on_pre_create(self, *_: Any, **__: Any) -> None:
-            self.heard = True
+            self.recorded = True
 
         def on_post_create(self, *_: Any, **__: Any) -> None:
-            self.heard = True
+            self.recorded = True
 
     half = Half()
     with pytest.raises(AttributeError):
         emitter.register_subscriber(half)
     for event in EventType:
         assert emitter.emit(event) is False
-    assert half.heard is False
+    assert half.recorded is False
+
+
+def test_a_subscriber_method_can_be_called_by_keyword() -> None:
+    """A subclass may call the method of its base class as with flipper-client."""
+    subscriber: Any = FlipperEventSubscriber()
+    subscriber.on_pre_enable(flag_name="x")
+    subscriber.on_post_create(flag_name="x", is_enabled=True, client_data=None)
 
 
 def test_a_subscriber_need_not_be_a_subclass(emitter: FlipperEventEmitter) -> None:
-    """What has the methods is a subscriber."""
+    """Every object with the methods can be a subscriber."""
 
     class Mine:
         pass
@@ -260,7 +267,7 @@ def test_a_subscriber_need_not_be_a_subclass(emitter: FlipperEventEmitter) -> No
 def test_the_logging_subscriber_of_the_readme(
     client: FeatureFlagClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its methods take `feature_name`; the name is passed by position."""
+    """The methods of the README's subscriber get the name by position."""
     logger = logging.getLogger("application")
 
     class LoggingEventSubscriber(FlipperEventSubscriber):
@@ -327,10 +334,10 @@ PAYLOADS: dict[str, tuple[Callable[[FeatureFlagClient], Any], Any, Any]] = {
 
 @pytest.mark.parametrize("through", ["client", "flag"])
 @pytest.mark.parametrize("action", PAYLOADS)
-def test_what_listeners_get(
+def test_listeners_get_the_documented_arguments(
     client: FeatureFlagClient, action: str, through: str
 ) -> None:
-    """PRE and POST alike: the name by position, client data already merged."""
+    """PRE and POST listeners get the name by position, and the merged client data."""
     act, args, kwargs = PAYLOADS[action]
     client.create("x", client_data={"first": 1})
     subscriber = Everything()
@@ -339,13 +346,13 @@ def test_what_listeners_get(
         act(client)
     else:
         getattr(client.get("x"), action.lower())(*given(action))
-    assert subscriber.heard == [
+    assert subscriber.recorded == [
         (f"on_{time}_{action.lower()}", args, kwargs) for time in ("pre", "post")
     ]
 
 
 def given(action: str) -> list[Any]:
-    """Give the arguments of a flag's method for this action."""
+    """Return the arguments of a flag's method for this action."""
     return {
         "ADD_CONDITION": [CONDITION],
         "SET_CONDITIONS": [[CONDITION]],
@@ -354,53 +361,53 @@ def given(action: str) -> list[Any]:
     }.get(action, [])
 
 
-def test_create_announces_the_data_as_given(client: FeatureFlagClient) -> None:
-    """`None` included."""
+def test_create_emits_the_data_as_given(client: FeatureFlagClient) -> None:
+    """The events of `create` have the client data as given, even `None`."""
     subscriber = Everything()
     client.events.register_subscriber(subscriber)
     client.create("x")
-    assert subscriber.heard[0] == (
+    assert subscriber.recorded[0] == (
         "on_pre_create",
         ("x",),
         {"is_enabled": False, "client_data": None},
     )
 
 
-def test_listeners_get_the_very_objects(client: FeatureFlagClient) -> None:
-    """Conditions have no equality of their own; identity is how they are compared."""
+def test_listeners_get_the_given_objects(client: FeatureFlagClient) -> None:
+    """Listeners get the same condition and bucketer objects that the call got."""
     client.create("x")
     subscriber = Everything()
     client.events.register_subscriber(subscriber)
     client.add_condition("x", CONDITION)
     client.set_bucketer("x", BUCKETER)
-    given = [args[1] for _, args, _ in subscriber.heard]
+    given = [args[1] for _, args, _ in subscriber.recorded]
     assert [each is CONDITION for each in given[:2]] == [True, True]
     assert [each is BUCKETER for each in given[2:]] == [True, True]
 
 
-def test_listeners_get_a_list_for_a_one_shot_iterator(
+def test_listeners_get_a_list_instead_of_a_generator(
     client: FeatureFlagClient,
 ) -> None:
-    """An exhausted generator would tell them nothing."""
+    """Listeners get a list if the call got a generator."""
     client.create("x")
     subscriber = Everything()
     client.events.register_subscriber(subscriber)
     client.set_conditions("x", (each for each in [CONDITION]))
-    assert [args for _, args, _ in subscriber.heard] == [("x", [CONDITION])] * 2
+    assert [args for _, args, _ in subscriber.recorded] == [("x", [CONDITION])] * 2
     assert client.get_meta("x")["conditions"] == [CONDITION.to_dict()]
-    subscriber.heard.clear()
+    subscriber.recorded.clear()
     conditions = (CONDITION,)
     client.set_conditions("x", conditions)
-    assert [args[1] == conditions for _, args, _ in subscriber.heard] == [True, True]
+    assert [args[1] == conditions for _, args, _ in subscriber.recorded] == [True, True]
 
 
 # Emitters of one's own
 
 
-def test_an_emitter_of_ones_own_is_used_through_emit_alone(
+def test_an_own_emitter_needs_only_emit(
     client: FeatureFlagClient,
 ) -> None:
-    """The event is the first argument."""
+    """The client calls only `emit` of a user's emitter, with the event first."""
 
     class Mine:
         def __init__(self) -> None:
@@ -424,8 +431,10 @@ def test_an_emitter_of_ones_own_is_used_through_emit_alone(
     assert client.events.emitted[2] == (EventType.PRE_ENABLE, ("x",), {})
 
 
-def test_the_interface_is_enough(client: FeatureFlagClient) -> None:
-    """A subclass with its four methods can be made and used."""
+def test_a_subclass_of_the_emitter_interface_can_be_used(
+    client: FeatureFlagClient,
+) -> None:
+    """A subclass with the four methods of the interface can be used."""
 
     class Mine(IEventEmitter):
         count = 0

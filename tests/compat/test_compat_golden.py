@@ -22,7 +22,7 @@ FILES = [
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_file_has_cases(name: str) -> None:
-    """A file that is empty, or not found, must not look like agreement."""
+    """Every file has cases, so that an empty one does not look like agreement."""
     found = cases(name)
     assert found
     assert len({each.id for each in found}) == len(found)
@@ -48,8 +48,8 @@ def test_every_file_has_cases(name: str) -> None:
         (True, Raised(KeyError("x"))),
     ],
 )
-def test_what_differs_does_not_agree(wanted: Any, actual: Any) -> None:
-    """One bit less strict, and a case could not fail."""
+def test_different_values_do_not_agree(wanted: Any, actual: Any) -> None:
+    """Values that differ, even in type, do not agree."""
     with pytest.raises(AssertionError):
         agree({"result": wanted}, encode(actual))
 
@@ -69,12 +69,12 @@ def test_what_differs_does_not_agree(wanted: Any, actual: Any) -> None:
     ],
 )
 def test_what_the_format_leaves_open_agrees(wanted: Any, actual: Any) -> None:
-    """No more than what is described beside the cases."""
+    """Values agree if they differ only where the format leaves it open."""
     agree({"result": wanted}, encode(actual))
 
 
 def test_exceptions_agree_by_class_or_base_and_text() -> None:
-    """A subclass will do, another class or another text will not."""
+    """Exceptions agree if the class, or a base of it, and the text are the same."""
     raised = outcome(lambda: {}["x"])
     agree({"raises": "KeyError"}, raised)
     agree({"raises": "LookupError"}, raised)
@@ -91,7 +91,7 @@ def test_exceptions_agree_by_class_or_base_and_text() -> None:
 
 
 def test_a_tolerance_is_for_the_number_alone() -> None:
-    """Its type has to be right, and it has to be near."""
+    """A tolerance applies to the number, and not to its type."""
     agree({"result": 0.5}, 0.5 + 1e-12, tolerance=1e-9)
     for actual in (0.51, 1, "0.5"):
         with pytest.raises(AssertionError):
@@ -110,14 +110,14 @@ def test_a_tolerance_is_for_the_number_alone() -> None:
     ],
 )
 def test_values_go_through_the_notation_unchanged(value: Any) -> None:
-    """What is given to the library is what the case means."""
+    """A value that is written in the notation and read again is the same."""
     back = decode(encode(value))
     assert back == value
     assert type(back) is type(value)
 
 
 def test_documents_are_compared_as_text() -> None:
-    """Only the creation date of these days and the white list are settled."""
+    """Documents are compared as text, but for creation date and whitelist."""
     text = '{"feature_name": "x", "created_date": %s, "key_whitelist": ["%s", "%s"]}'
     agree({"result": text % ("NOW", "a", "b")}, text % (int(time.time()), "b", "a"))
     for other in (text % (5, "a", "b"), text.replace(": ", ":") % (5, "a", "b")):

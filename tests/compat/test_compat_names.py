@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every name of the original is where it was, and is called as it was."""
+"""Every name of flipper-client is in its module."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ LISTED = [
 
 
 def find(address: str) -> Any:
-    """Give what is found at `module:name`, the name dotted."""
+    """Return what is at `module:name`, where the name may have dots."""
     module, _, path = address.partition(":")
     found = importlib.import_module(module)
     for name in path.split("."):
@@ -173,8 +173,8 @@ def find(address: str) -> Any:
 
 
 @pytest.mark.parametrize("module", NAMES)
-def test_every_module_holds_its_names(module: str) -> None:
-    """An import of the original's goes on working, whichever address it uses."""
+def test_every_module_has_its_names(module: str) -> None:
+    """Every module of flipper-client has its names."""
     found = importlib.import_module(module)
     for name in NAMES[module].split():
         namespace: dict[str, Any] = {}
@@ -183,22 +183,22 @@ def test_every_module_holds_its_names(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", LISTED)
-def test_a_star_import_brings_what_it_brought(module: str) -> None:
-    """`from flipper import *` must not lack a name that an application uses."""
+def test_a_star_import_imports_all_names(module: str) -> None:
+    """`from module import *` imports all names that it did in flipper-client."""
     assert set(importlib.import_module(module).__all__) >= set(NAMES[module].split())
     namespace: dict[str, Any] = {}
     exec(f"from {module} import *", namespace)  # noqa: S102 (names of ours)
     assert namespace.keys() >= set(NAMES[module].split())
 
 
-def test_the_package_lists_exactly_the_twelve() -> None:
-    """A star import of the package must not cover names of the application."""
+def test_the_package_exports_exactly_twelve_names() -> None:
+    """`flipper.__all__` has exactly the twelve names of flipper-client."""
     assert sorted(flipper.__all__) == sorted(NAMES["flipper"].split())
     assert len(flipper.__all__) == 12
 
 
-def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
-    """Loading names when they are asked for must not hide a misspelt one."""
+def test_an_unknown_name_raises_attribute_error() -> None:
+    """An unknown name raises `AttributeError`, although names are loaded lazily."""
     with pytest.raises(AttributeError):
         flipper.RedisFeatureFlagStor  # noqa: B018 (asking is the test)
     with pytest.raises(ImportError):
@@ -207,7 +207,7 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
 
 @pytest.mark.parametrize("name", sorted(STORES))
 def test_a_store_is_one_class_at_all_its_addresses(name: str) -> None:
-    """Subclass and `isinstance` tests agree, wherever the class came from."""
+    """Each store is the same class in all modules that export it."""
     cls = getattr(flipper, name)
     assert getattr(importlib.import_module("flipper.contrib"), name) is cls
     assert getattr(importlib.import_module(cls.__module__), name) is cls
@@ -216,7 +216,7 @@ def test_a_store_is_one_class_at_all_its_addresses(name: str) -> None:
 
 
 def test_decorators_is_the_module() -> None:
-    """`flipper.decorators.is_enabled` is reached through the package, too."""
+    """`flipper.decorators` is the module."""
     assert isinstance(flipper.decorators, ModuleType)
     assert flipper.decorators is importlib.import_module("flipper.decorators")
 
@@ -245,8 +245,8 @@ def test_decorators_is_the_module() -> None:
         ),
     ],
 )
-def test_two_addresses_of_one_thing(one: str, other: str) -> None:
-    """What has two addresses is one thing, or `except` and `isinstance` would miss."""
+def test_two_names_of_one_thing_are_the_same_object(one: str, other: str) -> None:
+    """Two names of one thing are the same object."""
     assert find(one) is find(other)
 
 
@@ -265,13 +265,13 @@ def test_two_addresses_of_one_thing(one: str, other: str) -> None:
     ],
 )
 def test_there_is_one_error_for_a_flag_that_does_not_exist(module: str) -> None:
-    """`except flipper.FlagDoesNotExistError` catches what the stores raise."""
+    """`flipper.FlagDoesNotExistError` is the class that every store raises."""
     found = importlib.import_module(f"flipper.{module}").FlagDoesNotExistError
     assert found is flipper.FlagDoesNotExistError
 
 
-def test_constants() -> None:
-    """Applications read these as defaults of settings of their own."""
+def test_constants_have_their_values() -> None:
+    """Constants of flipper-client have the same values."""
     assert find("flipper.contrib.cached:DEFAULT_SIZE") == 5000
     assert find("flipper.contrib.cached:DEFAULT_TTL") is None
     assert find("flipper.contrib.redis:DEFAULT_LIST_METHOD_BATCH_SIZE") == 100
@@ -282,7 +282,7 @@ def test_constants() -> None:
 
 
 def test_the_consul_logger_has_the_name_of_its_module() -> None:
-    """Logging settings of applications name it."""
+    """The logger of the Consul store is called like its module."""
     logger = find("flipper.contrib.consul:logger")
     assert logger is logging.getLogger("flipper.contrib.consul")
 
@@ -291,7 +291,7 @@ NOTHING = inspect.Parameter.empty
 
 
 def parameters(cls: Any) -> list[inspect.Parameter]:
-    """Give the parameters of a constructor."""
+    """Return the parameters of a constructor."""
     return list(inspect.signature(cls).parameters.values())
 
 
@@ -358,10 +358,10 @@ def parameters(cls: Any) -> list[inspect.Parameter]:
         ("flipper.contrib.postgresql:PostgresNotEnabled", {}),
     ],
 )
-def test_constructors_take_what_they_took(
+def test_constructors_have_their_parameters(
     address: str, expected: dict[str, Any]
 ) -> None:
-    """Calls by position and by keyword go on working; more may only be optional."""
+    """Constructors have the parameters of flipper-client; further ones are optional."""
     found = parameters(find(address))
     first, rest = found[: len(expected)], found[len(expected) :]
     assert {each.name: each.default for each in first} == expected
@@ -372,7 +372,7 @@ def test_constructors_take_what_they_took(
 
 
 def test_the_thrift_store_takes_other_generated_types() -> None:
-    """`ttypes` is the second parameter, and has a default."""
+    """The second parameter of the Thrift store is `ttypes`, with a default."""
     ttypes = find("flipper.contrib.thrift:ttypes")
     client, types = parameters(flipper.ThriftRPCFeatureFlagStore)[:2]
     assert (client.name, client.default) == ("client", NOTHING)
@@ -383,7 +383,7 @@ def test_the_thrift_store_takes_other_generated_types() -> None:
 
 
 def test_the_replicated_store_takes_any_number_of_replicas() -> None:
-    """Replicas are positional, the timeout is a keyword of one second."""
+    """Replicas are positional; the timeout is a keyword, by default 1 second."""
     found = {each.name: each for each in parameters(flipper.ReplicatedFeatureFlagStore)}
     assert list(found)[:2] == ["primary", "replicas"]
     assert found["replicas"].kind is inspect.Parameter.VAR_POSITIONAL
@@ -394,7 +394,7 @@ def test_the_replicated_store_takes_any_number_of_replicas() -> None:
 
 
 def test_a_condition_takes_keywords_only() -> None:
-    """A check has a name; something without one is a mistake."""
+    """A condition accepts only keyword arguments."""
     with pytest.raises(TypeError):
         Condition({"a": 1})
     assert Condition().to_dict() == {}
@@ -411,13 +411,13 @@ def test_a_condition_takes_keywords_only() -> None:
 def test_the_consistent_bucketer_takes_its_two_keywords_only(
     args: Any, kwargs: Any
 ) -> None:
-    """A percentage given by position would be taken for the white list."""
+    """The consistent hash bucketer accepts only its two keyword arguments."""
     with pytest.raises(TypeError):
         ConsistentHashPercentageBucketer(*args, **kwargs)
 
 
-def test_the_cache_takes_size_and_ttl_only() -> None:
-    """An option that does nothing must not be accepted in silence."""
+def test_the_cache_refuses_unknown_options() -> None:
+    """The cached store refuses options that it does not know."""
     with pytest.raises(TypeError):
         flipper.CachedFeatureFlagStore(MemoryFeatureFlagStore(), expiration=30)
 
@@ -432,22 +432,22 @@ def test_the_cache_takes_size_and_ttl_only() -> None:
         (IEventEmitter, "emit on remove_listener remove_subscriber"),
     ],
 )
-def test_abstract_classes_want_what_they_wanted(cls: type, members: str) -> None:
-    """One abstract member more would break every class written for the original."""
+def test_abstract_classes_have_their_abstract_members(cls: type, members: str) -> None:
+    """Each abstract class has exactly the abstract members of flipper-client."""
     assert type(cls) is ABCMeta
     assert cls.__abstractmethods__ == frozenset(members.split())
     with pytest.raises(TypeError):
         cls()
 
 
-def test_the_store_interface_has_no_public_method_of_its_own() -> None:
-    """A store of one's own may have an `update`, or anything else, of its own."""
+def test_the_store_interface_adds_no_public_method() -> None:
+    """The interface adds no public method that a user's store may have itself."""
     public = {name for name in vars(AbstractFeatureFlagStore) if name[0] != "_"}
     assert public == {"create", "get", "set", "delete", "list", "set_meta"}
 
 
-def test_the_base_to_dict_gives_the_type() -> None:
-    """Subclasses call `super().to_dict()` and add to it."""
+def test_the_base_to_dict_returns_the_type() -> None:
+    """`to_dict` of the abstract classes returns the type, for `super()` calls."""
 
     class Mine(AbstractBucketer):
         @classmethod
@@ -500,19 +500,19 @@ def test_the_base_to_dict_gives_the_type() -> None:
         ),
     ],
 )
-def test_class_relations(cls: type, base: type) -> None:
-    """`isinstance` tests of applications hold."""
+def test_subclasses_stay_subclasses(cls: type, base: type) -> None:
+    """Each class is a subclass of the same classes as in flipper-client."""
     assert issubclass(cls, base)
 
 
 def test_the_emitter_is_not_the_one_that_needs_an_event_loop() -> None:
-    """Of pyee's classes it is the plain one, in the calling thread."""
+    """The emitter calls its listeners without an event loop."""
     assert BaseEventEmitter.__module__.partition(".")[0] == "pyee"
     emitter = FlipperEventEmitter()
-    heard: list[Any] = []
-    emitter.on("anything", heard.append)
+    recorded: list[Any] = []
+    emitter.on("anything", recorded.append)
     assert emitter.emit("anything", 1) is True
-    assert heard == [1]
+    assert recorded == [1]
 
 
 @pytest.mark.parametrize(
@@ -523,16 +523,16 @@ def test_the_emitter_is_not_the_one_that_needs_an_event_loop() -> None:
         (PercentageFactory.InvalidPercentageTypeError, PercentageFactory),
     ],
 )
-def test_nested_errors(cls: type, outer: type) -> None:
-    """They are reached through their outer class, and are plain exceptions."""
+def test_nested_errors_are_in_their_outer_class(cls: type, outer: type) -> None:
+    """Nested errors are attributes of their outer class, and plain exceptions."""
     assert issubclass(cls, Exception)
     assert not issubclass(cls, (ValueError, KeyError, TypeError))
     assert getattr(outer, cls.__name__) is cls
 
 
 @pytest.mark.parametrize("symbol", OPERATORS)
-def test_operators(symbol: str | None) -> None:
-    """Each symbol has its class, at its own address and in the map."""
+def test_each_operator_has_its_class_and_module(symbol: str | None) -> None:
+    """Each symbol has its class, in its own module and in the map."""
     module, name = OPERATORS[symbol]
     cls = find(f"flipper.conditions.operators.{module}:{name}")
     assert issubclass(cls, AbstractOperator)
@@ -544,7 +544,7 @@ def test_operators(symbol: str | None) -> None:
 
 
 def test_maps_hold_the_built_in_classes() -> None:
-    """Stored types are found by these names."""
+    """The maps of the factories have all built-in types."""
     assert Operator.OPERATOR_MAP.keys() == OPERATORS.keys()
     assert {
         "NoOpBucketer": NoOpBucketer,
@@ -608,7 +608,7 @@ STORE_METHODS: dict[str, dict[str, Any]] = {
 def test_methods_keep_their_name_signature_and_docstring(
     cls: type, method: str, expected: dict[str, Any]
 ) -> None:
-    """Editors, `help()` and autospecs show the method, not a wrapper around it."""
+    """Each method has its name, signature and docstring, for `help()` and autospecs."""
     found = getattr(cls, method)
     assert found.__name__ == method
     assert found.__qualname__.endswith(f".{method}")
@@ -621,7 +621,7 @@ def test_methods_keep_their_name_signature_and_docstring(
 
 @pytest.mark.parametrize("cls", [FeatureFlagClient, FeatureFlag])
 def test_is_enabled_takes_a_default_and_any_names(cls: type) -> None:
-    """`default` can be given by position, conditions by any keyword."""
+    """`is_enabled` accepts a default by position, and any keywords."""
     found = inspect.signature(cls.is_enabled).parameters
     assert found["default"].default is False
     assert any(each.kind is each.VAR_KEYWORD for each in found.values())
@@ -630,7 +630,7 @@ def test_is_enabled_takes_a_default_and_any_names(cls: type) -> None:
 
 
 def test_flag_must_exist_keeps_what_it_decorates() -> None:
-    """It is importable, so methods of clients of one's own are decorated with it."""
+    """`flag_must_exist` keeps the metadata of the function, and can be imported."""
     flag_must_exist = find("flipper.client:flag_must_exist")
 
     class MyClient(FeatureFlagClient):
@@ -650,15 +650,15 @@ def test_flag_must_exist_keeps_what_it_decorates() -> None:
 
 
 def test_the_constructor_of_the_postgres_error_says_what_to_install() -> None:
-    """It is raised without arguments, and its text is complete."""
+    """`PostgresNotEnabled()` has a complete text that names the extra."""
     error = find("flipper.contrib.postgresql:PostgresNotEnabled")()
     expected = "Postgres is not enabled, please install extra dependency [postgres]"
     assert str(error).startswith(expected)
     assert isinstance(error, Exception)
 
 
-def test_event_types() -> None:
-    """Sixteen members, in pairs, each valued with its name in lower case."""
+def test_event_types_have_their_members_and_values() -> None:
+    """Sixteen event types are pairs, with their names in lower case as values."""
     actions = "CREATE ENABLE DISABLE DESTROY ADD_CONDITION SET_CONDITIONS"
     actions += " SET_CLIENT_DATA SET_BUCKETER"
     names = [f"{time}_{action}" for action in actions.split() for time in TIMES]
@@ -669,8 +669,8 @@ def test_event_types() -> None:
 TIMES = ("PRE", "POST")
 
 
-def test_the_subscriber_answers_to_every_event() -> None:
-    """A subclass overrides what it cares about; the rest does nothing."""
+def test_the_subscriber_has_a_method_for_every_event() -> None:
+    """The base subscriber has a method for every event, which does nothing."""
     subscriber = FlipperEventSubscriber()
     more = {"create": 2, "add_condition": 1, "set_conditions": 1}
     more |= {"set_client_data": 1, "set_bucketer": 1}
@@ -681,7 +681,7 @@ def test_the_subscriber_answers_to_every_event() -> None:
 
 
 def test_records_can_be_made_by_keyword() -> None:
-    """Tests of applications make records by hand, naming everything."""
+    """Items and metadata can be made with keyword arguments."""
     meta = FeatureFlagStoreMeta(
         created_date=1, client_data={}, conditions=[], bucketer=NoOpBucketer()
     )
@@ -692,7 +692,7 @@ def test_records_can_be_made_by_keyword() -> None:
 
 
 def test_exceptions_can_be_pickled() -> None:
-    """An error that crosses a process, in a pool or a test runner, stays itself."""
+    """Every exception can be pickled, with its text and attributes."""
     client = FeatureFlagClient(MemoryFeatureFlagStore())
     with pytest.raises(flipper.FlagDoesNotExistError) as caught:
         client.enable("x")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What users have written for the original goes on working, untouched.
+"""Classes that users have written for flipper-client still work.
 
 Stores of six methods, subclasses of the built-in ones, items, bucketers, operators and
 emitters of their own.
@@ -54,7 +54,7 @@ class UpdatingStore(SubclassStore):
 
 
 class CachingDuckStore(DuckStore):
-    """A store that gives its own classes' objects back."""
+    """A store that returns the same item objects again."""
 
     _load = _swap = _remove = _scan = None
 
@@ -65,8 +65,8 @@ def own(request: pytest.FixtureRequest) -> Any:
     return request.param()
 
 
-def test_the_client_works_on_a_store_of_ones_own(own: Any) -> None:
-    """Every method of the client, by the six methods of the store."""
+def test_the_client_works_with_a_users_store(own: Any) -> None:
+    """Every method of the client works with the six methods of a user's store."""
     client = FeatureFlagClient(own)
     flag = client.create("x", is_enabled=True, client_data={"a": 1})
     client.create("y")
@@ -96,7 +96,7 @@ def test_the_client_works_on_a_store_of_ones_own(own: Any) -> None:
 
 
 def test_each_write_is_one_call_of_the_store(own: Any) -> None:
-    """A store that audits its calls sees what it always saw."""
+    """Each write of the client is exactly one call of the store's writing methods."""
     client = FeatureFlagClient(own)
     client.create("x", client_data={"a": 1})
     client.enable("x")
@@ -124,10 +124,8 @@ def test_each_write_is_one_call_of_the_store(own: Any) -> None:
         ),
     ],
 )
-def test_a_store_of_ones_own_can_be_wrapped(
-    own: Any, stack: Callable[[Any], Any]
-) -> None:
-    """Caching and replication combine with any store."""
+def test_a_users_store_can_be_wrapped(own: Any, stack: Callable[[Any], Any]) -> None:
+    """A user's store can be cached and replicated."""
     client = FeatureFlagClient(stack(own))
     client.create("x", client_data={"a": 1})
     client.enable("x")
@@ -143,8 +141,8 @@ def test_a_store_of_ones_own_can_be_wrapped(
     assert own.rows == {}
 
 
-def test_a_store_of_ones_own_can_be_a_replica(own: Any) -> None:
-    """It is written by the same four methods."""
+def test_a_users_store_can_be_a_replica(own: Any) -> None:
+    """A user's store can be a replica."""
     store = ReplicatedFeatureFlagStore(
         MemoryFeatureFlagStore(), own, replication_timeout=30
     )
@@ -158,8 +156,8 @@ def test_a_store_of_ones_own_can_be_a_replica(own: Any) -> None:
     assert own.rows == {}
 
 
-def test_threads_on_a_store_of_ones_own_lose_no_condition(own: Any) -> None:
-    """Within one client, reading and writing are one step."""
+def test_concurrent_writes_to_a_users_store_are_all_kept(own: Any) -> None:
+    """Conditions that threads add with one client to a user's store are all kept."""
     client = FeatureFlagClient(own)
     client.create("x", is_enabled=True)
     start = threading.Barrier(4)
@@ -178,7 +176,7 @@ def test_threads_on_a_store_of_ones_own_lose_no_condition(own: Any) -> None:
 
 
 def test_the_six_methods_are_enough() -> None:
-    """A subclass without one of them cannot be made, one with all can."""
+    """A subclass of the interface needs exactly the six methods."""
     methods = ["create", "get", "set", "delete", "list", "set_meta"]
     whole = {name: vars(DuckStore)[name] for name in methods}
     assert type("Whole", (AbstractFeatureFlagStore,), whole)()
@@ -189,7 +187,7 @@ def test_the_six_methods_are_enough() -> None:
 
 
 def test_a_subclass_may_call_the_constructor_of_the_interface() -> None:
-    """There is none, and so nothing that could be forgotten."""
+    """A subclass may call `super().__init__()`, and need not."""
 
     class Mine(SubclassStore):
         def __init__(self) -> None:
@@ -202,43 +200,43 @@ def test_a_subclass_may_call_the_constructor_of_the_interface() -> None:
 # Subclasses of the built-in stores
 
 
-class NotedStore(MemoryFeatureFlagStore):
-    """Note the calls of the methods that are overridden."""
+class RecordingStore(MemoryFeatureFlagStore):
+    """Records the calls of the methods that it overrides."""
 
     def __init__(self) -> None:
         super().__init__()
         self.noted: list[Any] = []
 
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
-        """Note and read."""
+        """Record the call, and read."""
         self.noted.append("get")
         return super().get(feature_name)
 
     def set(self, feature_name: str, is_enabled: bool) -> None:
-        """Note and write."""
+        """Record the call, and write."""
         self.noted.append(("set", feature_name, is_enabled))
         super().set(feature_name, is_enabled)
 
     def set_meta(self, feature_name: str, meta: FeatureFlagStoreMeta) -> None:
-        """Note and write."""
+        """Record the call, and write."""
         self.noted.append(("set_meta", feature_name, type(meta)))
         super().set_meta(feature_name, meta)
 
     def create(self, *args: Any, **kwargs: Any) -> FeatureFlagStoreItem:
-        """Note and write."""
+        """Record the call, and write."""
         self.noted.append(("create", args, kwargs))
         return super().create(*args, **kwargs)
 
     def delete(self, feature_name: str) -> None:
-        """Note and write."""
+        """Record the call, and write."""
         self.noted.append(("delete", feature_name))
         super().delete(feature_name)
 
 
 @pytest.mark.parametrize("stack", [lambda store: store, CachedFeatureFlagStore])
 def test_overrides_of_a_built_in_store_are_called(stack: Callable[[Any], Any]) -> None:
-    """By every write of the client, alone and behind a cache."""
-    store = NotedStore()
+    """The client calls methods that a subclass overrides, also behind a cache."""
+    store = RecordingStore()
     client = FeatureFlagClient(stack(store))
     client.create("x")
     client.enable("x")
@@ -258,8 +256,8 @@ def test_overrides_of_a_built_in_store_are_called(stack: Callable[[Any], Any]) -
     ]
 
 
-def test_an_overridden_get_decides_what_is_there() -> None:
-    """A store that hides a flag hides it from writes, too."""
+def test_an_overridden_get_decides_which_flags_exist() -> None:
+    """A subclass whose `get` hides a flag hides it from writes, too."""
 
     class Hiding(MemoryFeatureFlagStore):
         hidden: str | None = None
@@ -278,7 +276,7 @@ def test_an_overridden_get_decides_what_is_there() -> None:
 
 
 def test_an_overridden_set_meta_decides_what_is_written() -> None:
-    """A store that adds to the metadata adds to that of every write."""
+    """A subclass whose `set_meta` adds to the metadata does so for every write."""
 
     class Stamping(MemoryFeatureFlagStore):
         def set_meta(self, feature_name: str, meta: FeatureFlagStoreMeta) -> None:
@@ -295,16 +293,16 @@ def test_an_overridden_set_meta_decides_what_is_written() -> None:
 # Items, bucketers, percentages, operators
 
 
-class Inverted(FeatureFlagStoreItem):
+class InvertedItem(FeatureFlagStoreItem):
     """An item with an answer of its own."""
 
     def is_enabled(self, **kwargs: Any) -> Any:
-        """Give the opposite, and what was asked."""
+        """Return the opposite, and the arguments."""
         return not self.raw_is_enabled, kwargs
 
 
-def test_an_item_of_ones_own_answers_itself() -> None:
-    """The client does not look past its method."""
+def test_the_client_calls_is_enabled_of_a_users_item() -> None:
+    """The client returns what `is_enabled` of a user's item returns."""
 
     class Store(SubclassStore):
         def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
@@ -312,7 +310,7 @@ def test_an_item_of_ones_own_answers_itself() -> None:
             if item is None:
                 return None
             meta = FeatureFlagStoreMeta.from_dict(item.meta)
-            return Inverted(item.feature_name, item.raw_is_enabled, meta)
+            return InvertedItem(item.feature_name, item.raw_is_enabled, meta)
 
     for store in (Store(), CachedFeatureFlagStore(Store())):
         client = FeatureFlagClient(store)
@@ -327,18 +325,18 @@ def test_an_item_of_ones_own_answers_itself() -> None:
 
 
 class Weekday(AbstractBucketer):
-    """A bucketer of one's own, with a state."""
+    """A user's bucketer, with a state."""
 
     def __init__(self, days: list[int]) -> None:
         self.days = days
 
     def check(self, **kwargs: Any) -> bool:
-        """Say whether the day is one of them."""
+        """Return whether the day is one of them."""
         return kwargs.get("day") in self.days
 
     @classmethod
     def get_type(cls) -> str:
-        """Give the class's name."""
+        """Return the name of the class."""
         return cls.__name__
 
     def to_dict(self) -> dict[str, Any]:
@@ -351,8 +349,8 @@ class Weekday(AbstractBucketer):
         return cls(fields["days"])
 
 
-def test_a_bucketer_of_ones_own_works_in_memory() -> None:
-    """Without being registered, for questions and for later writes."""
+def test_an_unregistered_bucketer_works_in_memory() -> None:
+    """A user's bucketer works in the memory store without being registered."""
     client = FeatureFlagClient(MemoryFeatureFlagStore())
     client.create("x")
     client.set_bucketer("x", Weekday([1, 2]))
@@ -362,13 +360,16 @@ def test_a_bucketer_of_ones_own_works_in_memory() -> None:
     assert client.is_enabled("x", day=1) is True
     assert client.is_enabled("x", day=3) is False
     assert client.is_enabled("x", day=3, is_admin=True) is True
-    assert client.get_meta("x")["bucketer"] == {"type": "Weekday", "days": [1, 2]}
+    assert client.get_meta("x")["bucketer"] == {
+        "type": "Weekday",
+        "days": [1, 2],
+    }
 
 
 def test_a_registered_bucketer_survives_serialization(
     own: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Then every store can keep it."""
+    """A registered bucketer can be stored as a document."""
     monkeypatch.setitem(BucketerFactory.BUCKETER_MAP, "Weekday", Weekday)
     client = FeatureFlagClient(own)
     client.create("x", is_enabled=True)
@@ -381,7 +382,7 @@ def test_a_registered_bucketer_survives_serialization(
 
 
 def test_a_bucketer_need_not_be_a_subclass() -> None:
-    """What has the three methods is a bucketer, for the memory store."""
+    """The memory store accepts every object with the three methods as bucketer."""
 
     class Duck:
         def check(self, **kwargs: Any) -> Any:
@@ -401,30 +402,30 @@ def test_a_bucketer_need_not_be_a_subclass() -> None:
 
 
 class Tenth(AbstractPercentage):
-    """A percentage of one's own."""
+    """A user's percentage."""
 
     @property
     def value(self) -> float:
-        """Give a tenth."""
+        """Return a tenth."""
         return 0.1
 
     @classmethod
     def get_type(cls) -> str:
-        """Give the class's name."""
+        """Return the name of the class."""
         return cls.__name__
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the type."""
+        """Return the type."""
         return super().to_dict()
 
     @classmethod
     def from_dict(cls, _: dict[str, Any]) -> Tenth:
-        """Make one."""
+        """Make an object of the class."""
         return cls()
 
 
-def test_a_percentage_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It compares as the built-in ones do, and is stored once registered."""
+def test_a_users_percentage_can_be_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user's percentage compares like the built-in ones, and can be stored."""
     assert Tenth() < 0.2
     assert Tenth() >= 0.1
     assert Tenth() == 0.1
@@ -440,21 +441,23 @@ def test_a_percentage_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert client.get_meta("x")["bucketer"] == bucketer.to_dict()
 
 
-class StartsWith(AbstractOperator):
-    """An operator of one's own."""
+class StartsWithOperator(AbstractOperator):
+    """A user's operator."""
 
     SYMBOL = "starts"
 
     def compare(self, expected: Any, actual: Any) -> bool:
-        """Compare what is given with what the condition holds."""
+        """Compare the argument with the value of the condition."""
         return expected.startswith(actual)
 
 
-def test_an_operator_of_ones_own(own: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Added to the map it works in conditions, and survives serialization."""
+def test_a_users_operator_can_be_registered(
+    own: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An operator that is added to the map works in conditions, and can be stored."""
     with pytest.raises(Operator.InvalidSymbolError):
         Condition(name__starts="A")
-    monkeypatch.setitem(Operator.OPERATOR_MAP, "starts", StartsWith)
+    monkeypatch.setitem(Operator.OPERATOR_MAP, "starts", StartsWithOperator)
     condition = Condition(name__starts="A", first__name__starts="B")
     assert condition.check(name="Anna") is True
     assert condition.check(name="Bert") is False
@@ -468,7 +471,7 @@ def test_an_operator_of_ones_own(own: Any, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_an_operator_may_be_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The map decides, for the built-in symbols as well."""
+    """The operator in the map is used, also for built-in symbols."""
 
     class Never(AbstractOperator):
         SYMBOL = "gt"
@@ -486,21 +489,21 @@ def test_an_operator_may_be_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_emitter_with_nothing_but_emit(own: Any) -> None:
-    """It hears everything, in order, before and after the write."""
+    """An emitter that has only `emit` gets all events, before and after the write."""
 
     class Mine:
         def __init__(self, store: Any) -> None:
             self.store = store
-            self.heard: list[Any] = []
+            self.recorded: list[Any] = []
 
         def emit(self, event: EventType, *args: Any, **kwargs: Any) -> None:
-            self.heard.append((event.name, len(self.store.calls), args, kwargs))
+            self.recorded.append((event.name, len(self.store.calls), args, kwargs))
 
     client = FeatureFlagClient(own)
     client.events = Mine(own)
     client.create("x")
     client.get("x").enable()
-    assert client.events.heard == [
+    assert client.events.recorded == [
         ("PRE_CREATE", 0, ("x",), {"is_enabled": False, "client_data": None}),
         ("POST_CREATE", 1, ("x",), {"is_enabled": False, "client_data": None}),
         ("PRE_ENABLE", 1, ("x",), {}),
@@ -508,8 +511,8 @@ def test_an_emitter_with_nothing_but_emit(own: Any) -> None:
     ]
 
 
-def test_a_client_of_ones_own_is_used_by_its_flags() -> None:
-    """Flag objects call the client's methods, whatever they do."""
+def test_flag_objects_call_methods_of_a_subclassed_client() -> None:
+    """Flag objects call the methods that a subclass of the client overrides."""
 
     class Loud(FeatureFlagClient):
         def enable(self, feature_name: str) -> None:
@@ -522,7 +525,7 @@ def test_a_client_of_ones_own_is_used_by_its_flags() -> None:
 
 
 def test_a_client_may_have_a_constructor_of_its_own() -> None:
-    """Calling the inherited one with the store is enough."""
+    """A subclass of the client may have a constructor with other parameters."""
 
     class Mine(FeatureFlagClient):
         def __init__(self, store: Any, prefix: str) -> None:

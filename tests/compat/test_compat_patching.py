@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What test suites written for the original replace, mock and assert.
+"""What test suites written for flipper-client replace, mock and assert.
 
 Each test here does what such a suite does. A name that moves, a call that is made in
 other words or an object that is copied breaks suites of people who changed nothing.
@@ -55,7 +55,7 @@ def clock() -> Iterator[MagicMock]:
 
 
 def at(timestamp: float) -> datetime:
-    """Give the naive local time, as `datetime.now` does."""
+    """Return the naive local time, as `datetime.now` does."""
     return datetime.fromtimestamp(timestamp)  # noqa: DTZ006 (naive is the rule)
 
 
@@ -63,7 +63,7 @@ def at(timestamp: float) -> datetime:
 def test_ramp_values_are_exact_under_a_mocked_clock(
     clock: MagicMock, start: float
 ) -> None:
-    """Suites compare with `==`, so the arithmetic is part of the contract."""
+    """Values of ramps are exact under a mocked clock, so that `==` works."""
     ramp = LinearRampPercentage(0.2, 0.6, 60, start)
     clock.now.return_value = at(start)
     assert ramp.value == 0.2
@@ -76,14 +76,14 @@ def test_ramp_values_are_exact_under_a_mocked_clock(
 
 
 def test_a_ramp_over_decades_is_exact(clock: MagicMock) -> None:
-    """Half a century in seconds, and not a rounding error."""
+    """A ramp over half a century has no rounding error."""
     ramp = LinearRampPercentage(0.1, 1, 1601314960, 0)
     clock.now.return_value = at(1601314960)
     assert ramp.value == (1 - 0.1) * 1 + 0.1
 
 
 def test_a_ramp_takes_its_beginning_from_the_mocked_clock(clock: MagicMock) -> None:
-    """At construction, when no time is given, and then at each reading."""
+    """A ramp without a time takes it from the mocked clock."""
     clock.now.return_value = at(1_600_000_000)
     ramp = LinearRampPercentage(0.2, 0.6, 60)
     assert ramp.to_dict()["initial_time"] == 1_600_000_000
@@ -154,7 +154,7 @@ MARKED_STORES = [
 def test_now_is_replaced_in_the_module_of_the_store(
     module: str, request: pytest.FixtureRequest
 ) -> None:
-    """That is where suites freeze the creation date."""
+    """A patch of `now` in the module of a store sets its creation dates."""
     store = STORES[module](request)
     with patch(f"flipper.contrib.{module}.now", return_value=5):
         assert store.create("x").meta["created_date"] == 5
@@ -168,7 +168,7 @@ def test_now_is_replaced_in_the_module_of_the_store(
 def test_set_meta_with_a_plain_dict_on_a_missing_flag(
     module: str, request: pytest.FixtureRequest
 ) -> None:
-    """The flag is looked for before the metadata is looked at."""
+    """`set_meta` of a missing flag raises, whatever the metadata is."""
     store = STORES[module](request)
     with pytest.raises(FlagDoesNotExistError) as caught:
         store.set_meta("missing", {"client_data": {"a": 1}})
@@ -178,8 +178,8 @@ def test_set_meta_with_a_plain_dict_on_a_missing_flag(
 # The cache
 
 
-class SlowToExpire:
-    """A cache with three methods, in which every entry expires after a look."""
+class ExpiringCache:
+    """A cache with three methods, in which every entry expires after a lookup."""
 
     def __init__(self) -> None:
         self.entries: dict[str, Any] = {}
@@ -197,10 +197,10 @@ class SlowToExpire:
 
 
 def test_the_cache_can_be_replaced_by_one_with_three_methods() -> None:
-    """An entry that expires between two steps must not read as "no such flag"."""
+    """A replaced cache whose entry expires between two steps hides no flag."""
     inner = MemoryFeatureFlagStore()
     store = CachedFeatureFlagStore(inner)
-    store._cache = cache = SlowToExpire()
+    store._cache = cache = ExpiringCache()
     store.set("x", True)
     assert "x" in cache.entries
     item = store.get("x")
@@ -213,7 +213,7 @@ def test_the_cache_can_be_replaced_by_one_with_three_methods() -> None:
 
 
 def test_a_cached_item_equals_the_item_of_the_store() -> None:
-    """It is the same object, after `create` and after `get`."""
+    """The cached store returns the same item object as the inner store."""
     inner = MemoryFeatureFlagStore()
     store = CachedFeatureFlagStore(inner)
     created = store.create("x")
@@ -223,8 +223,8 @@ def test_a_cached_item_equals_the_item_of_the_store() -> None:
     assert fresh.get("x") == inner.get("x")
 
 
-def test_a_missing_flag_is_asked_for_once() -> None:
-    """That there is none is an answer like any other."""
+def test_a_missing_flag_is_cached() -> None:
+    """The cached store reads a missing flag once."""
     inner = MagicMock()
     inner.get.return_value = None
     store = CachedFeatureFlagStore(inner)
@@ -234,7 +234,7 @@ def test_a_missing_flag_is_asked_for_once() -> None:
 
 
 def test_create_is_cached_without_a_read() -> None:
-    """What the store returned is the item."""
+    """The cached store keeps the item that `create` has returned."""
     inner = MagicMock()
     store = CachedFeatureFlagStore(inner)
     assert store.create("x", True, {"a": 1}) is inner.create.return_value
@@ -243,8 +243,8 @@ def test_create_is_cached_without_a_read() -> None:
     inner.get.assert_not_called()
 
 
-def test_cached_writes_go_to_the_store_in_these_words() -> None:
-    """Then the flag is read once, and the answer kept."""
+def test_the_cached_store_calls_the_inner_store_with_these_arguments() -> None:
+    """Writes call the inner store with exactly these arguments."""
     inner = MagicMock()
     store = CachedFeatureFlagStore(inner)
     meta = FeatureFlagStoreMeta(1)
@@ -262,8 +262,8 @@ def test_cached_writes_go_to_the_store_in_these_words() -> None:
     assert inner.get.call_count == 3
 
 
-def test_list_goes_past_the_cache() -> None:
-    """Neither read from nor put into it."""
+def test_list_does_not_use_the_cache() -> None:
+    """`list` neither reads the cache nor adds to it."""
     inner = MagicMock()
     store = CachedFeatureFlagStore(inner)
     inner.list.return_value = iter([])
@@ -272,8 +272,8 @@ def test_list_goes_past_the_cache() -> None:
 
 
 @pytest.mark.parametrize("ttl", [-10, 0, -0.5])
-def test_nothing_is_found_in_a_cache_without_a_life_time(ttl: float) -> None:
-    """A suite passes -10 to see an expired entry."""
+def test_a_cache_without_a_lifetime_keeps_nothing(ttl: float) -> None:
+    """A cache whose `ttl` is zero or negative keeps nothing."""
     inner = MagicMock()
     store = CachedFeatureFlagStore(inner, ttl=ttl)
     store.get("x")
@@ -281,8 +281,8 @@ def test_nothing_is_found_in_a_cache_without_a_life_time(ttl: float) -> None:
     assert inner.get.call_count == 2
 
 
-def test_a_store_that_raises_leaves_the_cache_alone() -> None:
-    """A write that failed shows nowhere."""
+def test_a_failed_write_does_not_change_the_cache() -> None:
+    """A write that raises does not change the cache."""
     inner = MemoryFeatureFlagStore()
     store = CachedFeatureFlagStore(inner)
     created = store.create("x", client_data={"a": 1})
@@ -300,8 +300,8 @@ def test_a_store_that_raises_leaves_the_cache_alone() -> None:
         assert store.get("x").is_enabled() is False
 
 
-def test_client_data_with_a_bound_method_goes_through_a_cached_store() -> None:
-    """Containers may be copied, what is in them may not."""
+def test_client_data_may_hold_a_bound_method() -> None:
+    """A cached store may copy containers of client data, but not their content."""
 
     class Case:
         lock = threading.Lock()
@@ -324,7 +324,7 @@ def test_client_data_with_a_bound_method_goes_through_a_cached_store() -> None:
 
 @pytest.mark.parametrize("aware", [True, False])
 def test_the_creation_date_may_be_a_datetime(aware: bool) -> None:
-    """Suites build metadata with `datetime.now()`."""
+    """Metadata accept a `datetime` as creation date."""
     date = datetime.now(timezone.utc if aware else None)
     for store in (
         MemoryFeatureFlagStore(),
@@ -342,7 +342,7 @@ def test_the_creation_date_may_be_a_datetime(aware: bool) -> None:
 
 
 def test_methods_of_store_instances_can_be_replaced() -> None:
-    """The client calls what is on the instance at that moment."""
+    """The client calls the method that the store instance has at that moment."""
     store = MemoryFeatureFlagStore()
     client = FeatureFlagClient(store)
     store.list = MagicMock(return_value=iter([]))
@@ -355,7 +355,7 @@ def test_methods_of_store_instances_can_be_replaced() -> None:
 
 @pytest.mark.parametrize("stack", [lambda store: store, CachedFeatureFlagStore])
 def test_a_replaced_set_meta_is_called_exactly_once(stack: Any) -> None:
-    """With two positional arguments, the second a record."""
+    """A replaced `set_meta` is called once, with the name and a record by position."""
     inner = MemoryFeatureFlagStore()
     store = stack(inner)
     client = FeatureFlagClient(store)
@@ -380,7 +380,7 @@ def test_a_replaced_set_meta_is_called_exactly_once(stack: Any) -> None:
 
 
 def test_a_replaced_set_is_called() -> None:
-    """`enable` and `disable` write through it."""
+    """`enable` and `disable` call a replaced `set`."""
     store = MemoryFeatureFlagStore()
     client = FeatureFlagClient(store)
     client.create("x")
@@ -395,7 +395,7 @@ def test_a_replaced_set_is_called() -> None:
 
 
 def test_a_whole_store_can_be_a_mock() -> None:
-    """A mock has every attribute; it must be taken for an ordinary store."""
+    """A mock, which has every attribute, counts as an ordinary store."""
     store = MagicMock()
     client = FeatureFlagClient(store)
     item = FeatureFlagStoreItem("x", True, FeatureFlagStoreMeta(1, {"a": 1}))
@@ -413,7 +413,7 @@ def test_a_whole_store_can_be_a_mock() -> None:
 
 
 def test_a_whole_client_can_be_a_mock() -> None:
-    """A flag forwards by the name, by position."""
+    """A flag object calls a mocked client with the name by position."""
     client = MagicMock()
     flag = FeatureFlag("x", client)
     condition, bucketer = Condition(), PercentageBucketer()
@@ -439,7 +439,7 @@ def test_a_whole_client_can_be_a_mock() -> None:
 
 
 def test_a_flag_takes_its_client_data_from_get_meta() -> None:
-    """Suites mock that one method."""
+    """`get_client_data` calls `get_meta`, which suites mock."""
     client = MagicMock()
     client.get_meta.return_value = {"client_data": {"a": 1}}
     flag = FeatureFlag("x", client)
@@ -451,16 +451,16 @@ def test_a_flag_takes_its_client_data_from_get_meta() -> None:
 # Rules that are mocks
 
 
-def test_a_mocked_bucketer_in_the_metadata_is_asked() -> None:
-    """The very object, with the arguments of the call and nothing else."""
+def test_a_mocked_bucketer_in_the_metadata_is_called() -> None:
+    """A mocked bucketer gets exactly the arguments of the call."""
     bucketer = MagicMock()
     item = FeatureFlagStoreItem("x", True, FeatureFlagStoreMeta(1, bucketer=bucketer))
     assert item.is_enabled(foo=True) is bucketer.check.return_value
     bucketer.check.assert_called_once_with(foo=True)
 
 
-def test_a_mocked_bucketer_set_by_the_client_is_asked() -> None:
-    """It is kept as it is by the memory store."""
+def test_a_mocked_bucketer_set_by_the_client_is_called() -> None:
+    """The memory store keeps a mocked bucketer, which is called."""
     bucketer = MagicMock()
     client = FeatureFlagClient(MemoryFeatureFlagStore())
     client.create("x", is_enabled=True)
@@ -469,8 +469,8 @@ def test_a_mocked_bucketer_set_by_the_client_is_asked() -> None:
     bucketer.check.assert_called_once_with(foo=True)
 
 
-def test_a_mocked_bucketer_is_not_asked_when_conditions_decide() -> None:
-    """Conditions come first."""
+def test_a_mocked_bucketer_is_not_called_if_conditions_decide() -> None:
+    """A condition that decides comes before a mocked bucketer."""
     bucketer = MagicMock()
     meta = FeatureFlagStoreMeta(1, conditions=[Condition(foo=True)], bucketer=bucketer)
     assert FeatureFlagStoreItem("x", True, meta).is_enabled(foo=True) is True
@@ -478,16 +478,16 @@ def test_a_mocked_bucketer_is_not_asked_when_conditions_decide() -> None:
     bucketer.check.assert_not_called()
 
 
-def test_a_mocked_operator_is_asked() -> None:
-    """By position: what is given, then what the check holds."""
+def test_a_mocked_operator_is_called() -> None:
+    """A mocked operator gets the argument and the value of the check by position."""
     operator = MagicMock()
     check = Check("foo", 99, operator)
     assert check.check(1) is operator.compare.return_value
     operator.compare.assert_called_once_with(1, 99)
 
 
-def test_metadata_is_compared_with_what_was_passed() -> None:
-    """The list of conditions, the number of a percentage, the client data."""
+def test_metadata_holds_the_given_objects() -> None:
+    """The attributes of metadata are the objects that were given."""
     meta = FeatureFlagStoreMeta(1)
     conditions = [Condition(a=1), Condition(b=2)]
     meta.update(
@@ -506,7 +506,7 @@ def test_metadata_is_compared_with_what_was_passed() -> None:
 
 
 def test_replicas_are_called_when_the_call_returns() -> None:
-    """Suites assert on mocks at once, with the default of `asynch`."""
+    """Replicas have been called when a write returns, by default."""
     for _ in range(10):
         primary, *replicas = [MagicMock() for _ in range(4)]
         store = ReplicatedFeatureFlagStore(primary, *replicas)
@@ -529,7 +529,7 @@ def test_replicas_are_called_when_the_call_returns() -> None:
 
 @pytest.mark.parametrize("asynch", [True, False, None])
 def test_asynch_is_not_passed_on(asynch: bool | None) -> None:
-    """Replicas are ordinary stores, which do not know the word."""
+    """Replicas do not get the argument `asynch`."""
     primary, replica = MagicMock(), MagicMock()
     store = ReplicatedFeatureFlagStore(primary, replica, replication_timeout=None)
     store.set("x", True, asynch=asynch)
@@ -537,8 +537,8 @@ def test_asynch_is_not_passed_on(asynch: bool | None) -> None:
         each.set.assert_called_once_with("x", True)
 
 
-def test_reading_goes_to_the_primary_alone() -> None:
-    """With whatever arguments."""
+def test_reads_call_the_primary_only() -> None:
+    """`get` and `list` call the primary only, with all arguments."""
     primary, replica = MagicMock(), MagicMock()
     store = ReplicatedFeatureFlagStore(primary, replica)
     assert store.get("x") is primary.get.return_value
@@ -549,8 +549,8 @@ def test_reading_goes_to_the_primary_alone() -> None:
     assert replica.mock_calls == []
 
 
-def test_an_exception_of_the_primary_comes_out_and_nothing_is_replicated() -> None:
-    """A replica must not know more than the primary."""
+def test_an_exception_of_the_primary_is_raised_and_not_replicated() -> None:
+    """A write that raises on the primary is not replicated."""
     primary, replica = MagicMock(), MagicMock()
     primary.set.side_effect = RuntimeError
     store = ReplicatedFeatureFlagStore(primary, replica)
@@ -564,7 +564,7 @@ def test_an_exception_of_the_primary_comes_out_and_nothing_is_replicated() -> No
 
 @pytest.mark.redis
 def test_the_base_key_of_the_redis_store_can_be_read() -> None:
-    """Suites build the key with it."""
+    """`base_key` of the Redis store can be read."""
     redis = fakeredis.FakeRedis()
     store = RedisFeatureFlagStore(redis, base_key="features", list_method_batch_size=7)
     assert store.list_method_batch_size == 7
@@ -574,8 +574,8 @@ def test_the_base_key_of_the_redis_store_can_be_read() -> None:
 
 
 @pytest.mark.thrift
-def test_a_thrift_client_whose_methods_are_mocks() -> None:
-    """The calls are asserted with structs, which are equal by their fields."""
+def test_a_thrift_client_can_be_a_mock() -> None:
+    """A mocked Thrift client gets structs that are equal by their fields."""
     client = MagicMock()
     store = ThriftRPCFeatureFlagStore(client)
     client.Create.return_value = ttypes.FeatureFlagStoreItem(

@@ -55,8 +55,8 @@ PLAIN = {
 
 
 @pytest.mark.parametrize("nothing", [None, {}, [], 0, False])
-def test_what_is_missing_in_metadata_is_empty(nothing: Any) -> None:
-    """Any false value stands for "nothing"."""
+def test_missing_metadata_is_empty(nothing: Any) -> None:
+    """Every false value in metadata means that there is nothing."""
     meta = FeatureFlagStoreMeta(5, nothing, nothing, nothing)
     assert meta.client_data == {}
     assert meta.conditions == []
@@ -65,8 +65,8 @@ def test_what_is_missing_in_metadata_is_empty(nothing: Any) -> None:
     assert FeatureFlagStoreMeta(5).to_dict() == PLAIN
 
 
-def test_metadata_do_not_share_their_defaults() -> None:
-    """One flag's first client data must not become every flag's."""
+def test_metadata_objects_do_not_share_their_defaults() -> None:
+    """Metadata objects do not share default values."""
     one, other = FeatureFlagStoreMeta(1), FeatureFlagStoreMeta(1)
     one.update(client_data={"a": 1})
     one.conditions.append(Condition(a=1))
@@ -74,8 +74,8 @@ def test_metadata_do_not_share_their_defaults() -> None:
     assert FeatureFlagStoreMeta(5).to_dict() == PLAIN
 
 
-def test_metadata_can_be_written_field_by_field() -> None:
-    """The attributes are plain ones."""
+def test_fields_of_metadata_can_be_assigned() -> None:
+    """The fields of metadata are plain attributes."""
     meta = FeatureFlagStoreMeta(1)
     meta.created_date = 5
     meta.client_data = {"a": 1}
@@ -90,7 +90,7 @@ def test_metadata_can_be_written_field_by_field() -> None:
 
 
 def test_the_order_of_metadata_is_fixed() -> None:
-    """It is part of the stored bytes."""
+    """The order of metadata is part of the stored bytes."""
     order = ["client_data", "created_date", "conditions", "bucketer"]
     assert list(FeatureFlagStoreMeta(1).to_dict()) == order
     read = FeatureFlagStoreMeta.from_dict(dict(reversed(PLAIN.items())))
@@ -98,7 +98,7 @@ def test_the_order_of_metadata_is_fixed() -> None:
 
 
 def test_any_object_can_be_a_creation_date() -> None:
-    """Stores of one's own, and tests, put dates there."""
+    """Metadata accept any object as creation date."""
     date = datetime(2020, 1, 1, tzinfo=timezone.utc)
     meta = FeatureFlagStoreMeta(date)
     assert meta.created_date is date
@@ -117,21 +117,21 @@ def test_any_object_can_be_a_creation_date() -> None:
     ],
 )
 def test_incomplete_metadata_can_be_read(fields: dict[str, Any]) -> None:
-    """Other programs write documents too, and newer versions more fields."""
+    """Metadata of other programs may lack fields, or have more."""
     read = FeatureFlagStoreMeta.from_dict({"created_date": 5, **fields})
     assert read.to_dict() == PLAIN
 
 
-def test_some_metadata_cannot_be_read() -> None:
-    """A document without a date is damaged; conditions of null are."""
+def test_metadata_without_a_date_cannot_be_read() -> None:
+    """Metadata without a date, or with null as conditions, raise."""
     with pytest.raises(KeyError):
         FeatureFlagStoreMeta.from_dict({"client_data": {}})
     with pytest.raises(TypeError):
         FeatureFlagStoreMeta.from_dict({"created_date": 5, "conditions": None})
 
 
-def test_update_leaves_alone_what_is_none() -> None:
-    """`None` means "no change", for every field."""
+def test_update_with_none_changes_nothing() -> None:
+    """`update` does not change fields for which it gets `None`."""
     bucketer = PercentageBucketer(Percentage(0.5))
     meta = FeatureFlagStoreMeta(5, {"a": 1}, [Condition(b=1)], bucketer)
     before = meta.to_dict()
@@ -141,7 +141,7 @@ def test_update_leaves_alone_what_is_none() -> None:
 
 
 def test_update_merges_client_data_and_replaces_the_rest() -> None:
-    """Merging goes one level deep; keys cannot be removed."""
+    """`update` merges client data at the top level, and replaces other fields."""
     meta = FeatureFlagStoreMeta(5, {"a": 1, "deep": {"b": 2}}, [Condition(c=1)])
     condition = Condition(d=1)
     bucketer = PercentageBucketer(Percentage(0.5))
@@ -160,7 +160,7 @@ def test_update_merges_client_data_and_replaces_the_rest() -> None:
 
 
 def test_update_does_not_write_into_the_callers_dict() -> None:
-    """The dict given at first may be somebody's default."""
+    """`update` does not change the dict that the caller gave at first."""
     data = {"a": 1}
     meta = FeatureFlagStoreMeta(5, data)
     meta.update(client_data={"b": 2})
@@ -171,8 +171,8 @@ def test_update_does_not_write_into_the_callers_dict() -> None:
 # Items
 
 
-def test_the_parts_of_an_item() -> None:
-    """Names that stores and administration pages read."""
+def test_the_parts_of_an_item_can_be_read() -> None:
+    """Name, state and metadata of an item can be read."""
     meta = FeatureFlagStoreMeta(5)
     item = FeatureFlagStoreItem("x", 1, meta)
     assert item.feature_name == "x"
@@ -187,8 +187,8 @@ def test_the_parts_of_an_item() -> None:
     ]
 
 
-def test_the_metadata_of_an_item_can_be_had_as_a_record() -> None:
-    """A copy: changing it changes no flag."""
+def test_raw_meta_is_a_copy() -> None:
+    """`raw_meta` is a copy, whose changes do not change the item."""
     bucketer = PercentageBucketer(Percentage(0.5))
     item = FeatureFlagStoreItem("x", True, FeatureFlagStoreMeta(5, {"a": 1}))
     item = FeatureFlagStoreItem("x", True, item.raw_meta)
@@ -199,14 +199,14 @@ def test_the_metadata_of_an_item_can_be_had_as_a_record() -> None:
     assert item.meta == {**PLAIN, "client_data": {"a": 1}}
 
 
-def test_the_stored_text() -> None:
-    """To the byte, since both libraries may read and write it at a time."""
+def test_a_serialized_item_is_the_same_to_the_byte() -> None:
+    """A serialized item has the same bytes as in flipper-client."""
     meta = FeatureFlagStoreMeta(1500000000, conditions=[Condition(a__gt=1)])
     assert FeatureFlagStoreItem("X", True, meta).serialize() == EXAMPLE.encode()
 
 
-def test_the_stored_text_is_ascii() -> None:
-    """Names of any script, and numbers that JSON does not know, as Python writes."""
+def test_a_serialized_item_is_ascii() -> None:
+    """A serialized item is ASCII, with numbers as Python writes them."""
     meta = FeatureFlagStoreMeta(1, {"é": float("nan"), "t": (1,), "n": {2: None}})
     text = FeatureFlagStoreItem("旗", False, meta).serialize().decode("ascii")
     assert r'"feature_name": "\u65d7"' in text
@@ -215,7 +215,7 @@ def test_the_stored_text_is_ascii() -> None:
 
 @pytest.mark.parametrize("value", [{1}, b"x", object(), {(1,): 2}])
 def test_what_json_cannot_express_cannot_be_stored(value: Any) -> None:
-    """Wherever it is."""
+    """An item with a value that JSON cannot express cannot be serialized."""
     for meta in (
         FeatureFlagStoreMeta(1, {"a": value}),
         FeatureFlagStoreMeta(1, conditions=[Condition(a=value)]),
@@ -230,10 +230,10 @@ def test_what_json_cannot_express_cannot_be_stored(value: Any) -> None:
 @pytest.mark.parametrize(
     "kind", [str.encode, str, lambda text: memoryview(text.encode())]
 )
-def test_reading_is_generous(
+def test_any_spacing_and_escapes_can_be_read(
     indent: int | None, ensure_ascii: bool, kind: Callable[[str], Any]
 ) -> None:
-    """Any spacing and escaping, as bytes or as text, as drivers give it."""
+    """Documents can have any spacing and escapes, and be bytes or text."""
     stored = json.loads(EXAMPLE)
     stored["feature_name"] = "旗"
     text = json.dumps(stored, indent=indent, ensure_ascii=ensure_ascii)
@@ -245,7 +245,7 @@ def test_reading_is_generous(
 
 
 def test_a_flag_survives_any_number_of_rewritings() -> None:
-    """With every kind of condition and bucketer."""
+    """A flag of every kind stays the same, however often it is rewritten."""
     conditions = [
         Condition(a=1, a__gt=2, b__in=[1], c__d__ne=None, **{"": 1, "é__lt": 0.5}),
         Condition(),
@@ -279,8 +279,8 @@ def test_a_flag_survives_any_number_of_rewritings() -> None:
         (b'{"feature_name": "x", "is_enabled": true, "meta": {}}', KeyError),
     ],
 )
-def test_what_is_no_flag_is_refused(stored: bytes, error: type[Exception]) -> None:
-    """With the exception that callers already catch, and with ours."""
+def test_a_broken_document_is_refused(stored: bytes, error: type[Exception]) -> None:
+    """A broken document raises the exception of flipper-client, which is also ours."""
     with pytest.raises(error) as caught:
         FeatureFlagStoreItem.deserialize(stored)
     assert isinstance(caught.value, InvalidFlagDataError)
@@ -311,18 +311,18 @@ def test_what_is_no_flag_is_refused(stored: bytes, error: type[Exception]) -> No
         ),
     ],
 )
-def test_unknown_kinds_are_refused(
+def test_unknown_types_are_refused(
     more: dict[str, Any], error: type[Exception]
 ) -> None:
-    """A flag whose rules are not understood must not be guessed at."""
+    """A flag with an unknown bucketer or operator raises."""
     stored = {"feature_name": "x", "is_enabled": True, "meta": {**PLAIN, **more}}
     with pytest.raises(error) as caught:
         FeatureFlagStoreItem.deserialize(json.dumps(stored).encode())
     assert isinstance(caught.value, InvalidFlagDataError)
 
 
-def test_items_are_equal_when_they_are_one() -> None:
-    """There is no equality of their own that a comparison could trip over."""
+def test_items_are_equal_if_they_are_the_same_object() -> None:
+    """Two items are equal only if they are the same object."""
     one, other = (
         FeatureFlagStoreItem("x", True, FeatureFlagStoreMeta(1)) for _ in range(2)
     )
@@ -332,7 +332,7 @@ def test_items_are_equal_when_they_are_one() -> None:
 
 
 def test_values_change_on_the_way_through_json() -> None:
-    """As they always did: a tuple is a tuple in memory, and a list when stored."""
+    """A tuple is a list after it was stored, and stays a tuple in memory."""
     meta = FeatureFlagStoreMeta(1, conditions=[Condition(x=(1, 2))])
     item = FeatureFlagStoreItem("x", True, meta)
     assert item.is_enabled(x=(1, 2)) is True
@@ -342,31 +342,31 @@ def test_values_change_on_the_way_through_json() -> None:
 
 
 class Tuesday(AbstractBucketer):
-    """A bucketer of one's own."""
+    """A user's bucketer."""
 
     def check(self, **_: Any) -> bool:
-        """Say no."""
+        """Return false."""
         return False
 
     @classmethod
     def get_type(cls) -> str:
-        """Give a type of its own."""
+        """Return a type of its own."""
         return "Tuesday"
 
     @classmethod
     def from_dict(cls, _: dict[str, Any]) -> Tuesday:
-        """Make one."""
+        """Make an object of the class."""
         return cls()
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the type."""
+        """Return the type."""
         return super().to_dict()
 
 
 def test_a_bucketer_that_is_not_registered_cannot_be_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The error names its type; registering the class makes it work."""
+    """The error names the type of an unregistered bucketer; registering it helps."""
     fields = {**PLAIN, "bucketer": {"type": "Tuesday"}}
     stored = json.dumps({"feature_name": "x", "is_enabled": True, "meta": fields})
     with pytest.raises(BucketerFactory.InvalidBucketerTypeError, match="Tuesday"):
@@ -403,8 +403,8 @@ def store(request: pytest.FixtureRequest) -> Any:
     return request.param()
 
 
-def test_create_gives_the_new_item(store: Any) -> None:
-    """Whatever was there before."""
+def test_create_returns_the_new_item(store: Any) -> None:
+    """`create` returns the new item, whatever was there before."""
     before = int(time.time())
     item = store.create("x", is_enabled=True, client_data={"a": 1})
     assert item.feature_name == "x"
@@ -420,8 +420,8 @@ def test_create_gives_the_new_item(store: Any) -> None:
     assert store.get("x").meta["created_date"] >= before
 
 
-def test_get_gives_the_item_or_none(store: Any) -> None:
-    """`None` is the answer for a flag that is not there."""
+def test_get_returns_the_item_or_none(store: Any) -> None:
+    """`get` returns the item, or `None` for a missing flag."""
     assert store.get("x") is None
     store.create("x", True)
     assert store.get("x").feature_name == "x"
@@ -429,7 +429,7 @@ def test_get_gives_the_item_or_none(store: Any) -> None:
 
 
 def test_set_keeps_the_metadata(store: Any) -> None:
-    """Switching a flag off and on again forgets nothing."""
+    """`set` changes the state and keeps the metadata."""
     store.create("x", client_data={"a": 1})
     store.set_meta("x", FeatureFlagStoreMeta(5, {"a": 1}, [Condition(b=1)]))
     assert store.set("x", True) is None
@@ -441,14 +441,14 @@ def test_set_keeps_the_metadata(store: Any) -> None:
 
 
 def test_set_creates_a_missing_flag(store: Any) -> None:
-    """As `create` does."""
+    """`set` creates a missing flag, as `create` does."""
     assert store.set("x", True) is None
     assert store.get("x").raw_is_enabled is True
     assert store.get("x").meta["client_data"] == {}
 
 
-def test_delete(store: Any) -> None:
-    """Once, or once more."""
+def test_delete_removes_the_flag_and_may_be_repeated(store: Any) -> None:
+    """`delete` removes a flag, and accepts a missing one."""
     store.create("x")
     assert store.delete("x") is None
     assert store.get("x") is None
@@ -456,7 +456,7 @@ def test_delete(store: Any) -> None:
 
 
 def test_set_meta_keeps_the_state(store: Any) -> None:
-    """And replaces the metadata whole."""
+    """`set_meta` keeps the state and replaces all metadata."""
     store.create("x", is_enabled=True, client_data={"a": 1})
     meta = FeatureFlagStoreMeta(5, {"b": 2}, [Condition(c=1)], PercentageBucketer())
     assert store.set_meta("x", meta) is None
@@ -465,8 +465,8 @@ def test_set_meta_keeps_the_state(store: Any) -> None:
     assert item.meta == meta.to_dict()
 
 
-def test_set_meta_wants_the_flag_before_it_looks_at_the_metadata(store: Any) -> None:
-    """Tests give it anything, on a missing flag."""
+def test_set_meta_checks_the_flag_before_the_metadata(store: Any) -> None:
+    """`set_meta` of a missing flag raises, whatever the metadata is."""
     with pytest.raises(FlagDoesNotExistError) as caught:
         store.set_meta("x", {"client_data": {}})
     assert str(caught.value) == "Feature x does not exist"
@@ -474,7 +474,7 @@ def test_set_meta_wants_the_flag_before_it_looks_at_the_metadata(store: Any) -> 
 
 
 def test_list_is_lazy_and_in_name_order(store: Any) -> None:
-    """By code points, so upper case comes first."""
+    """`list` is lazy, and in the order of code points."""
     for name in ("b", "a", "Z", "é", "team/c"):
         store.create(name)
     listing = store.list()
@@ -490,8 +490,8 @@ def test_list_is_lazy_and_in_name_order(store: Any) -> None:
     assert len(list(store.list(limit=100))) == 5
 
 
-def test_list_leaves_out_what_is_deleted_meanwhile(store: Any) -> None:
-    """No `None` in between."""
+def test_list_leaves_out_flags_that_were_deleted_meanwhile(store: Any) -> None:
+    """`list` leaves out a flag that is deleted while the list is read."""
     for name in "abc":
         store.create(name)
     listing = store.list()
@@ -501,7 +501,7 @@ def test_list_leaves_out_what_is_deleted_meanwhile(store: Any) -> None:
 
 
 def test_stores_do_not_share_containers_with_callers(store: Any) -> None:
-    """Neither on the way in nor on the way out."""
+    """Containers that a caller gives or gets are copies."""
     data: dict[str, Any] = {"a": [1]}
     meta = FeatureFlagStoreMeta(5, {"b": [1]}, [Condition(c=1)])
     store.create("x", client_data=data)
@@ -525,15 +525,15 @@ def test_stores_do_not_share_containers_with_callers(store: Any) -> None:
 
 
 def test_the_memory_store_keeps_the_object() -> None:
-    """Two reads of an unchanged flag give the same item."""
+    """The memory store returns the same item for an unchanged flag."""
     store = MemoryFeatureFlagStore()
     created = store.create("x")
     assert store.get("x") is created
     assert store.get("x") is store.get("x")
 
 
-def test_stores_in_memory_keep_what_json_cannot() -> None:
-    """Nothing is serialized here: any leaf, any date, any bucketer."""
+def test_stores_in_memory_keep_values_that_json_cannot() -> None:
+    """Stores in memory keep any value, date and bucketer."""
     store = MemoryFeatureFlagStore()
     client = FeatureFlagClient(store)
     leaf = object()
@@ -550,8 +550,8 @@ def test_stores_in_memory_keep_what_json_cannot() -> None:
     assert client.get_meta("x")["bucketer"] == {"type": "Tuesday"}
 
 
-def test_create_of_the_replicated_store_gives_the_item_of_the_primary() -> None:
-    """A cache in front would keep "no such flag" otherwise."""
+def test_create_of_the_replicated_store_returns_the_item_of_the_primary() -> None:
+    """`create` of the replicated store returns the primary's item."""
     primary = MemoryFeatureFlagStore()
     store = ReplicatedFeatureFlagStore(primary, MemoryFeatureFlagStore())
     item = store.create("x", is_enabled=True)
@@ -570,7 +570,7 @@ def test_create_of_the_replicated_store_gives_the_item_of_the_primary() -> None:
 
 
 def test_replicas_share_no_record_with_the_primary() -> None:
-    """A record in two stores would be changed in both by one."""
+    """Primary and replica have metadata objects of their own."""
     stores = [MemoryFeatureFlagStore() for _ in range(3)]
     store = ReplicatedFeatureFlagStore(*stores, replication_timeout=30)
     store.create("x", asynch=False)
@@ -586,7 +586,7 @@ def test_replicas_share_no_record_with_the_primary() -> None:
 
 
 def test_now_is_a_whole_number_of_seconds() -> None:
-    """It is what stores write as the creation date."""
+    """`now` returns the Unix time in whole seconds."""
     before = int(time.time())
     assert type(now()) is int
     assert before <= now() <= time.time()
@@ -602,14 +602,16 @@ def test_now_is_a_whole_number_of_seconds() -> None:
         ("abc", 1, [["a"], ["b"], ["c"]]),
     ],
 )
-def test_batchify(elements: Any, size: int, batches: list[list[Any]]) -> None:
-    """Lists of consecutive elements, the last perhaps shorter."""
+def test_batchify_returns_lists_of_the_given_size(
+    elements: Any, size: int, batches: list[list[Any]]
+) -> None:
+    """`batchify` returns lists of consecutive elements; the last may be shorter."""
     assert list(batchify(elements, size)) == batches
     assert list(batchify(iter(elements), chunk_size=size)) == batches
 
 
-def test_batchify_takes_no_more_than_it_gives() -> None:
-    """It reads keys from a server, a batch at a time."""
+def test_batchify_reads_one_batch_at_a_time() -> None:
+    """`batchify` reads no more elements than it has returned."""
     source = iter(range(100))
     assert next(iter(batchify(source, 3))) == [0, 1, 2]
     assert next(source) <= 4

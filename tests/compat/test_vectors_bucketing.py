@@ -36,7 +36,7 @@ BELOW_THE_FIRST_BUCKET = 0.005
 
 @pytest.fixture(autouse=True)
 def _utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Keep local time free of daylight saving, as it was for the cases."""
+    """Set the local time to UTC, as it was for the cases."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     yield
@@ -57,7 +57,7 @@ def set_clock(monkeypatch: pytest.MonkeyPatch, now: float) -> None:
 
 
 def consistent_hash(given: Any, _: Any) -> Any:
-    """Find the bucket, and ask at some percentages."""
+    """Return the bucket, and the answers at some percentages."""
 
     def ask(percentage: Any) -> Any:
         return ConsistentHashPercentageBucketer(
@@ -71,7 +71,7 @@ def consistent_hash(given: Any, _: Any) -> Any:
 
 
 def consistent_hash_ramp(given: Any, monkeypatch: Any) -> Any:
-    """Ask at a moment of a ramp."""
+    """Return the answers at a moment of a ramp."""
     set_clock(monkeypatch, given["now"])
     return ConsistentHashPercentageBucketer(
         key_whitelist=given["key_whitelist"],
@@ -80,19 +80,19 @@ def consistent_hash_ramp(given: Any, monkeypatch: Any) -> Any:
 
 
 def random(given: Any, _: Any) -> Any:
-    """Ask with a draw that is known."""
+    """Return the answer for a known draw."""
     return PercentageBucketer(Percentage(given["percentage"])).check(
         randomizer=lambda: given["random"], **decode(given["kwargs"])
     )
 
 
 def noop(given: Any, _: Any) -> Any:
-    """Ask the bucketer that lets everybody in."""
+    """Return the answer of the bucketer that says yes to everybody."""
     return NoOpBucketer().check(**decode(given["kwargs"]))
 
 
 def compare(given: Any, _: Any) -> Any:
-    """Compare a percentage with something, on either side."""
+    """Compare a percentage with another value, on both sides."""
     sides = [Percentage(given["percentage"]), decode(given["other"])]
     if given["percentage_is"] == "right":
         sides.reverse()
@@ -116,7 +116,9 @@ KINDS: dict[str, Callable[[Any, Any], Any]] = {
 
 
 @pytest.mark.parametrize("case", cases("bucketing"))
-def test_bucketing(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every caller stays in the bucket that the original put it in."""
+def test_buckets_are_those_of_flipper_client(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every caller stays in the bucket that flipper-client chose."""
     actual = outcome(lambda: KINDS[case["kind"]](case["given"], monkeypatch))
     agree(case["expect"], actual, case.get("tolerance"))

@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 
 def check(given: Any) -> Any:
-    """Ask a condition made of keys."""
+    """Return the answer of a condition made of keys."""
     return Condition(**decode(given["condition"])).check(**decode(given["kwargs"]))
 
 
 def construct(given: Any) -> Any:
-    """Show what a condition has made of its keys."""
+    """Return the checks that a condition has made of its keys."""
     return Condition(**decode(given["condition"])).to_dict()
 
 
 def stored(given: Any) -> Any:
-    """Read a stored condition and ask it."""
+    """Return the answer of a stored condition."""
     condition = Condition.from_dict(decode(given["stored"]))
     as_read = condition.to_dict()
     return {"to_dict": as_read, "check": condition.check(**decode(given["kwargs"]))}
@@ -45,7 +45,7 @@ def check_key(given: Any) -> Any:
 
 
 def flag(given: Any) -> Any:
-    """Ask a flag that has conditions and no bucketer."""
+    """Return the answer of a flag that has conditions and no bucketer."""
     conditions = [Condition(**decode(each)) for each in given["conditions"]]
     meta = FeatureFlagStoreMeta(1500000000, conditions=conditions)
     item = FeatureFlagStoreItem("some-flag", given["is_enabled"], meta)
@@ -62,6 +62,6 @@ KINDS: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("case", cases("conditions"))
-def test_conditions(case: Case) -> None:
-    """Conditions are read and answered as the original did."""
+def test_conditions_are_those_of_flipper_client(case: Case) -> None:
+    """Conditions are read, and give the same answers, as in flipper-client."""
     agree(case["expect"], outcome(lambda: KINDS[case["kind"]](case["given"])))

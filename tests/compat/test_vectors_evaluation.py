@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Golden cases: whole stored flags asked with arguments."""
+"""Golden cases: answers of whole stored flags."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class OneDocument(AbstractFeatureFlagStore):
         self.stored = stored
 
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
-        """Give the one flag, made anew, or nothing."""
+        """Return the one flag as a new item, or nothing."""
         if self.stored is None or feature_name != "some-flag":
             return None
         return FeatureFlagStoreItem.deserialize(self.stored.encode())
@@ -50,7 +50,7 @@ class OneDocument(AbstractFeatureFlagStore):
 
 
 def ask(kind: str, given: Any) -> Any:
-    """Ask the item, or through the client or a flag object."""
+    """Return the answer of the item, the client or a flag object."""
     kwargs = decode(given["kwargs"])
     if kind == "item":
         item = FeatureFlagStoreItem.deserialize(given["stored"].encode())
@@ -62,6 +62,6 @@ def ask(kind: str, given: Any) -> Any:
 
 
 @pytest.mark.parametrize("case", cases("evaluation"))
-def test_evaluation(case: Case) -> None:
-    """A stored flag gives the answer it always gave."""
+def test_evaluations_are_those_of_flipper_client(case: Case) -> None:
+    """A stored flag gives the same answer as in flipper-client."""
     agree(case["expect"], outcome(lambda: ask(case["kind"], case["given"])))

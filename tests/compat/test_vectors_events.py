@@ -54,7 +54,7 @@ class LoggingStore(AbstractFeatureFlagStore):
         return self._forward("list", args, kwargs)
 
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
-        """Forward in silence."""
+        """Forward without a log entry."""
         return self.inner.get(feature_name)
 
     def preload(self, text: str) -> None:
@@ -176,7 +176,7 @@ class EmitterSteps:
         self._emitter.remove_all_listeners(event)
 
     def listeners(self, event: Any, _: dict[str, Any]) -> None:
-        """Log who listens."""
+        """Log the listeners."""
         names = {listener: name for name, listener in self._listeners.items()}
         found = [names[each] for each in self._emitter.listeners(event)]
         self.log.append(["listeners", found])
@@ -233,6 +233,6 @@ KINDS = {"client": client, "emitter": emitter, "decorator": decorator}
 
 
 @pytest.mark.parametrize("case", cases("events"))
-def test_events(case: Case) -> None:
-    """Who hears what, and when, is as the original had it."""
+def test_events_are_those_of_flipper_client(case: Case) -> None:
+    """Each listener gets the same events in the same order as in flipper-client."""
     agree(case["expect"], KINDS[case["kind"]](case["given"]))

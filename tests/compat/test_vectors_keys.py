@@ -33,7 +33,7 @@ BUCKET = "flags-bucket"
 
 
 class Backend:
-    """A store under test, and the way around it to its raw data."""
+    """A store under test, and access to its raw data."""
 
     store: Any
     in_order = True
@@ -43,42 +43,42 @@ class Backend:
         raise NotImplementedError
 
     def state(self) -> Any:
-        """Give the raw data as pairs of key and text, sorted by key."""
+        """Return the raw data as pairs of key and text, sorted by key."""
         raise NotImplementedError
 
     def sync(self) -> None:
         """Wait until the store has seen everything."""
 
     def close(self) -> None:
-        """Let go of what the store holds."""
+        """Close what the store uses."""
 
 
 def in_memory(store: MemoryFeatureFlagStore) -> list[list[str]]:
-    """Give the raw data of a memory store, as if it wrote bytes."""
+    """Return the raw data of a memory store, as if it wrote bytes."""
     items = sorted(store.list(), key=lambda item: item.feature_name)
     return [[item.feature_name, item.serialize().decode()] for item in items]
 
 
 class Memory(Backend):
-    """Nothing around the store."""
+    """A memory store."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.store = MemoryFeatureFlagStore(**options)
 
     def state(self) -> Any:
-        """Look behind the store."""
+        """Return the raw data, read without the store."""
         return in_memory(self.store)
 
 
 class Cached(Backend):
-    """A cache over a memory store, whose data is looked at."""
+    """A cache over a memory store, whose data is compared."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.inner = MemoryFeatureFlagStore()
         self.store = CachedFeatureFlagStore(self.inner, **options)
 
     def state(self) -> Any:
-        """Look behind the store."""
+        """Return the raw data, read without the store."""
         return in_memory(self.inner)
 
 
@@ -86,7 +86,7 @@ class ReplicatedSynchronously(ReplicatedFeatureFlagStore):
     """Wait for the replicas with every write."""
 
     def create(self, *args: Any, **kwargs: Any) -> str:
-        """Write everywhere, and say so."""
+        """Write everywhere, and return "replicated"."""
         super().create(*args, asynch=False, **kwargs)
         return "replicated"
 
@@ -113,7 +113,7 @@ class Replicated(Backend):
         )
 
     def state(self) -> Any:
-        """Look behind the store."""
+        """Return the raw data, read without the store."""
         return [in_memory(store) for store in self.stores]
 
 
@@ -127,12 +127,12 @@ class Redis(Backend):
         self.store = RedisFeatureFlagStore(self.redis, **options)
 
     def preload(self, rows: list[list[str]]) -> None:
-        """Write behind the store."""
+        """Write raw data without the store."""
         for key, text in rows:
             self.redis.set(key, text)
 
     def state(self) -> Any:
-        """Look behind the store."""
+        """Return the raw data, read without the store."""
         keys = sorted(key.decode() for key in self.redis.scan_iter())
         return [[key, self.redis.get(key).decode()] for key in keys]
 
@@ -148,7 +148,7 @@ class S3(Backend):
         self.store = S3FeatureFlagStore(client, **options)
 
     def preload(self, rows: list[list[str]]) -> None:
-        """Write behind the store."""
+        """Write raw data without the store."""
         for key, text in rows:
             self.client.put_object(Bucket=self.bucket, Key=key, Body=text.encode())
 
@@ -159,7 +159,7 @@ class S3(Backend):
         return sorted(row["Key"] for page in pages for row in page.get("Contents", []))
 
     def state(self) -> Any:
-        """Look behind the store."""
+        """Return the raw data, read without the store."""
 
         def text(key: str) -> str:
             found = self.client.get_object(Bucket=self.bucket, Key=key)
@@ -168,7 +168,7 @@ class S3(Backend):
         return [[key, text(key)] for key in self._keys()]
 
     def close(self) -> None:
-        """Clear away what the case has left."""
+        """Delete what the case has left."""
         for key in self._keys():
             self.client.delete_object(Bucket=self.bucket, Key=key)
         self.client.delete_bucket(Bucket=self.bucket)
@@ -184,19 +184,19 @@ class Consul(Backend):
         self.store = ConsulFeatureFlagStore(self.consul, **options)
 
     def preload(self, rows: list[list[str]]) -> None:
-        """Leave it: the data was there before the store."""
+        """Do nothing, since the data was written before the store was made."""
 
     def state(self) -> Any:
-        """Look behind the store."""
+        """Return the raw data, read without the store."""
         raw = self.consul.kv.raw()
         return [[key, (raw[key] or b"").decode()] for key in sorted(raw)]
 
     def sync(self) -> None:
-        """Wait for the watcher."""
+        """Wait for the store's thread."""
         self.consul.kv.sync()
 
     def close(self) -> None:
-        """Clear away what the case has left."""
+        """Delete what the case has left."""
         self.consul.kv.close()
         if hasattr(self.store, "close"):
             self.store.close()
@@ -222,18 +222,18 @@ class Postgres(Backend):
         return self.connection.execute(query, parameters or None)
 
     def preload(self, rows: list[list[str]]) -> None:
-        """Write behind the store."""
+        """Write raw data without the store."""
         insert = "INSERT INTO {table} ({name}, {item}) VALUES (%s, %s)"
         for key, text in rows:
             self._do(insert, key, text.encode())
 
     def state(self) -> Any:
-        """Look behind the store."""
+        """Return the raw data, read without the store."""
         rows = self._do("SELECT {name}, {item} FROM {table}").fetchall()
         return sorted([key, bytes(data).decode()] for key, data in rows)
 
     def close(self) -> None:
-        """Clear away what the case has left."""
+        """Delete what the case has left."""
         if hasattr(self.store, "close"):
             self.store.close()
         self._do("DROP TABLE {table}")
@@ -287,7 +287,7 @@ def names(backend: Backend, *args: Any, **kwargs: Any) -> list[str]:
 
 
 def pages(backend: Backend, size: int) -> list[str]:
-    """List the names page by page, and give them together."""
+    """List the names page by page, and return them together."""
     found: list[str] = []
     while page := names(backend, limit=size, offset=len(found)):
         found += page
@@ -312,14 +312,14 @@ def perform(backend: Backend, op: str, args: Any, kwargs: Any) -> Any:
 
 
 def marker(case: Case) -> str | None:
-    """Name the marker of a case that needs more than this process."""
+    """Return the marker of a case that needs a server."""
     name = case["given"]["backend"]
     return None if name in NO_SERVER else name
 
 
 @pytest.mark.parametrize("case", cases("keys", marker))
-def test_keys(case: Case, backend: Backend) -> None:
-    """Both libraries can work on the same keys, rows and bytes."""
+def test_stored_data_is_that_of_flipper_client(case: Case, backend: Backend) -> None:
+    """Both libraries can work with the same keys, rows and bytes."""
     returned = []
     for step in case["given"]["ops"]:
         if step["op"] == "sync":

@@ -53,7 +53,7 @@ def meta_update(given: Any) -> Any:
 
 
 def described(made: Any) -> dict[str, Any]:
-    """Give what bucketers and percentages both have."""
+    """Return the attributes that bucketers and percentages share."""
     return {
         "class": type(made).__name__,
         "get_type": made.get_type(),
@@ -90,6 +90,6 @@ KINDS: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("case", cases("serialization"))
-def test_serialization(case: Case) -> None:
-    """Documents are written to the byte as the original wrote them, and read alike."""
+def test_documents_are_those_of_flipper_client(case: Case) -> None:
+    """Documents have the same bytes as in flipper-client, and are read alike."""
     agree(case["expect"], outcome(lambda: KINDS[case["kind"]](case["given"])))

@@ -42,18 +42,18 @@ class Sent:
         return self._reply.readAll(size)
 
     def isOpen(self) -> bool:  # noqa: N802 (Thrift's own name)
-        """Be open always."""
+        """Return that it is open."""
         return True
 
     def open(self) -> None:
-        """Be open always."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """Stay open."""
+        """Do nothing."""
 
 
 class Handler:
-    """Answer every method of the service in the one way that the case wants."""
+    """Answers every method of the service as the case says."""
 
     def __init__(self, answer: dict[str, Any]) -> None:
         self.saw: list[Any] = []
@@ -117,7 +117,7 @@ def server(given: Any) -> Any:
 
 
 def call(target: Any, transport: Sent, given: Any) -> Any:
-    """Call a method and tell what was sent and what came out."""
+    """Call a method; return what was sent, and its result or error."""
 
     def act() -> Any:
         method = getattr(target, given["method"])
@@ -155,6 +155,6 @@ KINDS = {
 
 
 @pytest.mark.parametrize("case", cases("thrift"))
-def test_thrift(case: Case) -> None:
-    """Peers built on the original's service understand every byte."""
+def test_thrift_calls_are_those_of_flipper_client(case: Case) -> None:
+    """Programs with flipper-client's Thrift types understand every byte."""
     agree(case["expect"], outcome(lambda: KINDS[case["kind"]](case["given"])))

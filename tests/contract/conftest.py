@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the stores in `stores.py` need beside the servers."""
+"""Fixtures for the stores in `stores.py`."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def contract_database(postgres_server: PostgresServer) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def contract_consul(consul_server: ConsulServer) -> Any:
-    """Give a client that all stores share: Consul bears 200 connections at once."""
+    """Give a client that all stores share: Consul allows 200 connections."""
     return consul.Consul(consul_server.host, consul_server.port)
 
 
 class S3Buckets(NamedTuple):
-    """A client of an S3 server, and what makes a bucket and gives its name."""
+    """A client of an S3 server, and a function that makes a bucket with a new name."""
 
     client: Any
     make: Callable[[], str]
@@ -73,7 +73,7 @@ class S3Buckets(NamedTuple):
 
 @pytest.fixture(scope="session")
 def contract_buckets(s3_server: S3Server) -> Iterator[S3Buckets]:
-    """Give what makes buckets, which are removed at the end."""
+    """Give a function that makes buckets, which are removed at the end."""
     client = s3_server.client()
     made = []
 
@@ -83,7 +83,7 @@ def contract_buckets(s3_server: S3Server) -> Iterator[S3Buckets]:
         return made[-1]
 
     yield S3Buckets(client, make)
-    if s3_server.address is not None:  # somebody else's; what was started here, ends
+    if s3_server.address is not None:  # a server that goes on after the tests
         for bucket in made:
             for entry in client.list_objects_v2(Bucket=bucket).get("Contents", ()):
                 client.delete_object(Bucket=bucket, Key=entry["Key"])

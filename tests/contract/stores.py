@@ -123,14 +123,14 @@ _rows_lock = threading.Lock()  # as a server has one for all who ask it
 
 
 class Table(dict[str, bytes]):
-    """Rows on a server that tells all who listen which of them change."""
+    """Rows on a server that reports changes to all listeners."""
 
     def __init__(self) -> None:
         super().__init__()
         self.watches: list[WatchQueue] = []
 
     def report(self, feature_name: str) -> None:
-        """Tell them."""
+        """Report a change of a row."""
         for watch in list(self.watches):
             watch.report(feature_name)
 
@@ -139,7 +139,7 @@ class Rows(SupportsWatch, DocumentFeatureFlagStore):
     """A store of four hooks that deal in bytes, over a dict.
 
     Args:
-        rows: where the documents are, by name; a `Table` tells of changes, too.
+        rows: where the documents are, by name; a `Table` also reports changes.
     """
 
     def __init__(self, rows: dict[str, bytes]) -> None:
@@ -156,7 +156,7 @@ class Rows(SupportsWatch, DocumentFeatureFlagStore):
         return queue
 
     def report(self, feature_name: str) -> None:
-        """Tell all who listen of a change."""
+        """Report a change to all listeners."""
         if isinstance(self.rows, Table):
             self.rows.report(feature_name)
 
@@ -276,7 +276,7 @@ class Redis(FakeRedis):
 
 
 class Following(ConsulFeatureFlagStore):
-    """A store whose thread does not wait long for news, and so ends soon."""
+    """A store whose thread waits for changes for one second only, and so ends soon."""
 
     wait = 1
 
@@ -320,7 +320,7 @@ class Consul:
 
 def _has(store: Any, feature_name: str, document: bytes) -> bool:
     item = store.get(feature_name)
-    wanted = FeatureFlagStoreItem.deserialize(document).named(feature_name)
+    wanted = FeatureFlagStoreItem.deserialize(document).with_name(feature_name)
     return item is not None and item.to_dict() == wanted.to_dict()
 
 
@@ -489,7 +489,7 @@ class CachedEmpty(Cached):
 
 
 class CachedInvalidated(Cached):
-    """A cache that is told by the store what changes."""
+    """A cache that listens to the changes of the store."""
 
     invalidate = True
 
@@ -506,7 +506,7 @@ class CachedInvalidated(Cached):
         super().close_store(store)
 
     def test_what_another_process_writes_is_seen(self, store: Any) -> None:
-        """Though entries never expire, and also that a flag is missing is one."""
+        """Entries never expire, but are dropped when another process writes."""
         other = self.open_again(store)
         try:
             for _ in range(5):
@@ -525,7 +525,7 @@ class CachedInvalidated(Cached):
 
 
 class Synced:
-    """A complete copy before the store, which asks it all the time."""
+    """A copy of all flags in front of the store, which it polls all the time."""
 
     broken_is_missing = True
 
@@ -557,7 +557,7 @@ class Replicated:
         return ReplicatedFeatureFlagStore(super().make_store(), replica)
 
     def close_store(self, store: Any) -> None:
-        """Let the replica come level, and close the primary."""
+        """Wait until the replica has all writes, and close the primary."""
         if isinstance(store, ReplicatedFeatureFlagStore):
             store.close()
         super().close_store(innermost(store))

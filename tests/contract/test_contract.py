@@ -6,12 +6,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hypothesis.stateful import invariant
+from stores import STORES
 
 from flipper import MemoryFeatureFlagStore, ReplicatedFeatureFlagStore
 from flipper.testing import StoreContract
 from flipper.testing.contract import eventually, plain
 from flipper.testing.stateful import StoreMachine, run_random_operations
-from stores import STORES
 
 if TYPE_CHECKING:
     import pytest
@@ -25,7 +25,7 @@ def _contracts() -> dict[str, type[Any]]:
             kinds = [*stack, store]
             name = "Test" + "".join(kind.__name__ for kind in kinds)
             own: dict[str, Any] = {"__module__": __name__, "__doc__": kinds[0].__doc__}
-            if stack:  # the store itself has been through all of it
+            if stack:  # the store itself is tested with all repetitions
                 own["repetitions"] = getattr(store, "repetitions", 50) // 2
             classes[name] = type(name, (*kinds, StoreContract), own)
     return classes
@@ -34,29 +34,29 @@ def _contracts() -> dict[str, type[Any]]:
 globals().update(_contracts())
 
 
-class FollowedMachine(StoreMachine):
-    """Random operations on a replicated store, with a look at the replica each time."""
+class ReplicatedMachine(StoreMachine):
+    """Random operations on a replicated store, whose replica is checked each time."""
 
     def make_store(self) -> Any:
-        """Put a replica beside a store in memory."""
+        """Make a replicated store in memory."""
         self.replica = MemoryFeatureFlagStore()
         return ReplicatedFeatureFlagStore(MemoryFeatureFlagStore(), self.replica)
 
     def close_store(self, store: Any) -> None:
-        """Let the replica come level."""
+        """Wait until the replica has all writes."""
         assert store.close()
 
     @invariant()
-    def the_replica_is_level(self) -> None:
-        """Compare what is in the replica with what is in the primary."""
+    def the_replica_has_the_flags_of_the_primary(self) -> None:
+        """Compare the flags of the replica with those of the primary."""
         eventually(lambda: not self.store.status()[0].pending)
-        levels = [[plain(i) for i in s.list()] for s in (self.store, self.replica)]
-        assert levels[0] == levels[1]
+        stored, copied = ([*map(plain, s.list())] for s in (self.store, self.replica))
+        assert copied == stored
 
 
-def test_a_replica_is_level_after_each_of_random_operations(
+def test_a_replica_has_the_flags_of_the_primary_after_random_operations(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whatever is written to a replicated store, the replica is the same soon after."""
+    """The replica soon has what was written to a replicated store."""
     monkeypatch.setattr("flipper.contrib.memory.now", lambda: 1_500_000_000)
-    run_random_operations(FollowedMachine)
+    run_random_operations(ReplicatedMachine)

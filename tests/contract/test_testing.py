@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`flipper.testing` as others use it: what it needs, what it says, what it skips."""
+"""`flipper.testing` without optional packages, and its errors and skips."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from broken_stores import SetForgetsMetadata
+from broken import settings_without_shrinking
+from broken.methods import SetForgetsMetadata
 
 from flipper import MemoryFeatureFlagStore
-from flipper.testing import StoreContract
+from flipper.testing import StoreContract, stateful
 from flipper.testing.contract import at_once, for_each
 from flipper.testing.stateful import run_random_operations, store_machine
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 
 
-def test_without_pytest_it_says_what_is_missing() -> None:
-    """The contract needs pytest, and nothing else of the library does."""
+def test_without_pytest_the_contract_raises_a_clear_error() -> None:
+    """Only the contract needs pytest, and the error names pytest and the extra."""
     code = (
         "import sys\n"
         "sys.modules['pytest'] = None\n"
@@ -35,13 +36,13 @@ def test_without_pytest_it_says_what_is_missing() -> None:
         "    print(error)\n"
     )
     command = [sys.executable, "-c", code]
-    said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    assert "'pytest' is not installed" in said.stdout
-    assert "flipper-client[" in said.stdout
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert "'pytest' is not installed" in done.stdout
+    assert "flipper-client[" in done.stdout
 
 
-def test_a_name_that_it_has_not_is_an_attribute_error() -> None:
-    """As of every module."""
+def test_an_unknown_name_raises_an_attribute_error() -> None:
+    """`flipper.testing` raises `AttributeError` as every module does."""
     import flipper.testing
 
     assert "StoreContract" in dir(flipper.testing)
@@ -52,7 +53,7 @@ def test_a_name_that_it_has_not_is_an_attribute_error() -> None:
 def test_without_hypothesis_the_random_rule_is_skipped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One rule less is better than none at all."""
+    """The other rules of the contract do not need hypothesis."""
     monkeypatch.setitem(sys.modules, "hypothesis", None)
     with pytest.raises(pytest.skip.Exception, match="need hypothesis"):
         StoreContract().test_random_operations_agree_with_a_plain_dict()
@@ -66,46 +67,49 @@ def test_without_hypothesis_the_random_rule_is_skipped(
         ("open_again", lambda contract: contract.open_again(None)),
     ],
 )
-def test_what_is_not_given_is_skipped_with_the_reason(
+def test_a_rule_that_lacks_a_method_is_skipped_with_the_reason(
     missing: str, call: Callable[[Any], object]
 ) -> None:
-    """A rule that did not run must not look like one that passed."""
+    """A rule that needs a method the subclass does not give is skipped."""
     with pytest.raises(pytest.skip.Exception, match=f"{missing} is not given"):
         call(StoreContract())
 
 
-def test_make_store_has_to_be_given() -> None:
-    """There is no contract without a store."""
+def test_make_store_is_required() -> None:
+    """A subclass of the contract without `make_store` raises."""
     with pytest.raises(NotImplementedError):
         StoreContract().make_store()
 
 
 def test_a_failure_of_random_operations_shows_seed_and_operations(
-    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What happened by chance has to be repeated to be understood."""
+    """A random failure can be repeated with its seed."""
+    monkeypatch.setattr(stateful, "settings", settings_without_shrinking)
     machine = store_machine(lambda: SetForgetsMetadata({}))
     with pytest.raises(AssertionError) as caught:
         run_random_operations(machine, seed=1, examples=20)
-    said = "\n".join([capsys.readouterr().out, *getattr(caught.value, "__notes__", [])])
-    assert "seed = 1" in said
-    assert "state.begin(" in said
+    output = "\n".join(
+        [capsys.readouterr().out, *getattr(caught.value, "__notes__", [])]
+    )
+    assert "seed = 1" in output
+    assert "state.begin(" in output
 
 
 def test_the_same_seed_makes_the_same_operations(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And a build, which says nothing of a seed, always makes the same ones."""
+    """The same seed makes the same operations, and CI uses seed 0."""
 
     def operations(seed: int | None) -> list[Any]:
         made: list[Any] = []
 
-        class Watched(MemoryFeatureFlagStore):
+        class RecordingStore(MemoryFeatureFlagStore):
             def create(self, *args: Any, **kwargs: Any) -> Any:
                 made.append((args, kwargs))
                 return super().create(*args, **kwargs)
 
-        run_random_operations(store_machine(Watched), seed=seed, examples=3)
+        run_random_operations(store_machine(RecordingStore), seed=seed, examples=3)
         return made
 
     assert operations(5) == operations(5)
@@ -116,7 +120,7 @@ def test_the_same_seed_makes_the_same_operations(
 
 
 def test_at_once_raises_what_a_thread_raised() -> None:
-    """A failure in a thread is a failure of the test."""
+    """An error in a thread of `at_once` fails the test."""
 
     def fail() -> None:
         raise KeyError("in a thread")
@@ -125,8 +129,8 @@ def test_at_once_raises_what_a_thread_raised() -> None:
         at_once(lambda: None, fail)
 
 
-def test_for_each_tells_all_that_fail() -> None:
-    """Who mends a store wants to see all names that it does not bear."""
+def test_for_each_reports_every_case_that_fails() -> None:
+    """`for_each` goes on after a failure, and names all cases that failed."""
 
     def check(_: str, number: int) -> None:
         assert number > 1

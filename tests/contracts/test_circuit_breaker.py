@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A store whose server is away is spared, and tried in the background.
+"""In an outage, questions do not read the store; a background thread does.
 
-That the clients of real servers do so is in `tests/contrib`.
+`tests/contrib` tests that with the clients of real servers.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from flipper import (
     MemoryFeatureFlagStore,
 )
 from flipper.contracts import circuit_breaker
-from flipper.contracts.circuit_breaker import CircuitBreaker, reader_of
+from flipper.contracts.circuit_breaker import CircuitBreaker, current_reader
 from flipper.contracts.wrapper import FeatureFlagStoreWrapper
 from flipper.exceptions import InvalidFlagDataError
 from flipper.runtime.patching import refresh_readers
@@ -51,7 +51,7 @@ class AwayError(Exception):
 
 
 class Server(MemoryFeatureFlagStore):
-    """Flags as if on a server, which may be away.
+    """A store that behaves as if its flags were on a server, which may be away.
 
     Attributes:
         error: raised by `get`, if there is one.
@@ -59,7 +59,7 @@ class Server(MemoryFeatureFlagStore):
         asked_by: the names of the threads that have called `get`.
     """
 
-    away_errors = (AwayError,)
+    outage_errors = (AwayError,)
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,19 +77,19 @@ class Server(MemoryFeatureFlagStore):
         return super().get(feature_name)
 
     def asked_by_questions(self) -> list[str]:
-        """Name the threads that have called `get`, but for the background thread."""
+        """Return the threads that have called `get`, except the background thread."""
         return [name for name in self.asked_by if name != BACKGROUND]
 
 
 @pytest.fixture
 def server() -> Server:
-    """Give a server that is there; it has the flag `x`, which is on."""
+    """Return a store whose server is reachable; its flag `x` is on."""
     return Server()
 
 
 @pytest.fixture
 def client(server: Server) -> FeatureFlagClient:
-    """Give a client that knows the flag."""
+    """Return a client that has read the flag."""
     client = FeatureFlagClient(server)
     assert client.is_enabled("x") is True
     return client
@@ -97,19 +97,19 @@ def client(server: Server) -> FeatureFlagClient:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Give the clock of the circuit breaker."""
+    """Replace the clock of the circuit breaker."""
     clock = Clock()
     monkeypatch.setattr(circuit_breaker, "monotonic", clock)
     return clock
 
 
 def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no background thread run, as in uWSGI without threads."""
+    """Start no background thread, as under uWSGI without threads."""
     monkeypatch.setattr(circuit_breaker, "start_thread", lambda *_: None)
 
 
 def no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no thread start, as at the very end of a program."""
+    """Let no thread start, as at the end of a program."""
 
     def fail(self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -118,24 +118,24 @@ def no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def is_open(store: Any) -> bool:
-    """Tell whether a store is spared."""
-    return reader_of(store) is not store
+    """Return whether the circuit breaker of a store is open."""
+    return current_reader(store) is not store
 
 
-def leave(server: Server, error: BaseException | None = None) -> None:
-    """Let the server be away from now on, and forget who has asked it."""
+def go_away(server: Server, error: BaseException | None = None) -> None:
+    """Let every read fail from now on, and forget which threads have read."""
     server.error = error or AwayError("on purpose")
     server.asked_by.clear()
 
 
-# Who asks
+# Which thread reads the store
 
 
-def test_one_question_is_slow_and_no_other_one_asks(
+def test_only_the_first_question_of_an_outage_reads_the_store(
     server: Server, client: FeatureFlagClient
 ) -> None:
-    """Once a server is known to be away, only the background thread waits for it."""
-    leave(server)
+    """All others are answered at once, while only the background thread reads."""
+    go_away(server)
     server.takes = 0.2
     assert client.is_enabled("x") is True
     asked_before = [*server.asked_by]
@@ -158,11 +158,11 @@ def test_one_question_is_slow_and_no_other_one_asks(
     assert server.asked_by_questions() == asked_before
 
 
-def test_of_threads_that_notice_at_once_each_asks_once(
+def test_threads_that_fail_at_once_read_once_each(
     server: Server, client: FeatureFlagClient
 ) -> None:
-    """None of them asks again, though each of them has failed."""
-    leave(server)
+    """No thread reads a second time after its read has failed."""
+    go_away(server)
     server.takes = 0.3
     together = threading.Barrier(8)
 
@@ -178,11 +178,11 @@ def test_of_threads_that_notice_at_once_each_asks_once(
     assert len(asked) == len(set(asked)) <= 8
 
 
-def test_a_server_that_is_back_is_noticed_without_a_question(
+def test_the_background_thread_closes_the_circuit_breaker(
     server: Server, client: FeatureFlagClient
 ) -> None:
-    """The next question asks it again."""
-    leave(server)
+    """When the server answers again, the next question reads the store."""
+    go_away(server)
     client.is_enabled("x")
     assert is_open(server)
     server.set("x", is_enabled=False)
@@ -197,11 +197,11 @@ def test_a_server_that_is_back_is_noticed_without_a_question(
     [InvalidFlagDataError("no flag", feature_name="x"), ValueError("nonsense")],
     ids=repr,
 )
-def test_an_answer_that_is_an_error_closes_it(
+def test_an_error_that_is_no_outage_closes_the_circuit_breaker(
     server: Server, client: FeatureFlagClient, error: Exception
 ) -> None:
-    """It comes from a server that is there, and the next question hears it."""
-    leave(server)
+    """The server has answered, and the next question gets that error."""
+    go_away(server)
     client.is_enabled("x")
     server.error = error
     eventually(lambda: not is_open(server))
@@ -209,21 +209,23 @@ def test_an_answer_that_is_an_error_closes_it(
     assert not is_open(server)
 
 
-def test_the_newest_error_is_told(server: Server, client: FeatureFlagClient) -> None:
-    """The reason may have changed since the server went away."""
-    leave(server, AwayError("first"))
+def test_explain_gives_the_newest_error(
+    server: Server, client: FeatureFlagClient
+) -> None:
+    """The cause may have changed since the outage began."""
+    go_away(server, AwayError("first"))
     client.is_enabled("x")
     assert str(client.explain("x").error) == "first"
     server.error = AwayError("second")
     eventually(lambda: str(client.explain("x").error) == "second")
 
 
-def test_all_clients_of_a_store_spare_it(server: Server) -> None:
-    """Also one that is made meanwhile, as by applications that make one per request."""
+def test_all_clients_of_a_store_share_its_circuit_breaker(server: Server) -> None:
+    """A client that is created during the outage does not read the store either."""
     clients = [FeatureFlagClient(server) for _ in range(3)]
     for client in clients:
         client.is_enabled("x")
-    leave(server)
+    go_away(server)
     clients[0].is_enabled("x")
     clients.append(FeatureFlagClient(server))
     for client in clients:
@@ -231,9 +233,9 @@ def test_all_clients_of_a_store_spare_it(server: Server) -> None:
     assert len(server.asked_by_questions()) == 1
 
 
-def test_who_wants_errors_asks_each_time(server: Server) -> None:
-    """As flipper-client did, though others spare the store."""
-    leave(server)
+def test_on_error_raise_reads_the_store_despite_an_open_circuit(server: Server) -> None:
+    """The caller gets the error of the store itself, as in flipper-client."""
+    go_away(server)
     FeatureFlagClient(server).is_enabled("x")
     assert is_open(server)
     for client in (FeatureFlagClient(server, on_error="raise"),) * 3:
@@ -243,8 +245,10 @@ def test_who_wants_errors_asks_each_time(server: Server) -> None:
     assert len(server.asked_by_questions()) == 4
 
 
-def test_a_failover_asks_the_primary_no_more(server: Server) -> None:
-    """Neither for a flag nor for a list, until it is back."""
+def test_a_failover_does_not_read_a_primary_whose_circuit_is_open(
+    server: Server,
+) -> None:
+    """Neither a flag nor a list is read from it until it answers again."""
     listed: list[str] = []
 
     class Listed(Server):
@@ -254,7 +258,7 @@ def test_a_failover_asks_the_primary_no_more(server: Server) -> None:
 
     primary = Listed()
     store = FailoverFeatureFlagStore(primary, server)
-    leave(primary)
+    go_away(primary)
     for _ in range(5):
         assert store.get("x") is server.get("x")
         assert [item.feature_name for item in store.list()] == ["x"]
@@ -269,12 +273,12 @@ def test_a_failover_asks_the_primary_no_more(server: Server) -> None:
 def test_wrappers_around_a_store_share_its_circuit_breaker(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One thread tries, and the outage is logged once."""
+    """One background thread reads the store, and the outage is logged once."""
     caplog.set_level(logging.INFO, "flipper")
     store = CachedFeatureFlagStore(server, ttl=0, stale_if_error=60)
     client = FeatureFlagClient(FeatureFlagStoreWrapper(store))
     client.is_enabled("x")
-    leave(server)
+    go_away(server)
     for _ in range(5):
         assert client.is_enabled("x") is True
         assert client.is_enabled("unknown", default=None) is None
@@ -287,11 +291,11 @@ def test_wrappers_around_a_store_share_its_circuit_breaker(
     assert [record.levelname for record in said] == ["WARNING", "INFO"]
 
 
-def test_a_reader_that_was_taken_too_late_asks_the_store(
+def test_a_closed_circuit_breaker_that_is_still_called_reads_the_store(
     server: Server, client: FeatureFlagClient
 ) -> None:
-    """A thread may take the circuit breaker for the reader just after it has closed."""
-    leave(server)
+    """A thread may call the circuit breaker just after it has closed."""
+    go_away(server)
     client.is_enabled("x")
     breaker = client._reader
     assert isinstance(breaker, CircuitBreaker)
@@ -303,35 +307,35 @@ def test_a_reader_that_was_taken_too_late_asks_the_store(
     assert client._reader is server.fast_path()
 
 
-# The thread
+# The background thread
 
 
-def test_a_store_that_nobody_holds_is_free_to_go(
+def test_a_store_can_be_collected_while_its_circuit_is_open(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """And its thread ends, though the server is away."""
+    """The background thread ends too, although the server is away."""
     caplog.set_level(logging.CRITICAL, "flipper")  # pytest keeps tracebacks
     server = Server()
     client = FeatureFlagClient(server)
-    leave(server)
+    go_away(server)
     for _ in range(3):
         client.is_enabled("x")
     thread = client._reader._thread
     assert thread.is_alive()
     key, gone = id(server), weakref.ref(server)
     del server, client
-    # The thread may be asking it at any time.
+    # The thread may be reading it, and hold it, at any time.
     eventually(lambda: gc.collect() is None or gone() is None)
     assert key not in circuit_breaker._open
     eventually(lambda: not thread.is_alive())
 
 
 @pytest.mark.parametrize("stop", [SystemExit, KeyboardInterrupt, GeneratorExit])
-def test_whatever_a_try_raises_the_thread_goes_on(
+def test_the_background_thread_survives_every_exception(
     server: Server, client: FeatureFlagClient, stop: type[BaseException]
 ) -> None:
-    """Nobody else would notice that the server is back."""
-    leave(server)
+    """Without it, nothing would notice that the server answers again."""
+    go_away(server)
     client.is_enabled("x")
     server.asked_by.clear()
     server.error = stop()
@@ -341,17 +345,17 @@ def test_whatever_a_try_raises_the_thread_goes_on(
     eventually(lambda: not is_open(server))
 
 
-class Hanging(Server):
-    """A server of whose replies one never comes, as where a connection is lost.
+class HangingServer(Server):
+    """A server that never answers one read, as after a lost connection.
 
     Attributes:
-        silent: while it is set, a background thread that asks is not answered.
-        left: set for who was not answered to be answered after all.
-        late: how many were answered so.
+        silent: while it is set, the next read of a background thread hangs.
+        released: set to end the read that hangs.
+        late: how many reads have hung and ended.
     """
 
     def __init__(self) -> None:
-        self.silent, self.left = threading.Event(), threading.Event()
+        self.silent, self.released = threading.Event(), threading.Event()
         self.late = 0
         super().__init__()
 
@@ -360,37 +364,37 @@ class Hanging(Server):
         found = super().get(feature_name)
         if self.silent.is_set() and threading.current_thread().name == BACKGROUND:
             self.silent.clear()
-            assert self.left.wait(AT_MOST)
+            assert self.released.wait(AT_MOST)
             self.late += 1
         return found
 
 
-def test_a_try_without_an_answer_is_left_to_itself(
+def test_a_read_that_hangs_does_not_stop_the_background_thread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A client without a time limit may wait for ever; other tries are made then."""
+    """A client without a time limit may wait for ever, so another read is started."""
     monkeypatch.setattr(circuit_breaker, "_TRY_TIMEOUT", 0.05)
-    server = Hanging()
+    server = HangingServer()
     client = FeatureFlagClient(server)
-    leave(server)
+    go_away(server)
     client.is_enabled("x")
     server.silent.set()
     server.error = None
     eventually(lambda: not server.silent.is_set() and not is_open(server))
     server.set("x", False)
     assert client.is_enabled("x") is False
-    # What comes late is no answer of the next outage.
-    leave(server)
+    # The late answer does not end the next outage.
+    go_away(server)
     client.is_enabled("x")
-    breaker = reader_of(server)
-    server.left.set()
+    breaker = current_reader(server)
+    server.released.set()
     eventually(lambda: server.late == 1)
     eventually(lambda: server.asked_by.count(BACKGROUND) >= 2)
-    assert reader_of(server) is breaker
+    assert current_reader(server) is breaker
 
 
-def test_clients_may_be_made_while_a_server_goes_and_comes(server: Server) -> None:
-    """All clients are told of an outage, and new ones do not disturb that."""
+def test_clients_may_be_created_while_readers_are_refreshed(server: Server) -> None:
+    """Creating clients in other threads does not disturb the refresh."""
     over = threading.Event()
 
     def make_clients() -> None:
@@ -414,7 +418,7 @@ def test_clients_may_be_made_while_a_server_goes_and_comes(server: Server) -> No
 
 
 def test_pauses_grow_to_a_second_and_differ() -> None:
-    """A server that is back is noticed soon, and not by all processes at once."""
+    """The end of an outage is noticed soon, but not by all processes at once."""
     pauses = [[*islice(circuit_breaker._pauses(), 50)] for _ in range(20)]
     for each in pauses:
         assert 0.05 <= each[0] <= 0.1
@@ -424,7 +428,7 @@ def test_pauses_grow_to_a_second_and_differ() -> None:
 
 
 def run(script: str) -> str:
-    """Run Python code in a process of its own, which has to end well and soon."""
+    """Run Python code in a new process, which must end well and soon."""
     done = subprocess.run(
         [sys.executable, "-c", PROLOGUE + script],
         capture_output=True,
@@ -442,7 +446,7 @@ from flipper import FeatureFlagClient, MemoryFeatureFlagStore
 from flipper.testing.contract import eventually
 
 class Server(MemoryFeatureFlagStore):
-    away_errors = (ConnectionError,)
+    outage_errors = (ConnectionError,)
     is_away, hang = True, None
     def get(self, feature_name):
         if self.hang and threading.current_thread() is not threading.main_thread():
@@ -459,14 +463,14 @@ client.is_enabled("x")
 """
 
 
-def test_a_try_that_hangs_does_not_hold_up_the_end_of_the_program() -> None:
-    """It is a daemon thread."""
+def test_a_read_that_hangs_does_not_delay_the_end_of_the_program() -> None:
+    """The background thread is a daemon."""
     run("server.hang = threading.Event(); assert server.hang.wait(30)")
 
 
 @forks
-def test_a_child_tries_by_a_thread_of_its_own() -> None:
-    """The parent's is not in the child, whatever it was doing."""
+def test_a_forked_child_has_a_background_thread_of_its_own() -> None:
+    """The thread of the parent does not exist in the child."""
     assert (
         run(
             """
@@ -489,20 +493,20 @@ assert os.waitpid(pid, 0)[1] == 0
     )
 
 
-# Where no thread runs
+# Without threads
 
 
 @pytest.mark.parametrize("without", [no_threads, no_more_threads])
-def test_without_threads_a_question_tries_twice_a_second(
+def test_without_threads_two_questions_a_second_read_the_store(
     server: Server,
     client: FeatureFlagClient,
     clock: Clock,
     monkeypatch: pytest.MonkeyPatch,
     without: Callable[[pytest.MonkeyPatch], None],
 ) -> None:
-    """And the one that finds the server back asks it."""
+    """A question that reads successfully closes the circuit breaker."""
     without(monkeypatch)
-    leave(server)
+    go_away(server)
     for _ in range(100):  # ten seconds
         assert client.is_enabled("x") is True
         clock.now += 0.1
@@ -514,15 +518,15 @@ def test_without_threads_a_question_tries_twice_a_second(
     assert not is_open(server)
 
 
-def test_without_threads_who_takes_long_to_fail_is_asked_more_seldom(
+def test_without_threads_a_slow_failure_is_followed_by_a_longer_pause(
     server: Server,
     client: FeatureFlagClient,
     clock: Clock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Or a program of one thread would do hardly anything but wait."""
+    """Otherwise a program with one thread would wait most of the time."""
     no_threads(monkeypatch)
-    leave(server)
+    go_away(server)
 
     def wait(seconds: float) -> None:
         clock.now += 10.0
@@ -537,15 +541,15 @@ def test_without_threads_who_takes_long_to_fail_is_asked_more_seldom(
     assert waited <= 0.55 * 600
 
 
-def test_without_threads_one_question_tries_while_the_others_go_on(
+def test_without_threads_only_one_question_at_a_time_reads_the_store(
     server: Server,
     client: FeatureFlagClient,
     clock: Clock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A server that hangs costs one thread its time, not all of them."""
+    """A server that hangs delays one thread, and not all of them."""
     no_threads(monkeypatch)
-    leave(server)
+    go_away(server)
     client.is_enabled("x")
     asking, go_on = threading.Event(), threading.Event()
 
@@ -566,18 +570,18 @@ def test_without_threads_one_question_tries_while_the_others_go_on(
         assert one.result(AT_MOST) is True
 
 
-def test_a_child_without_threads_tries_though_its_parent_was_trying(
+def test_a_child_without_threads_reads_though_its_parent_was_reading(
     server: Server,
     client: FeatureFlagClient,
     clock: Clock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The question that would end the outage is not in a forked child."""
+    """The thread of the parent that was reading does not exist in the child."""
     no_threads(monkeypatch)
-    leave(server)
+    go_away(server)
     client.is_enabled("x")
     breaker: Any = client._reader
-    assert breaker._starting.acquire(blocking=False)  # as if another thread tried
+    assert breaker._starting.acquire(blocking=False)  # as if another thread read
     clock.now += 100
     client.is_enabled("x")
     assert len(server.asked_by) == 1
@@ -586,15 +590,15 @@ def test_a_child_without_threads_tries_though_its_parent_was_trying(
     assert len(server.asked_by) == 2
 
 
-def test_an_interrupted_try_is_none(
+def test_an_interrupted_read_does_not_count(
     server: Server,
     client: FeatureFlagClient,
     clock: Clock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Who was interrupted hears of it, and the next question tries in its time."""
+    """The caller gets the interrupt, and a later question reads again."""
     no_threads(monkeypatch)
-    leave(server)
+    go_away(server)
     client.is_enabled("x")
     server.error = KeyboardInterrupt()
     clock.now += 1
@@ -612,8 +616,8 @@ def test_an_interrupted_try_is_none(
 # The errors
 
 
-class ManyError(AwayError):
-    """An error that cannot be made anew by what it says of itself."""
+class KeywordError(AwayError):
+    """An error whose `args` are not the arguments of its constructor."""
 
     def __init__(self, host: str, *, port: int) -> None:
         super().__init__(f"{host}:{port}")
@@ -621,7 +625,7 @@ class ManyError(AwayError):
 
 
 class PickyError(AwayError):
-    """An error that can be made in one way only."""
+    """An error that needs a keyword argument already in `__new__`."""
 
     def __new__(cls, *args: object, key: str) -> Self:
         """Make it."""
@@ -633,48 +637,48 @@ class PickyError(AwayError):
 
 @pytest.mark.parametrize(
     "error",
-    [AwayError("a", 1), ManyError("host", port=1), PickyError("a", key="b")],
+    [AwayError("a", 1), KeywordError("host", port=1), PickyError("a", key="b")],
     ids=repr,
 )
-def test_questions_get_errors_like_the_first_that_do_not_grow(
+def test_the_errors_of_later_questions_do_not_grow(
     server: Server, client: FeatureFlagClient, error: Exception
 ) -> None:
-    """An error that is raised again grows by each frame, with all that is in it."""
-    leave(server, error)
+    """An error that is raised again would gain a frame each time."""
+    go_away(server, error)
     first = client.explain("x").error
     assert first is error
     for _ in range(100):
-        told = client.explain("x").error
-    assert type(told) is type(error)
-    assert str(told) == str(error)
-    assert told is not None
-    assert told.args == error.args
-    assert getattr(told, "port", None) == getattr(error, "port", None)
-    length, traceback = 0, told.__traceback__
+        later = client.explain("x").error
+    assert type(later) is type(error)
+    assert str(later) == str(error)
+    assert later is not None
+    assert later.args == error.args
+    assert getattr(later, "port", None) == getattr(error, "port", None)
+    length, traceback = 0, later.__traceback__
     while traceback is not None:
         length, traceback = length + 1, traceback.tb_next
     assert length < 10
 
 
-def test_an_error_that_a_store_raises_again_and_again_does_not_grow(
+def test_an_error_object_that_a_store_raises_repeatedly_does_not_grow(
     server: Server, client: FeatureFlagClient
 ) -> None:
-    """As test doubles do: each try would add frames to it, all night."""
-    leave(server)
+    """Test doubles raise one object again and again; each read would add frames."""
+    go_away(server)
     client.is_enabled("x")
     eventually(lambda: server.asked_by.count(BACKGROUND) >= 5)
     length, traceback = 0, server.error.__traceback__  # type: ignore[union-attr]
     while traceback is not None:
         length, traceback = length + 1, traceback.tb_next
-    assert length <= 2  # a try may be under way
+    assert length <= 2  # a read may be in progress
 
 
 def test_an_error_of_the_system_keeps_its_number(server: Server) -> None:
-    """It is not among its attributes that can be listed."""
-    server.away_errors = (OSError,)  # type: ignore[assignment]
+    """`errno` of an `OSError` is not in its `__dict__`, and is copied too."""
+    server.outage_errors = (OSError,)  # type: ignore[assignment]
     client = FeatureFlagClient(server)
-    leave(server, ConnectionRefusedError(111, "refused"))
+    go_away(server, ConnectionRefusedError(111, "refused"))
     client.is_enabled("x")
-    told = client.explain("x").error
-    assert type(told) is ConnectionRefusedError
-    assert (told.errno, told.strerror) == (111, "refused")
+    later = client.explain("x").error
+    assert type(later) is ConnectionRefusedError
+    assert (later.errno, later.strerror) == (111, "refused")

@@ -18,8 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-class Rows(DocumentFeatureFlagStore):
-    """Documents in a dict, and a moment between reading and giving what was read."""
+class DocumentsInADict(DocumentFeatureFlagStore):
+    """A store of documents in a dict.
+
+    Attributes:
+        meanwhile: called once, between the next read and its return.
+        is_away: whether reading fails.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,19 +61,19 @@ class Rows(DocumentFeatureFlagStore):
 
 
 @pytest.fixture
-def store() -> Rows:
-    """Give a store with one flag, which is on."""
-    store = Rows()
+def store() -> DocumentsInADict:
+    """Return a store with one flag, which is on."""
+    store = DocumentsInADict()
     FeatureFlagClient(store).create("x", is_enabled=True)
     return store
 
 
 @pytest.mark.parametrize("write", ["disable", "destroy"])
 @pytest.mark.parametrize("reading", [lambda s: s.get("x"), lambda s: list(s.list())])
-def test_a_slow_reading_does_not_bring_back_what_was_before_a_write(
-    store: Rows, write: str, reading: Callable[[Rows], object]
+def test_a_slow_read_does_not_replace_a_newer_write(
+    store: DocumentsInADict, write: str, reading: Callable[[DocumentsInADict], object]
 ) -> None:
-    """A flag that was switched off must not be on again when the server goes away."""
+    """A flag that was switched off during a read stays off in an outage."""
     client = FeatureFlagClient(store)
     store.meanwhile = lambda: getattr(client, write)("x")
     reading(store)
@@ -76,14 +81,14 @@ def test_a_slow_reading_does_not_bring_back_what_was_before_a_write(
     assert client.is_enabled("x") is False
 
 
-def test_what_was_written_is_the_last_known_state(store: Rows) -> None:
-    """A server may go away before the first question after a write."""
+def test_a_written_flag_is_the_last_known_state(store: DocumentsInADict) -> None:
+    """The server may go away before the first read after a write."""
     store.is_away = True
     assert FeatureFlagClient(store).is_enabled("x") is True
 
 
-def test_a_document_is_decoded_once_as_long_as_it_stays_the_same(store: Rows) -> None:
-    """Asking again costs no parsing."""
+def test_an_unchanged_document_is_decoded_once(store: DocumentsInADict) -> None:
+    """A second read of the same bytes costs no parsing."""
     assert store.get("x") is store.get("x")
     store.rows["x"] = store.rows["x"].replace(b"true", b"false")
     item = store.get("x")
@@ -92,9 +97,9 @@ def test_a_document_is_decoded_once_as_long_as_it_stays_the_same(store: Rows) ->
 
 
 def test_switching_a_flag_decodes_nothing(
-    store: Rows, monkeypatch: pytest.MonkeyPatch
+    store: DocumentsInADict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its metadata was decoded before, and a state is what it was written as."""
+    """The metadata that was decoded before is used again."""
     client = FeatureFlagClient(store)
     client.add_condition("x", Condition(a=1))
     before = store.get("x")
@@ -108,12 +113,14 @@ def test_switching_a_flag_decodes_nothing(
 
 
 @pytest.mark.parametrize("state", [1, 0, None, 1.0, "yes"])
-def test_what_was_written_is_what_everybody_reads(store: Rows, state: Any) -> None:
-    """JSON has no tuples, so a flag must not have one where it was written either."""
+def test_the_writer_reads_what_all_others_read(
+    store: DocumentsInADict, state: Any
+) -> None:
+    """The writer gets lists for tuples too, since JSON has no tuples."""
     store.set("x", True)
     store.get("x")
     store.set("x", state)
-    other = Rows()
+    other = DocumentsInADict()
     other.rows = store.rows
     assert store.get("x").to_dict() == other.get("x").to_dict()
     store.set("x", True)
@@ -125,8 +132,8 @@ def test_what_was_written_is_what_everybody_reads(store: Rows, state: Any) -> No
 
 @pytest.mark.parametrize("state", ["off", "", (1,), [], 2, -1, math.nan, object()])
 @pytest.mark.parametrize("write", ["set", "create"])
-def test_a_state_that_nobody_could_read_is_not_written(
-    store: Rows, write: str, state: Any
+def test_an_invalid_state_is_not_written(
+    store: DocumentsInADict, write: str, state: Any
 ) -> None:
     """The document would be broken for every reader."""
     before = dict(store.rows)
@@ -137,8 +144,10 @@ def test_a_state_that_nobody_could_read_is_not_written(
     assert store.get("x").raw_is_enabled is True
 
 
-def test_the_error_names_the_state_that_cannot_be_read(store: Rows) -> None:
-    """Who has to mend the document learns what is wrong with it, and the way out."""
+def test_the_error_of_a_document_names_its_invalid_state(
+    store: DocumentsInADict,
+) -> None:
+    """The error says what is wrong in the document, and how to replace it."""
     store.rows["x"] = store.rows["x"].replace(b"true", b'"off"')
     with pytest.raises(InvalidFlagDataError) as error:
         store.get("x")
@@ -151,14 +160,16 @@ def test_the_error_names_the_state_that_cannot_be_read(store: Rows) -> None:
     assert store.get("x").raw_is_enabled is False
 
 
-def test_a_document_that_is_no_flag_is_told_of_once(
-    store: Rows, caplog: pytest.LogCaptureFixture
+def test_a_broken_document_is_logged_once(
+    store: DocumentsInADict, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A copy that lists all the time must not fill the log; other bytes are news."""
+    """The same bytes are logged once, however often they are read."""
     store.rows["broken"] = b"{"
     for _ in range(3):
         assert [item.feature_name for item in store.list()] == ["x"]
-    assert [record.args for record in caplog.records] == [("Rows", "broken")]
+    assert [record.args for record in caplog.records] == [
+        ("DocumentsInADict", "broken")
+    ]
     store.rows["broken"] = b"[]"
     for _ in range(3):
         assert [item.feature_name for item in store.list()] == ["x"]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A reply that was cut is never an answer, wherever it was cut, for every server.
+"""A reply that was cut is never an answer, for every store and at any place.
 
-First with replies that are written down here and cut at every place: HTTP has no end of
-its own between headers. Then with real servers behind a proxy, some bytes apart.
+The first tests cut HTTP replies that are written here, at every place. The others cut
+replies of real servers in steps of some bytes.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ ONCE = Config(connect_timeout=5, read_timeout=5, retries={"total_max_attempts": 
 
 
 def document(name: str) -> bytes:
-    """Make what is stored of a flag."""
+    """Return what is stored of a flag."""
     meta = {"created_date": 7}
     fields = {"feature_name": name, "is_enabled": FLAGS[name], "meta": meta}
     return json.dumps(fields).encode()
@@ -62,7 +62,7 @@ def document(name: str) -> bytes:
 
 
 def reply(status: str, body: bytes, *headers: str, is_chunked: bool = False) -> bytes:
-    """Write an HTTP reply."""
+    """Return an HTTP reply."""
     length = f"Content-Length: {len(body)}"
     if is_chunked:
         length = "Transfer-Encoding: chunked"
@@ -72,11 +72,11 @@ def reply(status: str, body: bytes, *headers: str, is_chunked: bool = False) -> 
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-class Replying:
-    """An HTTP server that sends one reply, or the beginning of it, for each path.
+class PreparedServer:
+    """An HTTP server that sends one prepared reply, which may be cut, for each path.
 
     Attributes:
-        replies: by a part of the request's first line; what comes first counts.
+        replies: by a part of the request's first line; the first match counts.
     """
 
     def __init__(self) -> None:
@@ -87,11 +87,11 @@ class Replying:
         self._thread.start()
 
     def __enter__(self) -> Self:
-        """Give the server, which listens already."""
+        """Return the server, which listens already."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Listen no more."""
+        """Close the server."""
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._thread.join()
@@ -118,14 +118,14 @@ class Replying:
 
 
 @pytest.fixture
-def replying() -> Iterator[Replying]:
+def replying() -> Iterator[PreparedServer]:
     """Give an HTTP server."""
-    with Replying() as replying:
+    with PreparedServer() as replying:
         yield replying
 
 
 def s3_list(*names: str, extra: str = "") -> bytes:
-    """Write a page of a list as S3 does."""
+    """Return a page of a list as S3 writes it."""
     entries = "".join(
         f"<Contents><Key>{name}</Key><LastModified>2024-05-01T10:00:00.000Z"
         f"</LastModified><ETag>&quot;{name}&quot;</ETag><Size>{len(document(name))}"
@@ -149,8 +149,8 @@ XML = "Content-Type: application/xml"
 
 
 @pytest.fixture
-def s3_store(replying: Replying) -> Iterator[S3FeatureFlagStore]:
-    """Give a store of that server."""
+def new_s3_store(replying: PreparedServer) -> Iterator[Callable[[], Any]]:
+    """Give a function that makes a store of that server, which has listed nothing."""
     client = boto3.client(
         "s3",
         region_name="us-east-1",
@@ -162,7 +162,7 @@ def s3_store(replying: Replying) -> Iterator[S3FeatureFlagStore]:
     for name in FLAGS:
         etag = f'ETag: "{name}"'
         replying.replies[f"/flags/{name} "] = reply("200 OK", document(name), etag)
-    yield S3FeatureFlagStore(client, "flags")
+    yield lambda: S3FeatureFlagStore(client, "flags")
     client.close()
 
 
@@ -178,14 +178,14 @@ def state(store: Any, name: str) -> Any:
 
 
 def places(whole: bytes) -> list[int]:
-    """Give where to cut a reply: everywhere in the headers, here and there behind."""
+    """Return where to cut a reply: everywhere in the headers, then in steps."""
     headers = whole.index(b"\r\n\r\n") + 8
     beyond = range(headers, len(whole) - 8, 9)
     return [*range(headers), *beyond, *range(max(headers, len(whole) - 8), len(whole))]
 
 
 def answered(read: Callable[[], Any], *errors: type[Exception]) -> list[Any]:
-    """Read, and give what came as the only element; none if it was such an error."""
+    """Return the answer as the only element, nothing if reading has raised."""
     try:
         return [read()]
     except errors:
@@ -194,48 +194,50 @@ def answered(read: Callable[[], Any], *errors: type[Exception]) -> list[Any]:
 
 @pytest.mark.parametrize("is_chunked", [False, True])
 @pytest.mark.parametrize("what", ["list", "empty list", "object", "no object"])
-def test_no_part_of_a_reply_of_s3_is_an_answer(
-    replying: Replying, s3_store: S3FeatureFlagStore, what: str, is_chunked: bool
+def test_a_cut_reply_of_s3_is_no_answer(
+    replying: PreparedServer,
+    new_s3_store: Callable[[], Any],
+    what: str,
+    is_chunked: bool,
 ) -> None:
-    """A reply that ends between two headers is an empty one for botocore."""
+    """A cut reply raises, even where botocore takes it for an empty one."""
     etag = 'ETag: "on"'
     path, whole, read, expected = {
         "list": (
             "list-type=2",
             reply("200 OK", s3_list(*FLAGS), XML, is_chunked=is_chunked),
-            lambda: states(s3_store),
+            lambda: states(new_s3_store()),
             FLAGS,
         ),
         "empty list": (
             "list-type=2",
             reply("200 OK", s3_list(), XML, is_chunked=is_chunked),
-            lambda: states(s3_store),
+            lambda: states(new_s3_store()),
             {},
         ),
         "object": (
             "/flags/on ",
             reply("200 OK", document("on"), etag, is_chunked=is_chunked),
-            lambda: state(s3_store, "on"),
+            lambda: state(new_s3_store(), "on"),
             True,
         ),
         "no object": (
             "/flags/x ",
             reply("404 Not Found", NO_SUCH_KEY, XML, is_chunked=is_chunked),
-            lambda: state(s3_store, "x"),
+            lambda: state(new_s3_store(), "x"),
             None,
         ),
     }[what]
     replying.replies[path] = whole
     assert read() == expected
     is_refusal = whole.startswith(b"HTTP/1.1 404")
-    # botocore makes an error of the server's of what is no XML.
-    errors = (*s3_store.away_errors, ClientError)
+    # botocore raises a server error for a reply that is no XML.
+    errors = (*new_s3_store().outage_errors, ClientError)
     for length in places(whole):
         replying.replies[path] = whole[:length]
-        s3_store._listed = {}
         for answer in answered(read, *errors):
             assert answer == expected, whole[:length]
-            # Something of it has to be there: not only what S3 says of itself.
+            # An answer needs part of the body, and not only the headers.
             assert is_refusal or length >= len(whole) - len(b"0\r\n\r\n"), length
 
 
@@ -249,14 +251,14 @@ def test_no_part_of_a_reply_of_s3_is_an_answer(
         reply("204 No Content", b""),
     ],
 )
-def test_a_page_that_is_not_of_s3_is_no_answer(
-    replying: Replying, s3_store: S3FeatureFlagStore, page: bytes
+def test_a_page_of_a_proxy_is_no_answer_of_s3(
+    replying: PreparedServer, new_s3_store: Callable[[], Any], page: bytes
 ) -> None:
-    """Proxies have such for who has to sign in, with a status that says all is well."""
+    """A page that a proxy sends with status 200 raises."""
     replying.replies = {"/": page}
-    errors = (*s3_store.away_errors, ClientError)
-    assert answered(lambda: states(s3_store), *errors) == []
-    assert answered(lambda: state(s3_store, "on"), *errors) == []
+    errors = (*new_s3_store().outage_errors, ClientError)
+    assert answered(lambda: states(new_s3_store()), *errors) == []
+    assert answered(lambda: state(new_s3_store(), "on"), *errors) == []
 
 
 @pytest.mark.parametrize(
@@ -267,17 +269,17 @@ def test_a_page_that_is_not_of_s3_is_no_answer(
     ],
     ids=["a name less than announced", "no way to go on"],
 )
-def test_a_list_that_says_that_it_is_not_complete_is_no_answer(
-    replying: Replying, s3_store: S3FeatureFlagStore, body: bytes
+def test_an_incomplete_list_of_s3_is_no_answer(
+    replying: PreparedServer, new_s3_store: Callable[[], Any], body: bytes
 ) -> None:
-    """The paginator of botocore ends there without a word."""
+    """A list that lacks names, or its continuation, raises."""
     replying.replies["list-type=2"] = reply("200 OK", body, XML)
     with pytest.raises(StoreUnavailableError, match="not complete"):
-        states(s3_store)
+        states(new_s3_store())
 
 
 def consul_rows(*names: str) -> bytes:
-    """Write what Consul has under a key."""
+    """Return what Consul has under a key."""
     return json.dumps(
         [
             {
@@ -296,8 +298,8 @@ def consul_rows(*names: str) -> bytes:
 INDEX = "X-Consul-Index: 1234"
 
 
-def followed(replying: Replying) -> list[Any]:
-    """Give the flags that a new store has, none if it says that it has no answer."""
+def followed(replying: PreparedServer) -> list[Any]:
+    """Return a new store's flags as the only element, nothing without an answer."""
     client = consul.Consul("127.0.0.1", replying.port)
     with ConsulFeatureFlagStore(client) as store:
         try:
@@ -309,15 +311,15 @@ def followed(replying: Replying) -> list[Any]:
 
 @pytest.mark.parametrize("is_chunked", [False, True])
 @pytest.mark.parametrize("names", [tuple(FLAGS), ()])
-def test_no_part_of_a_reply_of_consul_is_an_answer(
-    replying: Replying, names: tuple[str, ...], is_chunked: bool
+def test_a_cut_reply_of_consul_is_no_answer(
+    replying: PreparedServer, names: tuple[str, ...], is_chunked: bool
 ) -> None:
-    """Neither of one with flags nor of the one that says that there are none."""
+    """A cut reply is no answer, with flags and without any."""
     status = "200 OK" if names else "404 Not Found"
     body = consul_rows(*names) if names else b""
     whole = reply(status, body, INDEX, is_chunked=is_chunked)
     expected = {name: FLAGS[name] for name in names}
-    # The store asks again at once; that is not answered.
+    # The store's second request gets no answer.
     replying.replies = {"index=": b"", "/": whole}
     assert followed(replying) == [expected]
     for length in places(whole):
@@ -344,10 +346,10 @@ def test_no_part_of_a_reply_of_consul_is_an_answer(
         reply("204 No Content", b"", INDEX),
     ],
 )
-def test_a_page_that_is_not_of_consul_is_no_answer(
-    replying: Replying, page: bytes
+def test_a_page_of_a_proxy_is_no_answer_of_consul(
+    replying: PreparedServer, page: bytes
 ) -> None:
-    """Proxies have pages of their own, and JSON too."""
+    """A page that a proxy sends is no answer, even if it is JSON."""
     replying.replies = {"/": page}
     assert followed(replying) == []
 
@@ -361,7 +363,7 @@ def cut_replies(
     errors: tuple[type[Exception], ...],
     step: int,
 ) -> int:
-    """Cut each reply that reading takes, some bytes apart; tell how many were cut."""
+    """Cut each reply of a reading in steps of some bytes, and count the cut ones."""
     expected = read()
     cut = 0
     for number in count(1):
@@ -388,18 +390,18 @@ def before(server: Any) -> Iterator[Proxy]:
 
 
 @pytest.mark.s3
-def test_cut_replies_of_a_real_s3_server(
+def test_cut_replies_of_a_real_s3_server_are_no_answers(
     s3_server: S3Server, s3_client: Any, s3_bucket: str
 ) -> None:
-    """Lists with their objects, an object, and no object."""
+    """Cut replies with a list, and with an object, are no answers."""
     direct = S3FeatureFlagStore(s3_client, s3_bucket)
     direct.create("on", is_enabled=True)
-    errors = (*direct.away_errors, ClientError)
+    errors = (*direct.outage_errors, ClientError)
     with before(s3_server) as proxy:
         client = s3_server.client(f"http://{proxy.host}:{proxy.port}", config=ONCE)
 
         def read() -> Any:
-            # A new store each time: it fetches again what has not changed.
+            # A new store each time, which fetches unchanged objects again.
             return states(S3FeatureFlagStore(client, s3_bucket))
 
         def read_one() -> Any:
@@ -412,10 +414,10 @@ def test_cut_replies_of_a_real_s3_server(
 
 @pytest.mark.redis
 @pytest.mark.parametrize("protocol", [2, 3])
-def test_cut_replies_of_a_real_redis_server(
+def test_cut_replies_of_a_real_redis_server_are_no_answers(
     redis_server: RedisServer, protocol: int
 ) -> None:
-    """Its protocol says how long everything is."""
+    """Cut replies in both protocols of Redis are no answers."""
     with (
         before(redis_server) as proxy,
         redis.Redis(
@@ -433,16 +435,16 @@ def test_cut_replies_of_a_real_redis_server(
             return states(store), state(store, "on"), state(store, "missing")
 
         assert read() == (FLAGS, True, None)
-        assert cut_replies(proxy, read, store.away_errors, 3) > 100
+        assert cut_replies(proxy, read, store.outage_errors, 3) > 100
         for name in FLAGS:
             store.delete(name)
 
 
 @pytest.mark.postgres
-def test_cut_replies_of_a_real_postgresql_server(
+def test_cut_replies_of_a_real_postgresql_server_are_no_answers(
     postgres_server: PostgresServer, postgres_conninfo: str
 ) -> None:
-    """Nor can its replies end early unnoticed; a reading is repeated once."""
+    """Cut replies of PostgreSQL are no answers, although a reading is repeated once."""
     with before(postgres_server) as proxy:
         conninfo = f"{postgres_conninfo} host={proxy.host} port={proxy.port}"
         with PostgreSQLFeatureFlagStore(conninfo) as store:
@@ -453,13 +455,15 @@ def test_cut_replies_of_a_real_postgresql_server(
                 return states(store), state(store, "on"), state(store, "missing")
 
             assert read() == (FLAGS, True, None)
-            # Small steps: if a connection is kept, there is no greeting to be cut.
-            assert cut_replies(proxy, read, store.away_errors, 7) > 30
+            # Small steps, since a kept connection has no greeting that could be cut.
+            assert cut_replies(proxy, read, store.outage_errors, 7) > 30
 
 
 @pytest.mark.consul
-def test_cut_replies_of_a_real_consul_agent(consul_server: ConsulServer) -> None:
-    """The first reply that a store gets, with flags."""
+def test_cut_replies_of_a_real_consul_agent_are_no_answers(
+    consul_server: ConsulServer,
+) -> None:
+    """A cut first reply of a Consul agent is no answer."""
     direct = consul.Consul(consul_server.host, consul_server.port)
     for name in FLAGS:
         direct.kv.put(f"cut/{name}", document(name))
@@ -488,8 +492,8 @@ def test_cut_replies_of_a_real_consul_agent(consul_server: ConsulServer) -> None
 
 @pytest.mark.thrift
 @pytest.mark.parametrize("is_framed", [False, True])
-def test_cut_replies_of_a_real_thrift_server(is_framed: bool) -> None:
-    """Lists have their length, in any protocol."""
+def test_cut_replies_of_a_real_thrift_server_are_no_answers(is_framed: bool) -> None:
+    """Cut replies are no answers in any protocol of Thrift."""
     memory = MemoryFeatureFlagStore()
     for name, is_enabled in FLAGS.items():
         memory.create(name, is_enabled=is_enabled)
@@ -505,17 +509,17 @@ def test_cut_replies_of_a_real_thrift_server(is_framed: bool) -> None:
                 return states(store), state(store, "on"), state(store, "missing")
 
             assert read() == (FLAGS, True, None)
-            assert cut_replies(proxy, read, store.away_errors, 1) > 200
+            assert cut_replies(proxy, read, store.outage_errors, 1) > 200
 
 
 # The copy
 
 
 @pytest.mark.s3
-def test_a_copy_forgets_nothing_by_cut_replies(
+def test_a_synced_store_keeps_its_copy_after_cut_replies(
     s3_server: S3Server, s3_client: Any, s3_bucket: str
 ) -> None:
-    """It goes on with what it knows."""
+    """A synced store keeps its flags, and reports no change, after cut replies."""
     direct = S3FeatureFlagStore(s3_client, s3_bucket)
     direct.create("on", is_enabled=True)
     told: list[Any] = []

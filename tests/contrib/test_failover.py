@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A second store answers while the first is away."""
+"""The failover store, whose secondary store answers while the primary is away."""
 
 from __future__ import annotations
 
@@ -23,64 +23,71 @@ class AwayError(Exception):
     """The server is away."""
 
 
-class Server(MemoryFeatureFlagStore):
+class RemoteStore(MemoryFeatureFlagStore):
     """Flags in memory, as if on a server that may be away."""
 
-    away_errors = (AwayError,)
+    outage_errors = (AwayError,)
 
     def __init__(self) -> None:
         super().__init__()
         self.error: Exception | None = None
-        self.asked = 0
+        self.calls = 0
 
     def get(self, feature_name: str) -> Any:
-        """Read one."""
-        self._ask()
+        """Read a flag."""
+        self._begin()
         return super().get(feature_name)
 
     def list(self, limit: int | None = None, offset: int = 0) -> Any:
-        """Read all."""
-        self._ask()
+        """List the flags."""
+        self._begin()
         for item in super().list(limit, offset):
-            self._ask()
+            self._begin()
             yield item
 
     def _swap(self, item: Any, expected: Any) -> bool:
-        self._ask()
+        self._begin()
         return super()._swap(item, expected)
 
-    def _ask(self) -> None:
-        self.asked += 1
+    def _begin(self) -> None:
+        self.calls += 1
         if self.error is not None:
             raise self.error
 
 
 @pytest.fixture
-def primary() -> Server:
-    """Give a server with a flag that is on."""
-    server = Server()
-    server.create("f", is_enabled=True)
-    return server
+def primary() -> RemoteStore:
+    """Give a store with a flag "f" that is on."""
+    store = RemoteStore()
+    store.create("f", is_enabled=True)
+    return store
 
 
 @pytest.fixture
-def secondary() -> Server:
-    """Give a server with the same flag, which is off here, and another."""
-    server = Server()
-    server.create("f")
-    server.create("g", is_enabled=True)
-    return server
+def secondary() -> RemoteStore:
+    """Give a store with a flag "f" that is off, and another flag "g"."""
+    store = RemoteStore()
+    store.create("f")
+    store.create("g", is_enabled=True)
+    return store
 
 
-@pytest.mark.parametrize("is_heard", [False, True])
+@pytest.fixture
+def features(primary: RemoteStore, secondary: RemoteStore) -> FeatureFlagClient:
+    """Give a client that raises every error."""
+    store = FailoverFeatureFlagStore(primary, secondary)
+    return FeatureFlagClient(store, on_error="raise")
+
+
+@pytest.mark.parametrize("has_listener", [False, True])
 def test_the_primary_decides_whether_a_written_flag_exists(
-    features: FeatureFlagClient, primary: Server, is_heard: bool
+    features: FeatureFlagClient, primary: RemoteStore, has_listener: bool
 ) -> None:
-    """What only the secondary has cannot be written, away or not."""
-    told: list[EventType] = []
-    if is_heard:
+    """A flag that only the secondary store has cannot be written."""
+    events: list[EventType] = []
+    if has_listener:
         for event in EventType:
-            features.events.on(event, lambda *_, event=event: told.append(event))
+            features.events.on(event, lambda *_, event=event: events.append(event))
     for change in CHANGES.values():
         with pytest.raises(FlagDoesNotExistError):
             change(features, "g")
@@ -90,20 +97,13 @@ def test_the_primary_decides_whether_a_written_flag_exists(
             change(features, "f")
         with pytest.raises(AwayError):
             change(features, "g")
-    assert not told
+    assert not events
 
 
-@pytest.fixture
-def features(primary: Server, secondary: Server) -> FeatureFlagClient:
-    """Give a client that lets every error out."""
-    store = FailoverFeatureFlagStore(primary, secondary)
-    return FeatureFlagClient(store, on_error="raise")
-
-
-def test_the_primary_answers_as_long_as_it_can(
-    features: FeatureFlagClient, primary: Server, secondary: Server
+def test_the_primary_answers_while_it_works(
+    features: FeatureFlagClient, primary: RemoteStore, secondary: RemoteStore
 ) -> None:
-    """And it alone: also that a flag is missing is an answer."""
+    """The secondary store is not asked, even for a flag the primary does not have."""
     secondary.error = AwayError()
     assert features.is_enabled("f") is True
     assert features.is_enabled("g") is False
@@ -111,9 +111,9 @@ def test_the_primary_answers_as_long_as_it_can(
 
 
 def test_the_secondary_answers_while_the_primary_is_away(
-    features: FeatureFlagClient, primary: Server
+    features: FeatureFlagClient, primary: RemoteStore
 ) -> None:
-    """Flags and lists; and the primary again, soon after it is back."""
+    """Flags and lists come from the secondary store during an outage only."""
     primary.error = AwayError()
     assert features.is_enabled("f") is False
     assert features.is_enabled("g") is True
@@ -123,32 +123,32 @@ def test_the_secondary_answers_while_the_primary_is_away(
     eventually(lambda: features.is_enabled("f") is True)
 
 
-def test_a_primary_that_is_away_is_hardly_asked(
-    features: FeatureFlagClient, primary: Server
+def test_a_primary_that_is_away_is_rarely_asked(
+    features: FeatureFlagClient, primary: RemoteStore
 ) -> None:
-    """Each call would wait for its time limit."""
+    """Only the background thread asks the primary during an outage."""
     primary.error = AwayError()
     features.is_enabled("f")
-    asked = primary.asked
+    calls = primary.calls
     for _ in range(100):
         features.is_enabled("f")
-    assert primary.asked - asked < 100
+    assert primary.calls - calls < 100
 
 
-def test_any_other_failure_is_one_too(
-    features: FeatureFlagClient, primary: Server
+def test_the_secondary_answers_after_any_other_error_of_the_primary(
+    features: FeatureFlagClient, primary: RemoteStore
 ) -> None:
-    """A store of one's own tells by any error that it cannot answer."""
+    """A store without `outage_errors` may raise any error."""
     primary.error = ZeroDivisionError()
     assert features.is_enabled("g") is True
     primary.error = None
     assert features.is_enabled("f") is True
 
 
-def test_a_broken_flag_is_no_outage(
-    features: FeatureFlagClient, primary: Server
+def test_the_error_of_a_broken_flag_is_raised(
+    features: FeatureFlagClient, primary: RemoteStore
 ) -> None:
-    """It would be on or off by an old version of it otherwise."""
+    """The secondary store may have an old version of a flag that is broken."""
     primary.error = InvalidFlagDataError("no flag", feature_name="f")
     with pytest.raises(InvalidFlagDataError):
         features.is_enabled("f")
@@ -156,10 +156,10 @@ def test_a_broken_flag_is_no_outage(
         list(features.list())
 
 
-def test_writes_are_for_the_primary(
-    features: FeatureFlagClient, primary: Server, secondary: Server
+def test_writes_go_to_the_primary_only(
+    features: FeatureFlagClient, primary: RemoteStore, secondary: RemoteStore
 ) -> None:
-    """Of two stores that are both written, none would count."""
+    """Writes never reach the secondary store, and fail during an outage."""
     features.create("new")
     features.enable("new")
     assert primary.get("new").raw_is_enabled is True
@@ -170,10 +170,10 @@ def test_writes_are_for_the_primary(
     assert secondary.get("g").raw_is_enabled is True
 
 
-def test_a_list_that_breaks_off_is_an_error(
-    features: FeatureFlagClient, primary: Server
+def test_a_list_that_fails_half_way_raises(
+    features: FeatureFlagClient, primary: RemoteStore
 ) -> None:
-    """It is not continued by another store's flags."""
+    """A list is not continued with flags of the secondary store."""
     primary.create("x")
     flags = features.list()
     assert next(flags).name == "f"
@@ -182,10 +182,10 @@ def test_a_list_that_breaks_off_is_an_error(
         next(flags)
 
 
-def test_without_both_the_last_known_state_answers(
-    primary: Server, secondary: Server
+def test_the_last_known_state_answers_while_both_stores_are_away(
+    primary: RemoteStore, secondary: RemoteStore
 ) -> None:
-    """As over every store."""
+    """The client answers the last known state, as with any store."""
     features = FeatureFlagClient(FailoverFeatureFlagStore(primary, secondary))
     assert features.is_enabled("f") is True
     primary.error = secondary.error = AwayError()
@@ -194,8 +194,8 @@ def test_without_both_the_last_known_state_answers(
     assert features.is_enabled("missing") is False
 
 
-def test_a_replica_takes_over(primary: Server) -> None:
-    """The stack that the class is made for."""
+def test_a_replica_can_be_the_secondary(primary: RemoteStore) -> None:
+    """A replica answers while the primary of a replicated store is away."""
     replica = MemoryFeatureFlagStore()
     replicated = ReplicatedFeatureFlagStore(primary, replica)
     features = FeatureFlagClient(FailoverFeatureFlagStore(replicated, replica))
@@ -205,10 +205,10 @@ def test_a_replica_takes_over(primary: Server) -> None:
     assert features.is_enabled("h") is True
 
 
-def test_an_outage_is_logged_once(
-    features: FeatureFlagClient, primary: Server, caplog: pytest.LogCaptureFixture
+def test_an_outage_of_the_primary_is_logged_once(
+    features: FeatureFlagClient, primary: RemoteStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its beginning and its end."""
+    """The beginning and the end of an outage are logged."""
     caplog.set_level(logging.INFO, "flipper")
     primary.error = AwayError("cut")
     for _ in range(10):
@@ -217,17 +217,19 @@ def test_an_outage_is_logged_once(
     eventually(lambda: features.is_enabled("f") is True and len(caplog.records) > 1)
     features.is_enabled("f")
     begin, end = (record.getMessage() for record in caplog.records)
-    assert begin == "Server fails (AwayError: cut); flags are read from Server"
-    assert end.startswith("Server answers again (")
+    assert (
+        begin == "RemoteStore fails (AwayError: cut); flags are read from RemoteStore"
+    )
+    assert end.startswith("RemoteStore answers again (")
 
 
 def test_a_flag_that_fails_all_the_time_is_logged_once(
-    primary: Server, caplog: pytest.LogCaptureFixture
+    primary: RemoteStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Though all others are read, and each of them seems to be the end of it."""
+    """A flag that always fails is logged once, although other flags are read."""
     caplog.set_level(logging.INFO, "flipper")
 
-    class OneFails(Server):
+    class OneFails(RemoteStore):
         def get(self, feature_name: str) -> Any:
             if feature_name == "bad":
                 raise ZeroDivisionError

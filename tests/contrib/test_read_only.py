@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A store that only reads."""
+"""The read-only store."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import pytest
 
@@ -18,37 +18,35 @@ from flipper.bucketing import PercentageBucketer
 from flipper.contrib.storage import FeatureFlagStoreMeta
 from flipper.exceptions import ReadOnlyStoreError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-WRITES: dict[str, Callable[[FeatureFlagClient], object]] = {
-    "create": lambda c: c.create("f"),
-    "enable": lambda c: c.enable("f"),
-    "disable": lambda c: c.disable("f"),
-    "destroy": lambda c: c.destroy("f"),
-    "add_condition": lambda c: c.add_condition("f", Condition(a=1)),
-    "set_conditions": lambda c: c.set_conditions("f", []),
-    "set_bucketer": lambda c: c.set_bucketer("f", PercentageBucketer(0)),
-    "set_client_data": lambda c: c.set_client_data("f", {"a": 1}),
-    "set": lambda c: c._store.set("f", is_enabled=False),
-    "set_meta": lambda c: c._store.set_meta("f", FeatureFlagStoreMeta(1)),
+Write = Callable[[FeatureFlagClient, ReadOnlyFeatureFlagStore], object]
+WRITES: dict[str, Write] = {
+    "create": lambda client, _: client.create("f"),
+    "enable": lambda client, _: client.enable("f"),
+    "disable": lambda client, _: client.disable("f"),
+    "destroy": lambda client, _: client.destroy("f"),
+    "add_condition": lambda client, _: client.add_condition("f", Condition(a=1)),
+    "set_conditions": lambda client, _: client.set_conditions("f", []),
+    "set_bucketer": lambda client, _: client.set_bucketer("f", PercentageBucketer(0)),
+    "set_client_data": lambda client, _: client.set_client_data("f", {"a": 1}),
+    "set": lambda _, store: store.set("f", is_enabled=False),
+    "set_meta": lambda _, store: store.set_meta("f", FeatureFlagStoreMeta(1)),
 }
 
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
-def test_no_write_gets_through(write: Callable[[FeatureFlagClient], object]) -> None:
-    """Not one of the client's, not one of the store's; and the flag stays as it is."""
+def test_every_write_raises_and_changes_nothing(write: Write) -> None:
+    """Writes of the client and of the store raise, and the flag stays as it is."""
     inner = MemoryFeatureFlagStore()
     item = inner.create("f", is_enabled=True)
-    features = FeatureFlagClient(ReadOnlyFeatureFlagStore(inner))
+    store = ReadOnlyFeatureFlagStore(inner)
     with pytest.raises(ReadOnlyStoreError, match="'f' was not written") as caught:
-        write(features)
+        write(FeatureFlagClient(store), store)
     assert caught.value.feature_name == "f"
     assert inner.get("f") is item
 
 
-def test_reading_is_as_ever() -> None:
-    """Also through a copy that follows it."""
+def test_reads_are_forwarded() -> None:
+    """Flags can be read, and a synced store can follow a read-only one."""
     inner = MemoryFeatureFlagStore()
     inner.create("f", is_enabled=True)
     store = ReadOnlyFeatureFlagStore(inner)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The examples can be imported by their names, as scripts of one folder can."""
+"""Puts the folder of the examples on the import path."""
 
 import sys
 from pathlib import Path

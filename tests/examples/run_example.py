@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs examples in interpreters of their own, as a reader does."""
+"""Runs examples, and web applications among them, in interpreters of their own."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import NamedTuple
 from servers.process import Server
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 60  # until a program is taken to hang
+TIMEOUT = 60  # seconds
 
 
 def run_example(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Python with these arguments in the checkout, to its end."""
+    """Run Python with these arguments in the checkout, and wait for its end."""
     run = subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT,
@@ -26,7 +26,7 @@ def run_example(*arguments: str) -> subprocess.CompletedProcess[str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=SECONDS,
+        timeout=TIMEOUT,
         check=False,
     )
     assert run.returncode == 0, f"{run.stdout}\n{run.stderr}"
@@ -34,7 +34,7 @@ def run_example(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 class Answer(NamedTuple):
-    """What a web server said."""
+    """The answer of a web server."""
 
     status: int
     text: str
@@ -45,7 +45,7 @@ class Site(Server):
     """A web application, served by a command of its framework.
 
     Args:
-        arguments: those of Python, with `{port}` where the port has to stand.
+        arguments: of Python; `{port}` is replaced by the port.
     """
 
     def __init__(self, *arguments: str) -> None:
@@ -54,19 +54,19 @@ class Site(Server):
         self._arguments = [argument.replace("{port}", port) for argument in arguments]
 
     def find_programs(self) -> None:
-        """Nothing: Python is here."""
+        """Find nothing, since only Python is needed."""
 
     def command(self) -> list[str]:
-        """Run it with the library of this checkout."""
+        """Return the command, which uses the library of this checkout."""
         path = f"PYTHONPATH={ROOT}"
         return ["env", path, sys.executable, *self._arguments]
 
     def answers(self) -> bool:
-        """Ask for the first page."""
+        """Return whether the first page is there."""
         return self.get("/").status < 500
 
     def get(self, path: str) -> Answer:
-        """Ask for a page."""
+        """Request a page."""
         return self._open(path, None)
 
     def post(self, path: str) -> Answer:
@@ -76,7 +76,7 @@ class Site(Server):
     def _open(self, path: str, body: bytes | None) -> Answer:
         address = f"http://{self.host}:{self.port}"
         try:
-            response = urllib.request.urlopen(address + path, body, SECONDS)  # noqa: S310 # ours
+            response = urllib.request.urlopen(address + path, body, TIMEOUT)  # noqa: S310  (our own)
         except urllib.error.HTTPError as error:
             response = error
         with response:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The decorator on Django's views: asked by Django's test clients, and over HTTP."""
+"""The example with Django views, by Django's test clients and over HTTP."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def test_environment() -> Iterator[None]:
-    """Let Django's test clients in, as its own test runner does."""
+def django_test_environment() -> Iterator[None]:
+    """Set Django up for its test clients, as its own test runner does."""
     django.setup()
     setup_test_environment()
     yield
@@ -36,19 +36,19 @@ def test_environment() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def flags_are_off() -> Iterator[None]:
-    """Begin each test as the example begins, and leave it so."""
+    """Switch all flags off after each test, as they are at the start."""
     yield
     for flag in django_views.features.list():
         flag.disable()
 
 
 def switch_on(feature_name: str) -> None:
-    """Switch on a flag that the example has made."""
+    """Switch a flag of the example on."""
     django_views.features.enable(feature_name)
 
 
 def test_each_view_asks_for_its_own_flag() -> None:
-    """Decorated views of one project must not be taken for each other."""
+    """Each decorated view of a project depends on its own flag only."""
     client = Client()
     switch_on("NEW_SEARCH")
     assert client.get("/search/snow/").content == b"new search for snow"
@@ -61,29 +61,29 @@ def test_each_view_asks_for_its_own_flag() -> None:
 
 
 def test_a_redirect_view_answers_while_the_flag_is_off() -> None:
-    """It gets the request and the arguments from the address, as the view does."""
+    """The redirect view gets the same arguments as the view."""
     response = Client().get("/search/snow/", follow=True)
     assert response.redirect_chain == [("/", 302)]
     assert response.content == b"home"
 
 
 def test_a_decorated_view_keeps_its_name() -> None:
-    """Error pages and logs name views by these, and tools tell them apart by them."""
+    """Django names views by `__name__` and `__module__` in logs and error pages."""
     names = {resolve(path).func.__name__ for path in ("/search/x/", "/prices/")}
     assert names == {"search", "prices"}
     assert resolve("/search/x/").view_name == "django_views.search"
     assert django_views.search.__doc__.startswith("Show a view")
 
 
-def test_a_decorated_async_view_is_one_for_django() -> None:
-    """Django awaits only what says that it is a coroutine function."""
+def test_a_decorated_async_view_is_a_coroutine_function() -> None:
+    """Django awaits only coroutine functions."""
     assert inspect.iscoroutinefunction(resolve("/prices/").func)
     assert not inspect.iscoroutinefunction(resolve("/search/x/").func)
 
 
 @pytest.mark.parametrize("path", ["/search/snow/", "/prices/", "/reports/", "/orders/"])
 def test_an_async_server_gets_the_same_answers(path: str) -> None:
-    """Under ASGI plain views run in threads, and async ones in the event loop."""
+    """Views answer the same under ASGI as under WSGI."""
 
     def answers() -> list[tuple[int, bytes]]:
         plain = Client().get(path)
@@ -103,8 +103,8 @@ def test_an_async_server_gets_the_same_answers(path: str) -> None:
     assert off[0][0] == {"/search/snow/": 302, "/orders/": 200}.get(path, 404)
 
 
-def test_a_class_is_under_a_flag_as_a_whole() -> None:
-    """`method_decorator` on `dispatch` covers every method, those to come as well."""
+def test_a_class_can_be_decorated_as_a_whole() -> None:
+    """`method_decorator` on `dispatch` applies to every method of a view."""
     client = Client()
     assert client.get("/reports/").status_code == 404
     assert client.options("/reports/").status_code == 404
@@ -113,8 +113,8 @@ def test_a_class_is_under_a_flag_as_a_whole() -> None:
     assert client.options("/reports/").status_code == 200
 
 
-def test_one_method_of_a_class_is_under_a_flag() -> None:
-    """The others answer, whatever the flag is."""
+def test_one_method_of_a_class_can_be_decorated() -> None:
+    """The other methods answer whatever the flag is."""
     client = Client()
     assert client.get("/orders/").content == b"orders"
     assert client.post("/orders/").status_code == 404
@@ -136,18 +136,18 @@ async def gone(*args: object, **kwargs: object) -> HttpResponse:
     return HttpResponse("gone", status=410)
 
 
-under_flag = is_enabled(django_views.features, "REPORTS", redirect=gone)
+depends_on_reports = is_enabled(django_views.features, "REPORTS", redirect=gone)
 
 
-@method_decorator(under_flag, name="dispatch")
+@method_decorator(depends_on_reports, name="dispatch")
 class AsyncReportsUnderFlag(AsyncReports):
-    """Under the flag as a whole."""
+    """Every method depends on the flag."""
 
 
 class AsyncReportsInPart(AsyncReports):
-    """One method is under the flag, without a decorator of Django's around ours."""
+    """One method depends on the flag, without a decorator of Django."""
 
-    @under_flag
+    @depends_on_reports
     async def get(self, request: HttpRequest) -> HttpResponse:
         """Show the reports."""
         return HttpResponse("async reports")
@@ -158,12 +158,12 @@ class AsyncReportsInPart(AsyncReports):
     [
         AsyncReportsUnderFlag.as_view(),
         AsyncReportsInPart.as_view(),
-        under_flag(AsyncReports.as_view()),
+        depends_on_reports(AsyncReports.as_view()),
     ],
     ids=["dispatch", "method", "as_view"],
 )
-def test_an_async_class_has_an_async_redirect(view: Any) -> None:
-    """Django awaits what its methods give, so that the redirect gives it as well."""
+def test_an_async_class_can_have_an_async_redirect(view: Any) -> None:
+    """Django awaits the redirect of an async view as it awaits the view."""
 
     async def answer() -> HttpResponse:
         response: HttpResponse = await view(RequestFactory().get("/"))
@@ -174,8 +174,8 @@ def test_an_async_class_has_an_async_redirect(view: Any) -> None:
     assert asyncio.run(answer()).content == b"async reports"
 
 
-def test_a_view_that_is_off_without_a_redirect_answers_none() -> None:
-    """Django refuses that: this is why each view of the example has a redirect."""
+def test_a_view_without_a_redirect_returns_none_while_the_flag_is_off() -> None:
+    """Django refuses `None`, so each view of the example has a redirect."""
     view = is_enabled(django_views.features, "REPORTS")(django_views.home)
     request = RequestFactory().get("/")
     assert isinstance(request, WSGIRequest)
@@ -185,7 +185,7 @@ def test_a_view_that_is_off_without_a_redirect_answers_none() -> None:
 
 
 def test_the_example_serves_over_http() -> None:
-    """It runs as its docstring says, and its flags can be flipped while it does."""
+    """The example runs as its docstring says, and its flags can be flipped."""
     script = str(ROOT / "examples" / "django_views.py")
     with Site(script, "runserver", "--noreload", "{port}") as site:
         assert site.get("/").text == "home"

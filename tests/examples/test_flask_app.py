@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The decorator on Flask's views: asked by Flask's test client, and over HTTP."""
+"""The example with Flask views, by Flask's test client and over HTTP."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def browser() -> Iterator[FlaskClient]:
-    """Give a client of the example, and leave the flags as they were."""
+    """Give a test client of the example, and switch all flags off after the test."""
     yield flask_app.app.test_client()
     for flag in flask_app.features.list():
         flag.disable()
 
 
 def test_each_view_asks_for_its_own_flag(browser: FlaskClient) -> None:
-    """Decorated views of one application must not be taken for each other."""
+    """Each decorated view of an application depends on its own flag only."""
     flask_app.features.enable("NEW_SEARCH")
     assert browser.get("/search/snow").text == "new search for snow"
     assert browser.get("/prices").status_code == 404
@@ -37,28 +37,28 @@ def test_each_view_asks_for_its_own_flag(browser: FlaskClient) -> None:
 
 
 def test_a_redirect_view_answers_while_the_flag_is_off(browser: FlaskClient) -> None:
-    """It gets the arguments from the address, as the view does."""
+    """The redirect view gets the same arguments as the view."""
     response = browser.get("/search/snow", follow_redirects=True)
     assert response.request.path == "/"
     assert response.text == "home"
 
 
 def test_endpoints_are_named_after_their_views() -> None:
-    """Flask takes the name of the function; two views of one name cannot be added."""
+    """Flask names endpoints by `__name__`, and refuses two of one name."""
     assert {"search", "prices"} <= flask_app.app.view_functions.keys()
     with flask_app.app.test_request_context():
         assert flask_app.url_for("search", words="snow") == "/search/snow"
         assert flask_app.url_for("prices") == "/prices"
 
 
-def test_a_decorated_async_view_is_one_for_flask() -> None:
-    """Flask runs an event loop only for what says that it is a coroutine function."""
+def test_a_decorated_async_view_is_a_coroutine_function() -> None:
+    """Flask runs an event loop only for coroutine functions."""
     assert inspect.iscoroutinefunction(flask_app.app.view_functions["prices"])
     assert not inspect.iscoroutinefunction(flask_app.app.view_functions["search"])
 
 
 def test_the_example_serves_over_http() -> None:
-    """It runs as its docstring says, and its flags can be flipped while it does."""
+    """The example runs as its docstring says, and its flags can be flipped."""
     script = str(ROOT / "examples" / "flask_app.py")
     with Site("-m", "flask", "--app", script, "run", "--port", "{port}") as site:
         assert site.get("/").text == "home"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The subscriber that logs: one record for each write, and nothing personal in it."""
+"""The example of a subscriber that logs each write, without personal data."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def client(caplog: pytest.LogCaptureFixture) -> FeatureFlagClient:
 
 
 @pytest.mark.parametrize(
-    ("write", "said", "facts"),
+    ("write", "kind", "facts"),
     [
         (lambda flag: flag.enable(), "enabled", {}),
         (lambda flag: flag.disable(), "disabled", {}),
@@ -60,31 +60,31 @@ def test_each_write_is_one_record(
     client: FeatureFlagClient,
     caplog: pytest.LogCaptureFixture,
     write: Callable[[Any], None],
-    said: str,
+    kind: str,
     facts: dict[str, Any],
 ) -> None:
-    """Name and kind of write are attributes, which log stores can search by."""
+    """Feature name, kind of write and facts are attributes of the record."""
     flag = client.create("x", client_data={"a": "private"})
     write(flag)
     created, record = caplog.records
     assert created.write == "created"
     assert created.facts == {"is_enabled": False}
-    assert (record.feature_name, record.write, record.facts) == ("x", said, facts)
-    assert record.getMessage() == f"Feature 'x': {said}"
+    assert (record.feature_name, record.write, record.facts) == ("x", kind, facts)
+    assert record.getMessage() == f"Feature 'x': {kind}"
     assert "private" not in JsonFormatter().format(created)
 
 
-def test_a_write_that_failed_is_not_logged(
+def test_a_failed_write_is_not_logged(
     client: FeatureFlagClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log says what is, not what somebody tried."""
+    """The log has only writes that took effect."""
     with pytest.raises(Exception, match="Feature x does not exist"):
         client.enable("x")
     assert not caplog.records
 
 
-def test_it_runs_by_itself() -> None:
-    """Each line is JSON, with the facts of one write."""
+def test_the_example_runs_as_a_script() -> None:
+    """Each line that the script prints is JSON, with the facts of one write."""
     run = run_example("examples/logging_subscriber.py")
     lines = [json.loads(line) for line in run.stderr.splitlines()]
     writes = ["created", "bucketer set", "condition added", "enabled"]

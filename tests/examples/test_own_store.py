@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two stores of one's own: the six methods, and the four hooks."""
+"""The examples of own stores: one with six methods, and one with hooks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class TestJsonFile(StoreContract):
-    """Every promise of a store, kept by six methods on a file."""
+    """The contract of a store, which the six methods of this example keep."""
 
     atomic = False
     repetitions = 10
@@ -48,12 +48,12 @@ class TestJsonFile(StoreContract):
         return JsonFileFeatureFlagStore(self._path)
 
     def write_document(self, store: Any, feature_name: str, document: bytes) -> None:
-        """Put it into the file, whatever it is."""
+        """Write a document into the file."""
         text = document.decode(errors="surrogateescape")
         self._path.write_text(json.dumps({**self._documents(), feature_name: text}))
 
     def read_document(self, store: Any, feature_name: str) -> bytes | None:
-        """Take it from the file."""
+        """Read a document from the file."""
         text = self._documents().get(feature_name)
         return None if text is None else text.encode(errors="surrogateescape")
 
@@ -65,7 +65,7 @@ class TestJsonFile(StoreContract):
 
 
 class TestSqlite(StoreContract):
-    """Every promise of a store, races included, kept by four hooks on a database."""
+    """The contract of a store, which the hooks of this example keep."""
 
     atomic = True
     repetitions = 10
@@ -85,11 +85,11 @@ class TestSqlite(StoreContract):
         return SqliteFeatureFlagStore(self._path)
 
     def write_document(self, store: Any, feature_name: str, document: bytes) -> None:
-        """Put it into the table."""
+        """Write a document into the table."""
         self._execute("REPLACE INTO flags VALUES (?, ?)", feature_name, document)
 
     def read_document(self, store: Any, feature_name: str) -> bytes | None:
-        """Take it from the table."""
+        """Read a document from the table."""
         select = "SELECT item FROM flags WHERE name = ?"
         for (document,) in self._execute(select, feature_name):
             return bytes(document)
@@ -101,25 +101,23 @@ class TestSqlite(StoreContract):
 
 
 @pytest.mark.parametrize(
-    ("name", "begin"),
+    ("name", "first"),
     [
         ("own_store", []),
         ("own_atomic_store", ["40 of 40 conditions are there."]),
     ],
 )
-def test_it_runs_by_itself(name: str, begin: list[str]) -> None:
-    """At its end it explains two answers of a flag that a condition limits."""
-    *first, on, off = run_example(f"examples/{name}.py").stdout.splitlines()
-    assert first == begin
+def test_each_store_runs_as_a_script(name: str, first: list[str]) -> None:
+    """The last two lines of each script explain two answers of a flag."""
+    *others, on, off = run_example(f"examples/{name}.py").stdout.splitlines()
+    assert others == first
     assert on.startswith("Feature 'NEW_SEARCH' is on: its conditions look at")
     assert off.startswith("Feature 'NEW_SEARCH' is off: the check ")
 
 
 @pytest.mark.parametrize("kind", [JsonFileFeatureFlagStore, SqliteFeatureFlagStore])
-def test_it_stands_behind_a_cache_and_beside_replicas(
-    kind: Any, tmp_path: Path
-) -> None:
-    """A store of one's own is as good as any other in a stack."""
+def test_each_store_works_in_a_stack(kind: Any, tmp_path: Path) -> None:
+    """The stores of the examples can be cached and replicated."""
     store, replica = kind(tmp_path / "flags"), MemoryFeatureFlagStore()
     stack = CachedFeatureFlagStore(ReplicatedFeatureFlagStore(store, replica))
     flag = FeatureFlagClient(stack).create("x", is_enabled=True)
@@ -129,7 +127,7 @@ def test_it_stands_behind_a_cache_and_beside_replicas(
         assert each.get("x").to_dict() == stack.get("x").to_dict()
 
 
-def test_four_hooks_write_atomically(tmp_path: Path) -> None:
-    """They make a compare-and-swap; six methods have none to offer."""
+def test_the_store_with_hooks_is_atomic(tmp_path: Path) -> None:
+    """The hooks make a compare-and-swap, which six methods cannot offer."""
     assert updates_atomically(SqliteFeatureFlagStore(tmp_path / "flags.db"))
     assert not updates_atomically(JsonFileFeatureFlagStore(tmp_path / "flags.json"))

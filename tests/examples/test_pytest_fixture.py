@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fixture for users' own tests, run by pytest as they run it."""
+"""The example of a pytest fixture for an application's tests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from run_example import run_example
 
 
 def test_the_tests_of_the_example_pass() -> None:
-    """Four tests of an application on Redis, with no Redis there."""
+    """The four tests of an application on Redis pass without a Redis."""
     run = run_example(
         *("-m", "pytest", "-p", "no:cacheprovider", "examples/pytest_fixture")
     )
@@ -15,7 +15,7 @@ def test_the_tests_of_the_example_pass() -> None:
 
 
 def test_every_test_begins_without_flags() -> None:
-    """In another order they pass all the same: none leaves anything behind."""
+    """The tests pass in another order, since none leaves flags behind."""
     module = "examples/pytest_fixture/test_checkout.py"
     run = run_example(
         *("-m", "pytest", "-p", "no:cacheprovider"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demo tells the truth, on one screen."""
+"""The quickstart example prints correct answers, on one screen."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from run_example import run_example
 
 USERS = range(1, 1001)
-# Published by the original library: anybody can recompute whom a rollout lets in.
+# As flipper-client computes them; this shows which users a rollout includes.
 BUCKETS = [
     int(hashlib.sha1(f'[["user_id", {user}]]'.encode()).hexdigest(), 16) % 100  # noqa: S324 # as the library hashes
     for user in USERS
@@ -18,46 +18,46 @@ BUCKETS = [
 
 
 @pytest.fixture(scope="module")
-def story() -> list[str]:
-    """Run the demo, and give its lines."""
+def lines() -> list[str]:
+    """Run the example, and give the lines that it prints."""
     run = run_example("examples/quickstart.py")
     assert run.stderr == ""
     return run.stdout.splitlines()
 
 
-def test_it_fits_on_one_screen(story: list[str]) -> None:
-    """What scrolls away is not read."""
-    assert len(story) <= 32
-    assert max(map(len, story)) <= 120
+def test_the_output_fits_on_one_screen(lines: list[str]) -> None:
+    """The output has at most 32 lines of 120 characters."""
+    assert len(lines) <= 32
+    assert max(map(len, lines)) <= 120
 
 
-def test_a_flag_goes_on_and_somebody_hears_of_it(story: list[str]) -> None:
-    """Off, the event, on: in this order."""
-    assert story[1:4] == [
+def test_a_flag_is_switched_on_and_an_event_is_shown(lines: list[str]) -> None:
+    """The flag is off, an event is emitted, and the flag is on."""
+    assert lines[1:4] == [
         "   NEW_CHECKOUT is off.",
         "   Event: somebody switched NEW_CHECKOUT on.",
         "   NEW_CHECKOUT is on.",
     ]
 
 
-def test_a_condition_limits_it(story: list[str]) -> None:
+def test_a_condition_limits_the_flag(lines: list[str]) -> None:
     """The same flag is on for one call and off for the next."""
-    assert "   In CH it is on." in story
-    assert "   In FR it is off." in story
+    assert "   In CH it is on." in lines
+    assert "   In FR it is off." in lines
 
 
-def test_the_rollout_is_of_the_users_it_says(story: list[str]) -> None:
-    """The share is that of the users whose buckets reach up to 50 %."""
+def test_the_rollout_includes_the_stated_number_of_users(lines: list[str]) -> None:
+    """The users of the rollout are those whose buckets are 50 % or less."""
     users_in = sum(bucket <= 50 for bucket in BUCKETS)
     assert 450 < users_in < 550
-    assert f"   {users_in} users are in, {users_in / 10} %." in story
-    assert f"   Asked again, {users_in} of them are in." in story
+    assert f"   {users_in} users are in, {users_in / 10} %." in lines
+    assert f"   Asked again, {users_in} of them are in." in lines
 
 
-def test_the_ramp_is_as_far_as_its_clock(story: list[str]) -> None:
-    """Nobody before it begins, everybody at its end, in between by the minute."""
-    told = re.findall(r"Minute +(-?\d+): +(\d+) users", "\n".join(story))
-    assert {int(minute): int(users) for minute, users in told} == {
+def test_the_ramp_includes_more_users_over_time(lines: list[str]) -> None:
+    """No user is in before the ramp begins, and all users are in at its end."""
+    found = re.findall(r"Minute +(-?\d+): +(\d+) users", "\n".join(lines))
+    assert {int(minute): int(users) for minute, users in found} == {
         -10: 0,
         1: sum(bucket <= 100 * 1 / 60 for bucket in BUCKETS),
         20: sum(bucket <= 100 * 20 / 60 for bucket in BUCKETS),
@@ -66,9 +66,9 @@ def test_the_ramp_is_as_far_as_its_clock(story: list[str]) -> None:
     }
 
 
-def test_answers_are_explained(story: list[str]) -> None:
-    """A condition that holds, one that does not, two buckets, and a missing flag."""
-    told = "\n".join(story)
+def test_answers_are_explained(lines: list[str]) -> None:
+    """Five answers are explained: by conditions, by buckets, and by the default."""
+    text = "\n".join(lines)
     for part in (
         "is on: its conditions look at these arguments, and every check holds.",
         "is off: the check country__in=['CH', 'NO'] says no.",
@@ -76,4 +76,4 @@ def test_answers_are_explained(story: list[str]) -> None:
         f"drew bucket {BUCKETS[1] / 100}, beyond the percentage 0.5.",
         "is off: there is no such flag, so the default counts.",
     ):
-        assert part in told
+        assert part in text

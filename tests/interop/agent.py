@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Works on one store by commands from another process, with whichever library it finds.
+"""A program that uses one store, controlled by commands of another process.
 
-It runs under the interpreter that has the published flipper-client, and under the one
-that has this library, and uses only what both have. A command is a line of JSON on
-standard input, the answer a line on standard output.
+It runs with the published flipper-client or with this library, whichever its
+interpreter finds, and uses only what both have. A command is a line of JSON on standard
+input, and the answer is a line on standard output.
 """
 
 import json
 import sys
 import time
 
-WAITING = 10.0  # seconds until a store that follows its server has to have followed
+TIMEOUT = 10.0  # seconds until a change has to be seen by a store with a copy
 
 
 def make_redis(address):
-    """Connect by a URL."""
+    """Make a store; the address is a URL."""
     import redis
 
     from flipper import RedisFeatureFlagStore
@@ -23,14 +23,14 @@ def make_redis(address):
 
 
 def make_postgres(address):
-    """Connect by a connection string."""
+    """Make a store; the address is a connection string."""
     from flipper import PostgreSQLFeatureFlagStore
 
     return PostgreSQLFeatureFlagStore(address)
 
 
 def make_consul(address):
-    """Connect by host:port."""
+    """Make a store; the address is host:port."""
     import consul
 
     from flipper import ConsulFeatureFlagStore
@@ -42,7 +42,7 @@ def make_consul(address):
 
 
 def make_s3(address):
-    """Connect by endpoint, and bucket after a space."""
+    """Make a store; the address is the endpoint, a space and the bucket."""
     import boto3
 
     from flipper import S3FeatureFlagStore
@@ -59,7 +59,7 @@ def make_s3(address):
 
 
 def make_thrift(address):
-    """Connect by host:port."""
+    """Make a store; the address is host:port."""
     from thrift.protocol import TBinaryProtocol
     from thrift.transport import TSocket, TTransport
 
@@ -88,7 +88,7 @@ def make_bucketer(described):
 
 
 class Agent:
-    """One client over one store."""
+    """A client of one store; its public methods are the commands."""
 
     def __init__(self, backend, address):
         from flipper import FeatureFlagClient
@@ -97,15 +97,15 @@ class Agent:
         self.client = FeatureFlagClient(self.store)
 
     def until(self, condition):
-        """Wait for a store that follows its server."""
-        deadline = time.monotonic() + WAITING
+        """Wait until the copy of a store has a change."""
+        deadline = time.monotonic() + TIMEOUT
         while not condition():
             if time.monotonic() > deadline:
                 raise TimeoutError
             time.sleep(0.01)
 
     def write(self, flags):
-        """Create flags as described."""
+        """Create flags from their descriptions."""
         from flipper import Condition
 
         for name, flag in flags.items():
@@ -123,12 +123,12 @@ class Agent:
                 self.client.set_bucketer(name, bucketer)
 
     def checks(self, name):
-        """Count the checks: over Thrift, each comes back as a condition of its own."""
+        """Count the checks; over Thrift each becomes a condition of its own."""
         conditions = self.client.get_meta(name)["conditions"]
         return sum(len(checks) for each in conditions for checks in each.values())
 
     def answers(self, name, contexts):
-        """Ask about a flag for each context, reading it from the store once."""
+        """Evaluate a flag for each context, and read it from the store once."""
         from flipper import CachedFeatureFlagStore, FeatureFlagClient
 
         self.until(lambda: self.client.exists(name))
@@ -136,12 +136,12 @@ class Agent:
         return [bool(client.is_enabled(name, **context)) for context in contexts]
 
     def meta(self, name):
-        """Read all metadata."""
+        """Return all metadata."""
         self.until(lambda: self.client.exists(name))
         meta = self.client.get_meta(name)
-        # In the original their order changes from process to process.
+        # In flipper-client their order differs between processes.
         meta["bucketer"].get("key_whitelist", []).sort()
-        # And a question leaves its names behind, without checks.
+        # In flipper-client an evaluation adds names without checks.
         meta["conditions"] = [
             {variable: checks for variable, checks in condition.items() if checks}
             for condition in meta["conditions"]
@@ -149,7 +149,7 @@ class Agent:
         return meta
 
     def names(self):
-        """List all names."""
+        """Return all names."""
         return sorted(flag.name for flag in self.client.list())
 
     def rewrite(self, name, client_data):
@@ -172,14 +172,14 @@ class Agent:
         self.client.destroy(name)
 
     def version(self):
-        """Say which library this is."""
+        """Return the version of this library, or "original"."""
         import flipper
 
         return getattr(flipper, "__version__", "original")
 
 
 def main():
-    """Obey until standard input ends."""
+    """Run commands until standard input ends."""
     agent = Agent(*sys.argv[1:])
     for line in sys.stdin:
         method, arguments = json.loads(line)

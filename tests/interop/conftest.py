@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two processes on one store: one with the published flipper-client, one with this."""
+"""Agents: processes with the published flipper-client or with this library."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PUBLISHED = "flipper-client==1.3.2"
-# The psycopg that it pins has no wheels for today's Pythons; it works with newer ones.
+# It pins a psycopg without wheels for current Pythons; it works with newer ones.
 REQUIREMENTS = [PUBLISHED, "psycopg[binary]>=3.1", "setuptools<81"]
 
 
 class Agent:
-    """A process that runs `agent.py`; its methods are the agent's."""
+    """A process that runs `agent.py`, with the methods of the agent."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -37,7 +37,7 @@ class Agent:
             self._process.stdin.write(json.dumps([method, arguments]) + "\n")
             self._process.stdin.flush()
             line = self._process.stdout.readline()
-            assert line, f"the agent died while it did {method}"
+            assert line, f"the agent ended during {method}"
             answer = json.loads(line)
             assert "error" not in answer, f"{method}{arguments}: {answer['error']}"
             return answer["result"]
@@ -47,7 +47,7 @@ class Agent:
 
 @contextmanager
 def agent(python: Path, backend: str, address: str, folder: Path) -> Iterator[Agent]:
-    """Run an agent with the library that `python` finds in `folder` or installed."""
+    """Run an agent with the library that `python` finds, in `folder` or installed."""
     process = subprocess.Popen(
         [python, "-W", "ignore", HERE / "agent.py", backend, address],
         stdin=subprocess.PIPE,
@@ -65,12 +65,12 @@ def agent(python: Path, backend: str, address: str, folder: Path) -> Iterator[Ag
 
 @pytest.fixture(scope="session")
 def original_python() -> Path:
-    """Give an interpreter that has the published flipper-client, run as it is."""
+    """Give an interpreter that has the published flipper-client."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     home = ROOT / f".venv-original-{version}"
     python = home / "bin" / "python"
     mark = home / ".installed"
-    # Race: each worker that runs tests asks for it; one makes it, the others wait.
+    # Race: one of the workers that run tests makes it, and the others wait.
     with home.with_name(f"{home.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not mark.exists() or mark.read_text() != repr(REQUIREMENTS):
@@ -85,10 +85,10 @@ def original_python() -> Path:
 def agents(
     original_python: Path, address: tuple[str, str], tmp_path: Path
 ) -> Iterator[dict[str, Agent]]:
-    """Give two agents on the same store: "original" and "ours"."""
+    """Give two agents that use the same store, "original" and "ours"."""
     with agent(original_python, *address, tmp_path) as original:
-        # One after the other: of two that create its table at the same moment, the
-        # original may die of PostgreSQL's answer.
+        # One after the other: if both create the table at the same moment, the original
+        # may end with an error of PostgreSQL.
         assert original.version() == "original"
         with agent(Path(sys.executable), *address, ROOT) as ours:
             yield {"original": original, "ours": ours}

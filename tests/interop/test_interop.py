@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""This library and the published flipper-client, at work on one store at once."""
+"""This library and the published flipper-client use one store at the same time."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CONDITIONS: list[list[dict[str, Any]]] = [
 
 
 def flags(prefix: str) -> dict[str, dict[str, Any]]:
-    """Describe flags with every kind of condition and bucketer, by name."""
+    """Return descriptions of flags with every kind of condition and bucketer."""
     bucketers: list[dict[str, Any] | None] = [None]
     bucketers += [
         {
@@ -53,7 +53,7 @@ def flags(prefix: str) -> dict[str, dict[str, Any]]:
         for percentage in PERCENTAGES
         for whitelist in (["user_id"], ["user_id", "plan"], [])
     ]
-    # A random one can only be compared where chance has no say.
+    # A random bucketer can only be compared if its answer does not depend on chance.
     bucketers.append({"class": "PercentageBucketer", "percentage": PERCENTAGES[0]})
     bucketers.append({"class": "PercentageBucketer", "percentage": PERCENTAGES[2]})
     described = [
@@ -69,9 +69,9 @@ def flags(prefix: str) -> dict[str, dict[str, Any]]:
 
 
 def contexts() -> list[dict[str, Any]]:
-    """Describe the users who ask: each gives all that any condition looks at."""
-    # Without, this library asks the bucketer and the original does not: the one
-    # difference of answers that there is, and a deliberate one.
+    """Return the arguments of users; each has all that the conditions need."""
+    # If an argument is missing, this library asks the bucketer and the original does
+    # not. That is the only difference of answers, and it is deliberate.
     chance = random.Random(20_000)  # noqa: S311
     return [
         {
@@ -89,7 +89,7 @@ def contexts() -> list[dict[str, Any]]:
     params=[pytest.param(b, marks=getattr(pytest.mark, b)) for b in BACKENDS]
 )
 def address(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
-    """Give a backend, and where it is."""
+    """Give the name of a backend, and its address."""
     backend: str = request.param
     if backend == "postgres":
         yield backend, request.getfixturevalue("postgres_conninfo")
@@ -111,7 +111,7 @@ def address(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
 
 
 def thrift_address() -> Iterator[tuple[str, str]]:
-    """Serve a store in memory by the server that comes along."""
+    """Serve a store in memory with the Thrift server of this library."""
     command = [sys.executable, "-m", "flipper.contrib.thrift.server", "--port", "0"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, cwd=ROOT
@@ -124,17 +124,17 @@ def thrift_address() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.interop
 @pytest.mark.parametrize("writer", ["original", "ours"])
-def test_what_one_library_writes_the_other_reads_alike(
+def test_each_library_reads_the_flags_of_the_other(
     agents: dict[str, Any], address: tuple[str, str], writer: str
 ) -> None:
-    """Old and new processes share a database during a rolling upgrade."""
+    """Both libraries give the same answers for flags that one of them wrote."""
     reader = "ours" if writer == "original" else "original"
     assert agents["original"].version() == "original"
     described = flags(f"{writer}-{uuid.uuid4().hex[:6]}")
     users = contexts()
     agents[writer].write(described)
     for name, flag in described.items():
-        # It is the same for both once both have seen all of the writes.
+        # Both see the same when their copies have all writes.
         wait_until(
             lambda name=name: (
                 view(agents[reader], name, users) == view(agents[writer], name, users)
@@ -143,18 +143,18 @@ def test_what_one_library_writes_the_other_reads_alike(
         )
         there = agents[writer].answers(name, users)
         assert flag["is_enabled"] or not any(there)
-    # Not of the original: over Consul, its list may have holes.
+    # Only in this library: over Consul, the list of the original may be incomplete.
     assert set(described) <= set(agents["ours"].names())
 
 
 @pytest.mark.interop
 @pytest.mark.parametrize("rewriter", ["original", "ours"])
-def test_what_one_library_writes_the_other_rewrites_without_loss(
+def test_each_library_changes_the_flags_of_the_other_without_loss(
     agents: dict[str, Any], address: tuple[str, str], rewriter: str
 ) -> None:
-    """A flag that both change keeps what either has put into it."""
+    """A flag that both libraries change keeps the changes of both."""
     writer = "ours" if rewriter == "original" else "original"
-    # Fewer of them: the original connects to PostgreSQL anew for every call.
+    # Fewer flags, since the original opens a connection to PostgreSQL for every call.
     described = dict([*flags(f"{rewriter}-{uuid.uuid4().hex[:6]}").items()][1::3])
     users = contexts()[:100]
     agents[writer].write(described)
@@ -184,16 +184,16 @@ def test_what_one_library_writes_the_other_rewrites_without_loss(
 
 
 def view(agent: Any, name: str, users: list[dict[str, Any]]) -> tuple[Any, Any]:
-    """Ask for all that there is to a flag."""
+    """Return the metadata and the answers of a flag."""
     return agent.meta(name), agent.answers(name, users)
 
 
 def wait_until(condition: Any, backend: str) -> None:
-    """Wait for a store that follows its server to have followed; others need not.
+    """Check a condition; over Consul, wait until it holds.
 
-    Over Consul, the original does not even see its own writes at once.
+    Both libraries read a copy there, and the original sees its own writes later.
     """
     deadline = time.monotonic() + (10 if backend == "consul" else 0)
     while not condition():
-        assert time.monotonic() < deadline, "the other library never saw the change"
+        assert time.monotonic() < deadline, "the other library did not see the change"
         time.sleep(0.02)

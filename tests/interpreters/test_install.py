@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The script that installs Pythons, with a double of apt: what it says, when it fails.
+"""The script that installs Pythons, with a double of apt.
 
-That it really installs them is shown where it is used, by `make test-all`.
+`make test-all` shows that it really installs them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ debian = pytest.mark.skipif(not KEYRING.exists(), reason="this is no Debian")
 
 
 class Machine:
-    """A machine with only the programs that a test gives it."""
+    """A folder for programs and caches, instead of those of this machine."""
 
     def __init__(self, folder: Path) -> None:
         self.cache = folder / "cache"
@@ -31,13 +31,13 @@ class Machine:
             (self._programs / tool).symlink_to(shutil.which(tool) or tool)
 
     def add(self, name: str, script: str) -> None:
-        """Have a program."""
+        """Add a program."""
         program = self._programs / name
         program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
         program.chmod(0o755)
 
     def add_apt(self, *, update: int = 0, install: int = 0) -> None:
-        """Have an apt that knows a mirror, and ends with these statuses."""
+        """Add an apt that knows a mirror, and ends with these statuses."""
         self.add("dpkg", "exit 0")
         self.add(
             "apt-get",
@@ -72,8 +72,8 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
-def test_a_python_that_is_there_is_left_alone(machine: Machine) -> None:
-    """Where all versions are found, nothing is installed or written."""
+def test_an_existing_python_is_kept(machine: Machine) -> None:
+    """The script installs nothing if all versions are there."""
     machine.add("python3.15", "exit 0")
     machine.add("apt-get", "echo must not be called; exit 1")
     status, said = machine.install("3.15", ci=True)
@@ -81,8 +81,8 @@ def test_a_python_that_is_there_is_left_alone(machine: Machine) -> None:
     assert not machine.cache.exists()
 
 
-def test_a_machine_without_apt_goes_without(machine: Machine) -> None:
-    """What cannot be installed here is said, with the remedy, and is no failure."""
+def test_a_machine_without_apt_is_no_failure(machine: Machine) -> None:
+    """Without apt the script names what is missing and the remedy, and ends with 0."""
     status, said = machine.install("3.13", "3.15", ci=True)
     assert status == 0
     old, new = said.splitlines()
@@ -92,8 +92,8 @@ def test_a_machine_without_apt_goes_without(machine: Machine) -> None:
 
 
 @debian
-def test_a_machine_without_network_goes_without(machine: Machine) -> None:
-    """A mirror out of reach is no failure either."""
+def test_a_machine_without_network_is_no_failure(machine: Machine) -> None:
+    """Without a network the script says so, and ends with 0."""
     machine.add_apt(update=100)
     status, said = machine.install("3.15", ci=True)
     assert status == 0
@@ -102,10 +102,8 @@ def test_a_machine_without_network_goes_without(machine: Machine) -> None:
 
 @debian
 @pytest.mark.parametrize("ci", [True, False])
-def test_what_could_be_installed_but_fails_fails_in_ci(
-    machine: Machine, ci: bool
-) -> None:
-    """A test run that lacks a version has to be noticed where it should be there."""
+def test_an_unsuccessful_installation_fails_in_ci(machine: Machine, ci: bool) -> None:
+    """A failed installation ends with 1 in CI, and with 0 elsewhere."""
     machine.add_apt(install=100)
     status, said = machine.install("3.14", "3.15", ci=ci)
     assert status == ci
@@ -113,8 +111,8 @@ def test_what_could_be_installed_but_fails_fails_in_ci(
 
 
 @debian
-def test_nothing_half_made_stays(machine: Machine) -> None:
-    """A Python that does not run is not put where the next run would take it."""
+def test_an_unsuccessful_installation_leaves_nothing_behind(machine: Machine) -> None:
+    """A Python that does not run is removed."""
     machine.add_apt()  # which says that all is well, but downloads nothing
     machine.install("3.15", ci=True)
     left = {path.name for path in (machine.cache / "flipper-interpreters").iterdir()}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An application server of the trade, run on a loopback port for a test."""
+"""Runs an application server, such as gunicorn, on a loopback port for a test."""
 
 from __future__ import annotations
 
@@ -89,10 +89,8 @@ def run(
             _wait_until_ready(server, process)
             yield server
         finally:
-            process.send_signal(signal.SIGINT)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=5)
-            # Without a master, uWSGI leaves its other workers behind.
+            # uWSGI would take seconds for an orderly end, and without a master it would
+            # leave its other workers behind.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The servers on which many processes keep their flags at once."""
+"""Fixtures for the tests with several processes: all servers, and stores of them."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A program that forks while its stores are at work, and reports what children meet.
+"""A program that forks while its stores are in use, and prints what went wrong.
 
     python forking.py sharing NAME HOW    children and parent use one store at once
     python forking.py moments NAME        forks spread over the life of a store
 
-It prints what went wrong, one line each, and nothing if all is well. HOW is `os.fork`,
-or `fork` for that of the C library, of which Python is told nothing.
+It prints nothing if all is well. HOW is `os.fork`, or `fork` for the function of the C
+library, of which Python knows nothing.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ if TYPE_CHECKING:
 
 # A machine that is overloaded may take longer for an answer than children wait.
 LIMIT = 20.0  # seconds
-read_through._PATIENCE = follower._FIRST_ANSWER_TIMEOUT_IN_CHILD = LIMIT
+read_through._READ_TIMEOUT_IN_CHILD = follower._FIRST_ANSWER_TIMEOUT_IN_CHILD = LIMIT
 places = Places.of_environment()
 
 
 def fork(how: str = "os.fork") -> int:
-    """Fork, in the way of Python or in that of the C library."""
+    """Fork by the function of Python or by that of the C library."""
     if how == "os.fork":
         return os.fork()
     return int(ctypes.PyDLL(None).fork())
 
 
 def in_child(work: Callable[[], object], how: str = "os.fork") -> int:
-    """Do something in a child process, and return its number."""
+    """Call a function in a child process, and return the number of the process."""
     child = fork(how)
     if child:
         return child
@@ -67,7 +67,7 @@ def wait_for(children: list[int]) -> None:
 
 
 def sharing(name: str, how: str) -> None:
-    """See that no process is given another's answers."""
+    """Check that no process gets the answers of another."""
     store = places.store(name)
     client = FeatureFlagClient(store)
 
@@ -85,7 +85,7 @@ def sharing(name: str, how: str) -> None:
 
 
 def follows(store: Any, client: FeatureFlagClient) -> None:
-    """See that the store answers truly at once, and then follows by itself."""
+    """Check that the store's first answer is true, and that it follows the server."""
     began = time.monotonic()
     assert client.is_enabled("on") is True, "the first answer is not true"
     assert client.is_enabled("off") is False

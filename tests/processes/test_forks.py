@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every store in processes that fork, whoever forks, and at any moment."""
+"""Every store in processes that fork at any moment, in Python or in C."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = [
 
 
 def run(places: Places, *arguments: str) -> str:
-    """Run `forking.py`; return what it has to complain of."""
+    """Run `forking.py`, and return what it prints: its failures."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore", HERE / "forking.py", *arguments],
         stdout=subprocess.PIPE,
@@ -44,7 +44,7 @@ def run(places: Places, *arguments: str) -> str:
 
 @pytest.fixture(scope="module", autouse=True)
 def flags(outside_stores: dict[str, Any]) -> None:
-    """Make the flags that the program asks for."""
+    """Create the flags that the program uses."""
     for store in outside_stores.values():
         for flag in FLAGS:
             store.create(flag, client_data={"of": flag})
@@ -58,10 +58,10 @@ def test_no_process_uses_a_connection_of_another(name: str, places: Places) -> N
     assert run(places, "sharing", name, "os.fork") == ""
 
 
-# Python itself does not stand a fork that it is not told of beside busy threads. Of
-# stores that have some, test_uwsgi.py makes sure that there are none at that moment.
+# Python itself fails if it is forked without its knowledge while threads are busy.
+# Stores with threads are tested in test_uwsgi.py, where no thread runs at that moment.
 @pytest.mark.parametrize("name", ["redis", "postgres", "s3", "thrift"])
-def test_a_fork_of_which_python_is_not_told_is_noticed(
+def test_a_fork_without_the_knowledge_of_python_is_noticed(
     name: str, places: Places
 ) -> None:
     """Stores compare the number of the process before they use a connection."""
@@ -77,6 +77,8 @@ def test_a_fork_of_which_python_is_not_told_is_noticed(
         *(f"cached-{kind}" for kind in WATCHED),
     ],
 )
-def test_a_child_forked_at_any_moment_follows(name: str, places: Places) -> None:
-    """Whatever the parent's threads were in the middle of, is not carried over."""
+def test_a_child_forked_at_any_moment_follows_the_server(
+    name: str, places: Places
+) -> None:
+    """A child's store follows the server, whatever the parent's threads were doing."""
     assert run(places, "moments", name) == ""

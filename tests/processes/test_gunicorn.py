@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Synchronised stores in workers of the real gunicorn, forked from a loaded program."""
+"""Synced stores in the workers of a real gunicorn with --preload."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def connect(server: RedisServer) -> redis.Redis:
 
 
 def answers_of_all_workers(server: ApplicationServer, path: str) -> list[Any]:
-    """Ask until three workers have answered; return every answer."""
+    """Send requests until three workers have answered; return all answers."""
     workers: set[int] = set()
     answers = []
     while len(workers) < 3:
@@ -68,15 +68,15 @@ def answers_of_all_workers(server: ApplicationServer, path: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_first_answer_of_a_worker_is_true(
+def test_the_first_answer_of_a_worker_is_up_to_date(
     kind: str, places: Places, outside_stores: dict[str, Any]
 ) -> None:
-    """A switch that was turned while the workers were idle counts at once."""
+    """The first answer of a worker has changes that were made while it was idle."""
     inner = outside_stores[kind]
     inner.create("kill-switch", True)
     inner.create("new", False)
     # A machine that is overloaded may take longer for an answer than children wait.
-    with gunicorn(places, f"synced-{kind}", FLIPPER_TEST_PATIENCE="20") as server:
+    with gunicorn(places, f"synced-{kind}", FLIPPER_TEST_CHILD_TIMEOUT="20") as server:
         inner.set("kill-switch", False)
         inner.set("new", True)
         path = f"/synced-{kind}/is_enabled"
@@ -84,8 +84,8 @@ def test_the_first_answer_of_a_worker_is_true(
         assert set(answers_of_all_workers(server, f"{path}/new")) == {True}
 
 
-def test_workers_that_never_ask_open_no_connection(places: Places) -> None:
-    """However many there are, the server has the connections of the one master."""
+def test_workers_without_calls_open_no_connection(places: Places) -> None:
+    """Workers that never ask for a flag open no connection."""
     with start_redis() as server, connect(server) as client:
         there = places._replace(redis=(server.host, server.port))
         found = []
@@ -102,7 +102,7 @@ def test_workers_that_never_ask_open_no_connection(places: Places) -> None:
 def test_workers_answer_from_the_copy_while_the_server_is_away(
     how: str, places: Places
 ) -> None:
-    """What the program had loaded answers, whether the server refuses or hangs."""
+    """Workers answer from the copy of their master while the server is away."""
     with start_redis() as server, Proxy(server.host, server.port) as proxy:
         there = places._replace(redis=(proxy.host, proxy.port))
         with connect(server) as client:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stores in workers of the real uWSGI, which forks without telling Python."""
+"""Every store in the workers of a real uWSGI, which forks without telling Python."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.slow,
 ]
 
-# The last one in which threads do not run unless --enable-threads is given.
+# The last version in which threads run only with --enable-threads.
 WITHOUT_THREADS = "2.0.23"
 SETTINGS = {
     "default": [],
@@ -44,11 +44,11 @@ SETTINGS = {
 
 
 def uwsgi_without_threads() -> str:
-    """Build an old uWSGI in an environment of its own, once, and return its path."""
+    """Return the path of an old uWSGI, built once in an environment of its own."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     home = ROOT / f".venv-uwsgi-{WITHOUT_THREADS}-{version}"
     program = home / "bin" / "uwsgi"
-    # Race: each worker that runs tests asks for it; one makes it, the others wait.
+    # Race: several test workers need it; one builds it, and the others wait.
     with home.with_name(f"{home.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not program.exists():
@@ -70,7 +70,7 @@ def setting(request: pytest.FixtureRequest) -> str:
 def uwsgi(
     setting: str, places: Places, outside_stores: dict[str, Any]
 ) -> Iterator[ApplicationServer]:
-    """Run three workers of uWSGI in each setting, each with all stores."""
+    """Run three workers of uWSGI in each setting; each worker has all stores."""
     program = python_program("uwsgi")
     if not Path(program).exists():
         absent("uWSGI is not installed; `make install-dev` does that")
@@ -89,81 +89,86 @@ def uwsgi(
     ]
     if setting == "without a master":
         command = [each for each in command if each not in {"--master", "--no-master"}]
-    # uWSGI finds the packages of this environment, whichever it was built in.
+    # uWSGI uses the packages of this environment, wherever it was built.
     command += ["--virtualenv", sys.prefix]
     with run(command, port, places) as server:
         yield server
 
 
-@pytest.fixture(params=NAMES)
-def name(request: pytest.FixtureRequest) -> str:
-    """Give the name of a store."""
-    name: str = request.param
-    return name
-
-
-@pytest.fixture
-def outside(name: str, outside_stores: dict[str, Any]) -> FeatureFlagClient:
-    """Give another process's view of the inner store."""
-    return FeatureFlagClient(outside_stores[name.rpartition("-")[2]])
+@pytest.fixture(scope="module")
+def outside(outside_stores: dict[str, Any]) -> dict[str, FeatureFlagClient]:
+    """Give the client that another process has of each inner store, by store name."""
+    return {
+        name: FeatureFlagClient(outside_stores[name.rpartition("-")[2]])
+        for name in NAMES
+    }
 
 
 def in_every_worker(
     uwsgi: ApplicationServer, path: str, accept: Callable[[Any], bool]
 ) -> None:
-    """See that all three workers come to give an acceptable answer within seconds."""
+    """Wait until the last answer of each of the three workers is acceptable."""
 
-    def accepted() -> bool:
+    def is_accepted() -> bool:
         with ThreadPoolExecutor(12) as threads:
-            found = list(threads.map(uwsgi.ask, [path] * 24))
+            found = list(threads.map(uwsgi.ask, [path] * 12))
         assert not [each for each in found if "error" in each], found
         good = {each["pid"] for each in found if accept(each["answer"])}
         bad = {each["pid"] for each in found if not accept(each["answer"])}
-        seen.update(good - bad)
-        seen.difference_update(bad)
-        return len(seen) >= 3
+        accepted.update(good - bad)
+        accepted.difference_update(bad)
+        return len(accepted) >= 3
 
-    seen: set[int] = set()
-    eventually(accepted)
+    accepted: set[int] = set()
+    eventually(is_accepted)
 
 
-def test_each_question_gets_its_own_answer(uwsgi: ApplicationServer, name: str) -> None:
-    """24 parallel requests never share a connection, and none of them hangs."""
+def test_each_call_gets_its_own_answer(uwsgi: ApplicationServer) -> None:
+    """24 parallel requests share no connection of any store, and none of them hangs."""
+    asked = FLAGS * 9
     with ThreadPoolExecutor(24) as threads:
-        paths = [f"/{name}/get_meta/{flag}" for flag in FLAGS * 9]
+        paths = [f"/every/get_meta/{flag}" for flag in asked]
         found = list(threads.map(uwsgi.ask, paths))
-    got = [each.get("answer", {}).get("client_data", each) for each in found]
-    assert got == [{"of": flag} for flag in FLAGS * 9]
+    assert not [each for each in found if "error" in each], found
+    for flag, each in zip(asked, found, strict=True):
+        got = {name: meta["client_data"] for name, meta in each["answer"].items()}
+        assert got == {name: {"of": flag} for name in NAMES}
 
 
-def test_a_change_from_outside_is_seen_by_every_worker(
-    uwsgi: ApplicationServer, name: str, outside: FeatureFlagClient
+def test_a_change_from_outside_reaches_every_worker(
+    uwsgi: ApplicationServer, outside: dict[str, FeatureFlagClient]
 ) -> None:
-    """Whoever forked, the workers follow the server, or ask it."""
+    """Every store in every worker answers with what another process has written."""
     for is_on in (True, False):
-        (outside.enable if is_on else outside.disable)(name)
-        path = f"/{name}/is_enabled/{name}"
-        in_every_worker(uwsgi, path, lambda answer: answer is is_on)  # noqa: B023
+        for name, client in outside.items():
+            (client.enable if is_on else client.disable)(name)
+        expected = dict.fromkeys(NAMES, is_on)
+        path = "/every/is_enabled/itself"
+        in_every_worker(uwsgi, path, lambda answer: answer == expected)  # noqa: B023
 
 
-def test_workers_can_write(
-    uwsgi: ApplicationServer, name: str, outside: FeatureFlagClient
+def test_the_write_of_a_worker_reaches_all_others(
+    uwsgi: ApplicationServer, outside: dict[str, FeatureFlagClient]
 ) -> None:
-    """What one worker has written is seen by the others and from outside."""
+    """Every store in every worker, and outside of them, sees the write of a worker."""
     for call, is_on in (("enable", True), ("disable", False)):
-        uwsgi.answer(f"/{name}/{call}/{name}")
-        path = f"/{name}/is_enabled/{name}"
-        in_every_worker(uwsgi, path, lambda answer: answer is is_on)  # noqa: B023
-        eventually(lambda: outside.is_enabled(name) is is_on)  # noqa: B023
+        for name in NAMES:
+            uwsgi.answer(f"/{name}/{call}/itself")
+        expected = dict.fromkeys(NAMES, is_on)
+        path = "/every/is_enabled/itself"
+        in_every_worker(uwsgi, path, lambda answer: answer == expected)  # noqa: B023
+        for name, client in outside.items():
+            eventually(lambda: client.is_enabled(name) is is_on)  # noqa: B023
 
 
-def test_a_synced_store_tells_what_it_does(
+def test_a_synced_store_reports_its_state(
     uwsgi: ApplicationServer, setting: str
 ) -> None:
-    """It is live where threads run, and says so, with the remedy, where they do not."""
+    """It is live where threads run; elsewhere it is direct, and logs the remedy."""
     runs = not setting.startswith("without threads")
     expected = "live" if runs else "direct"
-    in_every_worker(uwsgi, "/synced-redis/state", lambda state: state == expected)
+    path = "/synced-redis/state/itself"
+    in_every_worker(uwsgi, path, lambda state: state == expected)
     workers = 3 if "lazy" in setting else 1
     assert uwsgi.log().count("start uWSGI with --enable-threads") == (
         0 if runs else workers

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the documents of the project refer to is there."""
+"""The links, paths and commands in the documents of the project."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("**/*.md"))]
-# Documents that name files of the project in the running text.
+# Documents that name files of the project in their text.
 GUIDES = [ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "docs/architecture.md"]
 
 LINK = re.compile(r"\[[^]]*\]\(([^)#:]+)(?:#[^)]*)?\)")
@@ -19,29 +19,29 @@ TARGET = re.compile(r"\bmake ([a-z-]+)")
 
 
 def relative(path: Path) -> str:
-    """Name a file as in the checkout."""
+    """Return the path of a file in the checkout."""
     return str(path.relative_to(ROOT))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
-def test_links_to_files_lead_somewhere(document: Path) -> None:
-    """A link to a file that was moved is of no use."""
+def test_linked_files_exist(document: Path) -> None:
+    """Every file that a document links to exists."""
     targets = LINK.findall(document.read_text(encoding="utf-8"))
     assert not [t for t in targets if not (document.parent / t).exists()]
 
 
 @pytest.mark.parametrize("document", GUIDES, ids=relative)
 def test_paths_in_guides_exist(document: Path) -> None:
-    """A newcomer looks for files where the guides say that they are."""
+    """Every path that a guide names exists."""
     paths = PATH.findall(document.read_text(encoding="utf-8"))
     named = {path for path in paths if "NAME" not in path}  # to be filled in by readers
-    missing = {path for path in named if not (ROOT / path).exists()}
+    missing = {path for path in named if not any(ROOT.glob(path))}
     assert not missing
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
 def test_commands_of_make_exist(document: Path) -> None:
-    """A command that a document recommends works."""
+    """Every `make` command that a document names is a rule of the Makefile."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     rules = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     text = document.read_text(encoding="utf-8")

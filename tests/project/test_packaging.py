@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is published: the two archives, their metadata, and the library out of them.
+"""The two archives of a release, their metadata, and the installed library.
 
-All but the first test build and install with pip, from the network, as users do.
+All tests but the first build and install with pip, from the network, as users do.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from document_examples import fences, programs, run_and_compare
 from packaging.requirements import Requirement
-from test_readme import fences, play, programs
 
 import flipper
 
@@ -40,33 +40,33 @@ PYTHONS = re.findall(
 
 
 class Archives(NamedTuple):
-    """What a release consists of."""
+    """The two archives of a release."""
 
     sdist: Path
     wheel: Path
 
     @property
     def sdist_names(self) -> set[str]:
-        """The files of the source archive, as they are called in the checkout."""
+        """The files of the source archive, by their paths in the checkout."""
         with tarfile.open(self.sdist) as archive:
             return {name.partition("/")[2] for name in archive.getnames()}
 
     @property
     def metadata(self) -> Message:
-        """What installers read."""
+        """The metadata that installers read."""
         with zipfile.ZipFile(self.wheel) as archive:
             (name,) = (n for n in archive.namelist() if n.endswith("/METADATA"))
             return email.message_from_bytes(archive.read(name))
 
     @property
     def requirements(self) -> list[Requirement]:
-        """All requirements, with those of the extras."""
+        """All requirements, including those of the extras."""
         return [Requirement(line) for line in self.metadata.get_all("Requires-Dist")]
 
 
 def run(*command: str | Path, cwd: Path, **variables: str) -> str:
-    """Run a program, with these environment variables, and give what it prints."""
-    # pip and build are not what coverage is to follow: it would double their time.
+    """Run a program with these environment variables, and return its output."""
+    # Coverage would double the time of pip and build.
     environment = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
     environment |= variables
     done = subprocess.run(
@@ -84,7 +84,7 @@ def wheel_names(wheel: Path) -> set[str]:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Copy the checkout, without what tools have left in it."""
+    """Copy the checkout without files that tools have made."""
     copy = tmp_path_factory.mktemp("checkout") / "flipper"
     if not (ROOT / ".git").exists():
         left = ("*.egg-info", ".venv*", "__pycache__", "build", "dist")
@@ -99,7 +99,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def archives(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Archives:
-    """Build the source archive, and the wheel out of that."""
+    """Build the source archive, and the wheel from it."""
     folder = tmp_path_factory.mktemp("dist")
     run(sys.executable, "-m", "build", "--outdir", folder, checkout, cwd=folder)
     (sdist,), (wheel,) = folder.glob("*.tar.gz"), folder.glob("*.whl")
@@ -110,7 +110,7 @@ def archives(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Archiv
 def installed(archives: Archives, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Install the wheel into a new environment, and give its interpreter."""
     folder = tmp_path_factory.mktemp("environment")
-    # Without pip of its own: what is there is the wheel and what it requires.
+    # Without pip, so that only the wheel and its requirements are installed.
     venv.create(folder, with_pip=False, symlinks=True)
     python = folder / "bin" / "python"
     pip = (sys.executable, "-m", "pip", "--quiet", "--python", python)
@@ -120,7 +120,7 @@ def installed(archives: Archives, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 def test_the_package_knows_its_version() -> None:
-    """The version is written twice, since a build must not import the library."""
+    """`pyproject.toml` and `flipper.__version__` have the same version."""
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert re.findall(r'^version = "(.+)"$', text, re.MULTILINE) == [
         flipper.__version__
@@ -128,10 +128,10 @@ def test_the_package_knows_its_version() -> None:
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_the_two_packages_and_nothing_else(
+def test_the_wheel_has_the_two_packages_only(
     archives: Archives, checkout: Path
 ) -> None:
-    """A package `tests` in it would collide with that of every other project."""
+    """A package `tests` would collide with those of other projects."""
     names = wheel_names(archives.wheel)
     kept = {name for name in names if ".dist-info/" not in name}
     assert kept == {
@@ -146,18 +146,18 @@ def test_the_wheel_holds_the_two_packages_and_nothing_else(
 
 
 @pytest.mark.slow
-def test_the_wheel_brings_the_idl(archives: Archives, checkout: Path) -> None:
-    """Who writes a server in another language starts from it."""
+def test_the_wheel_has_the_idl(archives: Archives, checkout: Path) -> None:
+    """Authors of servers in other languages need the Thrift IDL."""
     with zipfile.ZipFile(archives.wheel) as archive:
         shipped = archive.read(f"flipper_thrift/{IDL}")
     assert shipped == (checkout / "thrift" / IDL).read_bytes()
 
 
 @pytest.mark.slow
-def test_the_source_archive_is_a_whole_checkout(
+def test_the_source_archive_has_the_whole_checkout(
     archives: Archives, checkout: Path
 ) -> None:
-    """Distributors build and test from it, not from a repository."""
+    """Distributors build and test from the source archive."""
     there = {
         str(path.relative_to(checkout))
         for path in checkout.rglob("*")
@@ -167,8 +167,8 @@ def test_the_source_archive_is_a_whole_checkout(
 
 
 @pytest.mark.slow
-def test_installers_are_told_what_they_need(archives: Archives) -> None:
-    """The name, the licence, the lowest Python and the extras are a public promise."""
+def test_the_metadata_is_as_promised(archives: Archives) -> None:
+    """Name, version, licence, lowest Python, extras and requirements are promised."""
     metadata = archives.metadata
     assert metadata["Name"] == "flipper-client"
     assert metadata["Version"] == flipper.__version__
@@ -180,19 +180,19 @@ def test_installers_are_told_what_they_need(archives: Archives) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_said_of_pythons_is_what_is_tested(archives: Archives) -> None:
-    """The versions that the package says it supports are those of `make test-all`."""
-    said = re.findall(
+def test_the_supported_pythons_are_those_that_are_tested(archives: Archives) -> None:
+    """The classifiers name the Pythons of `make test-all`."""
+    supported = re.findall(
         r":: Python :: (3\.\d+)$",
         "\n".join(archives.metadata.get_all("Classifier")),
         re.MULTILINE,
     )
-    assert said == PYTHONS
+    assert supported == PYTHONS
 
 
 @pytest.mark.slow
 def test_requirements_have_lower_bounds_only(archives: Archives) -> None:
-    """An upper bound would keep an application from its security updates."""
+    """An upper bound would prevent security updates of an application."""
     others = [need for need in archives.requirements if need.name != "flipper-client"]
     bounds = {
         str(need): {one.operator for one in need.specifier}
@@ -203,19 +203,19 @@ def test_requirements_have_lower_bounds_only(archives: Archives) -> None:
 
 
 @pytest.mark.slow
-def test_every_extra_names_a_lowest_version_once(archives: Archives) -> None:
-    """Two bounds on one package would contradict each other one day."""
+def test_each_package_has_one_lowest_version(archives: Archives) -> None:
+    """All extras require the same lowest version of a package."""
     bounds: dict[str, set[str]] = {}
     for need in archives.requirements:
         bounds.setdefault(need.name, set()).add(str(need.specifier))
-    assert not {name: said for name, said in bounds.items() if len(said) > 1}
+    assert not {name: bound for name, bound in bounds.items() if len(bound) > 1}
 
 
 @pytest.mark.slow
 def test_setup_py_builds_the_same_wheel(
     archives: Archives, checkout: Path, tmp_path: Path
 ) -> None:
-    """Older tools call it, and must not get another package for it."""
+    """Older tools that call `setup.py` get the same package."""
     copy = shutil.copytree(checkout, tmp_path / "flipper")
     command = (sys.executable, "setup.py", "--quiet", "bdist_wheel", "--dist-dir")
     run(*command, tmp_path, cwd=copy)
@@ -227,7 +227,7 @@ def test_setup_py_builds_the_same_wheel(
 def test_the_newest_python_installs_the_wheel_without_a_compiler(
     archives: Archives, checkout: Path, tmp_path: Path
 ) -> None:
-    """The newest Python has the fewest wheels, but nobody needs a compiler there."""
+    """All requirements have wheels for the newest Python, or need no compiler."""
     newest = PYTHONS[-1]
     find = ("sh", ROOT / "tests" / "interpreters" / "find.sh", newest)
     found = subprocess.run(find, capture_output=True, text=True, check=False).stdout
@@ -236,7 +236,7 @@ def test_the_newest_python_installs_the_wheel_without_a_compiler(
     run(found.strip(), "-m", "venv", "environment", cwd=tmp_path)
     python, nothing = tmp_path / "environment" / "bin" / "python", tmp_path / "nothing"
     nothing.mkdir()
-    # Not from pip's cache: something else may have been compiled there.
+    # Not from pip's cache, which may have wheels that were compiled here.
     pip = (python, "-m", "pip", "--quiet", "--no-cache-dir")
     run(*pip, "install", archives.wheel, cwd=tmp_path, PATH=str(nothing), CC="none")
     run(*pip, "check", cwd=tmp_path)
@@ -248,7 +248,7 @@ def test_the_newest_python_installs_the_wheel_without_a_compiler(
 def test_the_installed_library_is_not_the_checkout(
     installed: Path, tmp_path: Path
 ) -> None:
-    """Were it, the tests below would show nothing about the wheel."""
+    """The interpreter of the tests below imports the installed library."""
     shown = run(
         *(installed, "-I", "-c", "import flipper; print(flipper.__file__)"),
         cwd=tmp_path,
@@ -257,22 +257,22 @@ def test_the_installed_library_is_not_the_checkout(
 
 
 @pytest.mark.slow
-def test_the_installed_library_runs_the_example(
+def test_the_installed_library_runs_the_quickstart_example(
     installed: Path, checkout: Path, tmp_path: Path
 ) -> None:
-    """`make demo` shows the checkout; this is what one gets without one."""
+    """`examples/quickstart.py` runs outside of the checkout."""
     example = shutil.copy(checkout / "examples" / "quickstart.py", tmp_path)
     assert run(installed, "-I", example, cwd=tmp_path)
 
 
 @pytest.mark.slow
-def test_the_installed_library_runs_the_quickstart(
+def test_the_installed_library_runs_the_quickstart_of_the_readme(
     installed: Path, checkout: Path, tmp_path: Path
 ) -> None:
-    """The first thing that anyone tries after installing it."""
+    """The section "Quickstart" of README.md runs outside of the checkout."""
     (quickstart,) = (
         program
         for program in programs(fences(checkout / "README.md"))
         if program.fences[0].heading == "Quickstart"
     )
-    play(quickstart, tmp_path, {}, (str(installed), "-I"))
+    run_and_compare(quickstart, tmp_path, {}, (str(installed), "-I"))

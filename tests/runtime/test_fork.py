@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the library does while a process forks.
+"""Locks, imports and host names work in a process that was forked.
 
-That stores go on in the child is in `tests/processes`.
+`tests/processes` tests stores in forked processes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def run(script: str) -> str:
-    """Run Python code in a process of its own, which has to end well and soon."""
+    """Run Python code in a new process, which must end well and soon."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", dedent(script)],
         capture_output=True,
@@ -47,10 +47,12 @@ def run(script: str) -> str:
 @pytest.mark.parametrize(
     "hook_comes_first", [True, False], ids=["hook first", "flipper first"]
 )
-def test_a_fork_waits_for_no_thread_that_waits_for_it(hook_comes_first: bool) -> None:
-    """Others hold a lock while a process forks, and import something under it.
+def test_a_fork_does_not_deadlock_with_hooks_of_other_libraries(
+    hook_comes_first: bool,
+) -> None:
+    """Another library may hold a lock during a fork, and import a module under it.
 
-    As `logging` does, whose `dictConfig` imports the handlers.
+    `logging` does so: its `dictConfig` imports the handlers.
     """
     steps = [
         """
@@ -86,10 +88,10 @@ def test_a_fork_waits_for_no_thread_that_waits_for_it(hook_comes_first: bool) ->
     )
 
 
-def test_a_module_that_is_imported_meanwhile_is_whole_in_the_child(
+def test_a_fork_waits_until_a_module_is_imported(
     tmp_path: object,
 ) -> None:
-    """The thread that imports it is not there, and would never come to the end."""
+    """The thread that imports it does not exist in the child, and could not end it."""
     run(
         f"""
         import os, sys, threading
@@ -114,8 +116,8 @@ def test_a_module_that_is_imported_meanwhile_is_whole_in_the_child(
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="there is no such signal")
-def test_a_signal_handler_may_ask_while_a_fork_is_noticed() -> None:
-    """A handler runs in the middle of what the same thread does, locks and all."""
+def test_a_signal_handler_may_ask_a_flag_while_locks_are_renewed() -> None:
+    """A handler runs in the middle of other code of its thread, with its locks."""
     run(
         """
         import os, signal
@@ -138,7 +140,7 @@ def test_a_signal_handler_may_ask_while_a_fork_is_noticed() -> None:
                         pass
         renewed = Renewed()
         fork.renew_after_fork(renewed)
-        fork._process = -1  # of a parent that has told nobody
+        fork._process = -1  # as after a fork that Python has not noticed
         fork.detect_fork()
         assert asked == [False] and fork._process == os.getpid()
         """
@@ -146,8 +148,8 @@ def test_a_signal_handler_may_ask_while_a_fork_is_noticed() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc is on Linux")
-def test_a_child_resolves_names_though_a_thread_of_the_parent_did() -> None:
-    """The C library holds a lock while it resolves the first name of a process."""
+def test_a_child_can_resolve_host_names() -> None:
+    """The C library holds a lock while a thread of the parent resolves a first name."""
     run(
         """
         import encodings.idna, os, socket, time
@@ -177,15 +179,15 @@ def test_a_child_resolves_names_though_a_thread_of_the_parent_did() -> None:
 
 
 def locks_of(*owners: Any) -> Iterator[Any]:
-    """Give every lock that these objects have themselves."""
+    """Yield every lock that is an attribute of these objects."""
     for owner in owners:
         for value in vars(owner).values():
             if hasattr(value, "acquire"):
                 yield value
 
 
-def test_no_lock_of_the_parent_stays_in_a_driver() -> None:
-    """Neither in the client, nor in what it is made of."""
+def test_all_locks_of_a_driver_are_renewed() -> None:
+    """The locks of a client, and of its parts, are replaced by free locks."""
     client = redis.Redis()
     parts = [client, client.connection_pool, *vars(client).values()]
     owners = [part for part in parts if type(part).__module__.startswith("redis.")]
@@ -198,7 +200,7 @@ def test_no_lock_of_the_parent_stays_in_a_driver() -> None:
     renewed = list(locks_of(*owners))
     assert [type(lock) for lock in renewed] == kinds
     assert not {id(lock) for lock in held} & {id(lock) for lock in renewed}
-    # They are asked by another thread, since this one may take its reentrant ones.
+    # Another thread takes them, since this one could take its own reentrant locks.
     taken: list[bool] = []
 
     def take() -> None:
@@ -213,6 +215,6 @@ def test_no_lock_of_the_parent_stays_in_a_driver() -> None:
 
 
 @pytest.mark.parametrize("client", [None, MagicMock(), fakeredis.FakeRedis(), object()])
-def test_doubles_are_left_as_they_are(client: Any) -> None:
-    """They need not be made as a driver is."""
+def test_doubles_are_not_changed(client: Any) -> None:
+    """A mock or a fake client does not have the parts of a real driver."""
     renew_locks(client, "redis")

@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pauses and expiries are random, and take nothing from the application's numbers."""
+"""Random pauses do not use the random numbers of the application."""
 
 from __future__ import annotations
 
 import os
 import random
-import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,25 +14,23 @@ from flipper.bucketing import PercentageBucketer
 from flipper.contracts.watch import SupportsWatch
 from flipper.contrib.synced import SyncedFeatureFlagStore
 from flipper.runtime.jitter import uniform
+from flipper.testing.contract import eventually
+from support.programs import needs_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-forks = pytest.mark.skipif(
-    sys.platform == "win32", reason="processes do not fork on this system"
-)
-
 
 @pytest.fixture(autouse=True)
-def _own_seed() -> Iterator[None]:
-    """Leave the random numbers of the other tests alone."""
+def _restore_random_state() -> Iterator[None]:
+    """Keep the random numbers of other tests as they are."""
     state = random.getstate()
     yield
     random.setstate(state)
 
 
-class Rivalled(MemoryFeatureFlagStore):
-    """A store in which three writes out of four come too late."""
+class ContestedStore(MemoryFeatureFlagStore):
+    """A store in which three of four writes lose a race."""
 
     tries = 0
 
@@ -43,7 +39,7 @@ class Rivalled(MemoryFeatureFlagStore):
         return self.tries % 4 == 0 and super()._swap(item, expected)
 
 
-class Counted(MemoryFeatureFlagStore):
+class CountingStore(MemoryFeatureFlagStore):
     """A store that counts how often all flags are read."""
 
     lists = 0
@@ -54,7 +50,7 @@ class Counted(MemoryFeatureFlagStore):
         return super().list(*args, **kwargs)
 
 
-class Away(SupportsWatch, MemoryFeatureFlagStore):
+class StoreWithoutServer(SupportsWatch, MemoryFeatureFlagStore):
     """A store whose change signal cannot be reached."""
 
     watches = 0
@@ -74,44 +70,38 @@ def expire_early() -> None:
 
 
 def write_again() -> None:
-    """Write against rivals, with pauses between the tries."""
-    store = Rivalled()
+    """Write until no race is lost, with random pauses."""
+    store = ContestedStore()
     store.tries = 3
     store.create("x")
-    store.update("x", lambda item: item.switched(True))
+    store.update("x", lambda item: item.with_state(True))
     assert store.tries == 8
 
 
 def follow() -> None:
-    """Read all flags time and again."""
-    inner = Counted()
+    """Read all flags again and again."""
+    inner = CountingStore()
     with SyncedFeatureFlagStore(inner, poll_interval=0.01):
-        until(lambda: inner.lists > 3)
+        eventually(lambda: inner.lists > 3)
 
 
 def listen() -> None:
-    """Try to listen time and again."""
-    inner = Away()
+    """Try to listen again and again."""
+    inner = StoreWithoutServer()
     with CachedFeatureFlagStore(inner, invalidate=True):
-        until(lambda: inner.watches > 2)
-
-
-def until(is_done: Callable[[], bool]) -> None:
-    """Wait for something that happens in another thread."""
-    deadline = time.monotonic() + 30
-    while not is_done():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+        eventually(lambda: inner.watches > 2)
 
 
 def draw() -> list[float]:
-    """Take twenty numbers, as an application does."""
+    """Draw twenty random numbers, like an application."""
     return [random.random() for _ in range(20)]  # noqa: S311
 
 
 @pytest.mark.parametrize("use", [expire_early, write_again, follow, listen])
-def test_the_numbers_of_the_application_stay_the_same(use: Callable[[], None]) -> None:
-    """A simulation that calls `random.seed(1)` gives the same result every time."""
+def test_pauses_do_not_change_the_random_numbers_of_the_application(
+    use: Callable[[], None],
+) -> None:
+    """`random.seed(1)` gives the application the same numbers with every store."""
     random.seed(1)
     wanted = draw()
     random.seed(1)
@@ -119,8 +109,8 @@ def test_the_numbers_of_the_application_stay_the_same(use: Callable[[], None]) -
     assert draw() == wanted
 
 
-def test_a_random_bucketer_draws_from_the_numbers_of_the_application() -> None:
-    """Existing tests seed `random` to know who is let in."""
+def test_a_random_bucketer_draws_from_the_module_random() -> None:
+    """Existing tests call `random.seed` to know the answers."""
     client = FeatureFlagClient(MemoryFeatureFlagStore())
     client.create("x", is_enabled=True)
     client.set_bucketer("x", PercentageBucketer(0.5))
@@ -130,11 +120,11 @@ def test_a_random_bucketer_draws_from_the_numbers_of_the_application() -> None:
     assert [client.is_enabled("x") for _ in range(20)] == wanted
 
 
-@forks
-# Python warns where threads of other tests are still there; this child needs none.
+@needs_fork
+# Python warns if threads of other tests still run; this child needs none of them.
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
-def test_children_do_not_pause_alike() -> None:
-    """Workers that all ask again at the same moment would overload the server."""
+def test_forked_children_pause_differently() -> None:
+    """Workers that try again at the same moment would overload the server."""
     uniform(0, 1)
     drawn = set()
     for _ in range(3):

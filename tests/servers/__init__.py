@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The servers that tests talk to, and a proxy that cuts their connections.
+"""The servers that tests use, and a proxy that cuts their connections.
 
 Fixtures (tests/conftest.py) give one of each kind for the whole session. A test that
 stops, kills or restarts a server starts one for itself::
 
     with start_redis() as server, Proxy(server.host, server.port) as proxy: ...
 
-Nothing starts, and no driver is imported, before a test asks. What has to be installed:
-`make servers`.
+A server starts, and its driver is imported, when the first test needs it.
+`make servers` installs them.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ AnyServer = TypeVar("AnyServer", bound=Server)
 
 @contextlib.contextmanager
 def shared(kind: type[AnyServer]) -> Iterator[AnyServer]:
-    """Give the server that the environment names, or start one.
+    """Yield the server that the environment names, or start one.
 
-    One that is named and does not answer is a failure. One that is not installed is a
-    skip, and with CI=true a failure.
+    A named server that does not answer is a failure. Without an installed server the
+    test is skipped; with CI=true it fails.
     """
     address = os.environ.get(kind.variable)
     if not address:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A server for the tests: a process on a loopback port, data in a temporary folder.
 
-`Server` is what the four kinds of server have in common; each of them says in a module
-of its own which program it runs and how one knows that it answers.
+`Server` is what the four kinds of server have in common. Each has a module of its own,
+with its program and with a way to find out whether it answers.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
     from typing import ClassVar, NoReturn
 
@@ -56,7 +57,7 @@ def absent(reason: str) -> NoReturn:
 
 
 def free_port() -> int:
-    """Give a port that nothing listens on, TCP or UDP.
+    """Return a port that nothing listens on, TCP or UDP.
 
     It lies below those that systems give to outgoing connections (32768 and up). From
     among these, a client that calls a stopped server again and again would sooner or
@@ -107,7 +108,7 @@ class Server:
     kill_signal: ClassVar[signal.Signals] = signal.SIGKILL
 
     def __init__(self, address: str | None = None) -> None:
-        """Make the server known, without starting it.
+        """Find the program and a port, and start nothing.
 
         Raises:
             ServerMissingError: it is to be started here and is not installed.
@@ -129,7 +130,7 @@ class Server:
         self._prepared = False
 
     def parse(self, address: str) -> tuple[str, int]:
-        """Give host and port of an address, as the environment variable has it."""
+        """Return host and port of an address, as the environment variable has it."""
         raise NotImplementedError
 
     def find_programs(self) -> None:
@@ -140,7 +141,7 @@ class Server:
         """Make what the server needs once, before it is started for the first time."""
 
     def command(self) -> list[str]:
-        """Give the command that runs the server in the foreground."""
+        """Return the command that runs the server in the foreground."""
         raise NotImplementedError
 
     def answers(self) -> bool:
@@ -187,6 +188,15 @@ class Server:
         """Stop the server and start it again, on the same port, with the same data."""
         self.stop()
         self.start()
+
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """Stop the server for a while."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
 
     def close(self) -> None:
         """End the server for good and remove its data."""
@@ -246,7 +256,7 @@ class Server:
         return folder
 
     def _is_taken(self) -> bool:
-        """Tell whether the port has a listener, which would answer in place of ours."""
+        """Return whether another server listens on the port."""
         with contextlib.suppress(OSError):
             socket.create_connection((self.host, self.port), timeout=5).close()
             return True
@@ -294,23 +304,23 @@ def _ordinary_user() -> pwd.struct_passwd:
 
 
 def _is_open(folder: Path) -> bool:
-    """Tell whether every user may pass through a folder, and those above it."""
+    """Return whether every user may enter a folder and those above it."""
     folder = folder.resolve()
     return all(f.stat().st_mode & 0o001 for f in (folder, *folder.parents))
 
 
 class _Reaper:
-    """The other end of `reaper.py`: what it has to clear away if pytest is killed."""
+    """Tells `reaper.py` what it has to remove if pytest is killed."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
 
     def watch(self, folder: Path, pid: int | None = None, ending: int = 0) -> None:
-        """Have the folder removed, and the process ended by this signal before."""
+        """Let the reaper end the process with this signal, then remove the folder."""
         self._tell([str(folder), True, pid, ending])
 
     def forget(self, folder: Path) -> None:
-        """Leave the folder, and the process that was told with it, alone."""
+        """Let the reaper forget the folder and its process."""
         self._tell([str(folder), False, None, 0])
 
     def _tell(self, line: list[object]) -> None:
@@ -329,7 +339,7 @@ class _Reaper:
         self._process.stdin.flush()
 
     def _end(self, starter: int) -> None:
-        # A forked child has our exit functions too, but no business with our reaper.
+        # A forked child has these exit functions too, and must not end the reaper.
         if self._process is not None and os.getpid() == starter:
             self._process.communicate()
 
@@ -338,8 +348,8 @@ _reaper = _Reaper()
 
 
 def unmeasured() -> dict[str, str]:
-    """Give an environment for programs without coverage.
+    """Return the environment for a program whose coverage is not measured.
 
-    It does not stand forks, and takes as long again.
+    Coverage fails in forked processes, and doubles the time of a program.
     """
     return {name: value for name, value in os.environ.items() if "COV" not in name}

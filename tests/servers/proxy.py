@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A TCP proxy that does to connections what networks do, when a test says so."""
+"""A TCP proxy that cuts, delays and swallows what passes, as networks do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Proxy:
-    """Stands on a loopback port before a server and passes bytes both ways.
+    """Listens on a loopback port, and passes bytes to a server and back.
 
     It knows no protocol. A request begins when bytes come from the client, a reply when
     bytes come from the server after some from the client. That counts right for clients
@@ -95,7 +95,7 @@ class Proxy:
             self._swallows = True
 
     def delay(self, seconds: float) -> None:
-        """Hold each reply back for so many seconds, from the next one on."""
+        """Delay each reply, from the next one on, by so many seconds."""
         with self._lock:
             self._delay = seconds
 
@@ -123,7 +123,7 @@ class Proxy:
         self.cut()
 
     def __enter__(self) -> Self:
-        """Give the proxy, which listens already."""
+        """Return the proxy, which listens already."""
         return self
 
     def __exit__(
@@ -218,7 +218,7 @@ class Proxy:
             connection.end()
 
     def _lets_through(self, connection: _Connection, length: int) -> bool:
-        """Count the bytes that come as a reply, if one begins, and hold or lose it."""
+        """Count a reply if one begins; delay or lose it if that is due."""
         delay = 0.0
         with self._lock:
             if connection.awaits_reply:
@@ -254,7 +254,7 @@ class _Connection:
         self.ended = threading.Event()
 
     def end(self) -> None:
-        """Shut both sides down, which wakes up whoever reads or writes there."""
+        """Shut both sides down, which wakes up threads that read or write there."""
         # Race: first the event, then the look for a server; `_serve` has the opposite
         # order, so that one of the two sees what the other did.
         self.ended.set()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clear away servers and their folders when pytest ends without doing so itself.
+"""Ends servers, and removes their folders, if pytest ends without doing so.
 
 A program of its own, run by `process.py`: it reads lines from pytest and, when there
 are no more because pytest is gone (even by SIGKILL), ends the servers that are left and

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
 
-class OneAtATime:
+class SerialApplication:
     """The WSGI application of moto behind a lock."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class OneAtATime:
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
-        """Read the request whole, so that a slow client holds up nobody; then serve."""
+        """Read the whole request first, so that a slow client delays no other."""
         body = get_input_stream(environ).read()
         environ["wsgi.input"] = io.BytesIO(body)
         with self._lock:
@@ -48,7 +48,7 @@ if __name__ == "__main__":
     make_server(
         sys.argv[1],
         int(sys.argv[2]),
-        OneAtATime(),
+        SerialApplication(),
         threaded=True,
         request_handler=MotoRequestHandler,
     ).serve_forever()

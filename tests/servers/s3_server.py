@@ -19,8 +19,8 @@ from .proxy import Proxy
 class S3Server(Server):
     """Moto's S3 in a process of its own.
 
-    Since its objects live in memory, the process stays when the server is stopped; a
-    closed `Proxy` before it makes that the same thing for every client.
+    Its objects are in memory, so `stop` does not end the process. It cuts a `Proxy`
+    before the process, which is the same for every client.
     """
 
     variable = "FLIPPER_TEST_S3_ENDPOINT"
@@ -53,12 +53,12 @@ class S3Server(Server):
                 raise ServerMissingError(f"the package {package} is not installed")
 
     def prepare(self) -> None:
-        """Open the door that clients come through."""
+        """Make the proxy that clients connect to."""
         self._moto_port = free_port()
         self._proxy = Proxy(self.host, self._moto_port, port=self.port)
 
     def command(self) -> list[str]:
-        """Run moto behind the door."""
+        """Return the command that runs moto behind the proxy."""
         script = Path(__file__).with_name("s3_process.py")
         return [sys.executable, "-I", str(script), self.host, str(self._moto_port)]
 
@@ -74,20 +74,20 @@ class S3Server(Server):
             connection.close()
 
     def start(self) -> None:
-        """Start moto, or open the door again."""
+        """Start moto, or let the proxy listen again."""
         super().start()
         if self._proxy is not None:
             self._proxy.restore()
 
     def stop(self) -> None:
-        """Close the door, with every connection."""
+        """Cut the proxy with all its connections."""
         if self._proxy is None:
             super().stop()
         else:
             self._proxy.cut()
 
     def kill(self) -> None:
-        """Do as `stop` does: there is nothing that a crash could leave unsaved."""
+        """Do what `stop` does, since moto saves nothing."""
         self.stop()
 
     def close(self) -> None:
@@ -99,7 +99,7 @@ class S3Server(Server):
 
 @functools.cache
 def _session() -> Any:
-    """Make the one session; each costs a tenth of a second of reading definitions."""
+    """Return the only session, since it takes a tenth of a second to make one."""
     boto3 = importlib.import_module("boto3")
     return boto3.session.Session(
         aws_access_key_id="testing",

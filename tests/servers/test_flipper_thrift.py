@@ -21,7 +21,7 @@ ttypes = pytest.importorskip("flipper_thrift.python.feature_flag_store.ttypes")
 
 
 def test_exception_can_be_raised_through_a_context_manager() -> None:
-    """Python sets attributes on what passes through; an immutable one fails there."""
+    """The attributes that Python sets on a raised exception can be set."""
 
     @contextlib.contextmanager
     def block() -> Iterator[None]:
@@ -36,16 +36,16 @@ def test_exception_can_be_raised_through_a_context_manager() -> None:
     assert error == ttypes.FlipperException(message="y", code=0)
 
 
-def test_notes_are_no_fields_of_an_exception() -> None:
-    """Text and equality are those of the fields, whatever Python adds."""
+def test_notes_do_not_change_an_exception() -> None:
+    """Text and equality depend on the fields, and not on notes."""
     error = ttypes.FlipperException(0, "x")
     error.__notes__ = ["by the test runner"]
     assert str(error) == repr(error) == "FlipperException(code=0, message='x')"
     assert error == ttypes.FlipperException(0, "x")
 
 
-def test_exception_is_hashable_like_its_fields() -> None:
-    """Logging and retry libraries put exceptions into sets."""
+def test_equal_exceptions_have_the_same_hash() -> None:
+    """Exceptions with the same fields are equal, and one element of a set."""
     errors = {
         ttypes.FlipperException(0, "x"),
         ttypes.FlipperException(code=0, message="x"),
@@ -62,19 +62,19 @@ def test_exception_is_hashable_like_its_fields() -> None:
     ids=["positional", "keywords"],
 )
 def test_exception_survives_copy_and_pickle(error: Exception) -> None:
-    """It crosses process borders: worker pools pickle what their tasks raise."""
+    """An exception is the same after it was copied or pickled."""
     assert copy.copy(error) == error
     assert pickle.loads(pickle.dumps(error)) == error  # noqa: S301 # our own
 
 
-def test_package_loads_no_thrift_before_its_modules_are_asked_for() -> None:
-    """Whoever installs the library without Thrift can still import all of it."""
+def test_package_loads_no_thrift_before_its_modules_are_imported() -> None:
+    """The package can be imported without Apache Thrift."""
     script = "import flipper_thrift, sys; sys.exit('thrift.Thrift' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
 def test_generated_code_needs_no_six() -> None:
-    """Newer Thrift runtimes no longer bring six along."""
+    """The generated code can be imported without six."""
     script = (
         "import sys; sys.modules['six'] = None\n"
         "from flipper_thrift.python.feature_flag_store import FeatureFlagStore"

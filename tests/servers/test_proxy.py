@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The proxy between tests and servers does to connections exactly what it is told."""
+"""The proxy between tests and servers, in front of a real Redis."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEY = "proxy-test"
 
 
 class Client:
-    """A Redis client that never connects or sends again by itself."""
+    """A Redis client that never repeats anything by itself."""
 
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=30)
@@ -39,19 +39,19 @@ class Client:
         self._socket.sendall(command.encode() + b"\r\n")
 
     def receive(self) -> bytes:
-        """Give one reply, or nothing if the connection was closed."""
+        """Return one reply, or nothing if the connection was closed."""
         try:
             return self._socket.recv(1000)
         except ConnectionResetError:
             return b""
 
     def ask(self, command: str) -> bytes:
-        """Send a command and give its reply."""
+        """Send a command, and return its reply."""
         self.send(command)
         return self.receive()
 
     def gets_nothing(self) -> bool:
-        """Tell whether no byte and no end comes within a moment."""
+        """Return whether there is neither a byte nor an end within a moment."""
         self._socket.settimeout(0.2)
         try:
             self._socket.recv(1)
@@ -70,13 +70,15 @@ def proxy(redis_server: RedisServer) -> Iterator[Proxy]:
 
 
 def stored(server: RedisServer) -> bytes:
-    """Ask Redis itself how often the key was incremented."""
+    """Return the value of the key, read without the proxy."""
     with Client(server.port) as direct:
         return direct.ask(f"GET {KEY}").splitlines()[-1]
 
 
-def test_proxy_passes_and_counts(proxy: Proxy, redis_server: RedisServer) -> None:
-    """Untouched, the proxy is not there, except that it counts."""
+def test_proxy_passes_and_counts_everything(
+    proxy: Proxy, redis_server: RedisServer
+) -> None:
+    """By default the proxy passes everything, and counts it."""
     with Client(proxy.port) as one, Client(proxy.port) as two:
         assert one.ask(f"INCR {KEY}") == b":1\r\n"
         assert two.ask(f"INCR {KEY}") == b":2\r\n"
@@ -87,7 +89,7 @@ def test_proxy_passes_and_counts(proxy: Proxy, redis_server: RedisServer) -> Non
 
 
 def test_cut_closes_connections_and_refuses_new_ones(proxy: Proxy) -> None:
-    """A cut is seen by those who are connected and by those who come."""
+    """`cut` closes all connections, and refuses new ones."""
     with Client(proxy.port) as client:
         assert client.ask("PING") == b"+PONG\r\n"
         proxy.cut()
@@ -97,7 +99,7 @@ def test_cut_closes_connections_and_refuses_new_ones(proxy: Proxy) -> None:
 
 
 def test_restore_listens_on_the_same_port(proxy: Proxy) -> None:
-    """Clients come back to the address they know, as often as it is cut."""
+    """`restore` listens on the same port after each `cut`."""
     for _ in range(3):
         proxy.cut()
         proxy.restore()
@@ -106,10 +108,10 @@ def test_restore_listens_on_the_same_port(proxy: Proxy) -> None:
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 5])
-def test_drop_reply_loses_exactly_the_kth(
+def test_drop_reply_loses_exactly_the_kth_reply(
     proxy: Proxy, redis_server: RedisServer, k: int
 ) -> None:
-    """The k-th request takes effect, only its reply is lost; all others arrive."""
+    """The k-th request takes effect, and only its reply is lost."""
     proxy.drop_reply(k)
     with Client(proxy.port) as client:
         for n in range(1, k):
@@ -122,8 +124,8 @@ def test_drop_reply_loses_exactly_the_kth(
     assert (proxy.dropped, proxy.replies) == (1, k + 3)
 
 
-def test_drop_reply_may_let_the_beginning_through(proxy: Proxy) -> None:
-    """A reply that is not longer arrives, and is not counted as lost."""
+def test_drop_reply_may_pass_the_first_bytes(proxy: Proxy) -> None:
+    """`drop_reply(after=n)` passes n bytes; a reply that is no longer arrives."""
     with Client(proxy.port) as client:
         proxy.drop_reply(after=7)
         assert client.ask("PING") == b"+PONG\r\n"
@@ -135,7 +137,7 @@ def test_drop_reply_may_let_the_beginning_through(proxy: Proxy) -> None:
 
 
 def test_connections_that_clients_have_closed_do_not_count(proxy: Proxy) -> None:
-    """Whatever the server does with its side."""
+    """`clients` counts only connections that clients have not closed."""
     with Client(proxy.port) as one:
         one.ask("PING")
         with Client(proxy.port) as two:
@@ -145,7 +147,7 @@ def test_connections_that_clients_have_closed_do_not_count(proxy: Proxy) -> None
 
 
 def test_drop_reply_counts_from_now_and_over_all_connections(proxy: Proxy) -> None:
-    """What went before does not count; which connection a request takes does not."""
+    """`drop_reply` counts replies of all connections from now on."""
     with Client(proxy.port) as one, Client(proxy.port) as two:
         assert one.ask(f"INCR {KEY}") == b":1\r\n"
         proxy.drop_reply(2)
@@ -157,7 +159,7 @@ def test_drop_reply_counts_from_now_and_over_all_connections(proxy: Proxy) -> No
 def test_blackhole_accepts_and_answers_nothing(
     proxy: Proxy, redis_server: RedisServer
 ) -> None:
-    """Old and new connections hang; the server sees nothing of what they send."""
+    """`blackhole` accepts connections and bytes, and passes nothing."""
     with Client(proxy.port) as old:
         assert old.ask(f"INCR {KEY}") == b":1\r\n"
         proxy.blackhole()
@@ -172,10 +174,10 @@ def test_blackhole_accepts_and_answers_nothing(
         assert client.ask(f"INCR {KEY}") == b":2\r\n"
 
 
-def test_delay_holds_the_reply_not_the_request(
+def test_delay_delays_replies_and_not_requests(
     proxy: Proxy, redis_server: RedisServer
 ) -> None:
-    """A slow server has done the work; `cut` does not wait for what is held."""
+    """`delay` delays replies and not requests, and `cut` does not wait for them."""
     proxy.delay(0.01)
     with Client(proxy.port) as client:
         assert client.ask(f"INCR {KEY}") == b":1\r\n"
@@ -187,7 +189,7 @@ def test_delay_holds_the_reply_not_the_request(
         assert client.receive() == b""
 
 
-def test_target_that_is_down_closes_the_connection() -> None:
-    """A proxy before nothing behaves like a server that hangs up."""
+def test_proxy_closes_connections_if_its_target_is_down() -> None:
+    """The proxy closes the connections of clients while its target is down."""
     with Proxy("127.0.0.1", free_port()) as proxy, Client(proxy.port) as client:
         assert client.receive() == b""

@@ -54,7 +54,7 @@ def ask_consul(server: Server, method: str, path: str, body: str = "") -> bytes:
 
 
 def refuses(server: Server) -> bool:
-    """Tell whether nothing listens at the server's port."""
+    """Return whether nothing listens at the server's port."""
     try:
         socket.create_connection((server.host, server.port), timeout=10).close()
     except ConnectionRefusedError:
@@ -77,14 +77,14 @@ def wait_until_gone(pid: int, folder: Path) -> bool:
 
 @pytest.mark.redis
 def test_shared_redis_answers(redis_server: RedisServer) -> None:
-    """Tests find a Redis that takes commands."""
+    """The shared Redis answers commands."""
     assert ask_redis(redis_server, "PING") == b"+PONG\r\n"
     assert redis_server.url.startswith("redis://")
 
 
 @pytest.mark.redis
 def test_redis_keeps_port_and_data_over_restart_and_crash() -> None:
-    """An outage test compares what is there before and after."""
+    """A Redis has the same port and data after a restart and after a crash."""
     with start_redis() as server:
         assert ask_redis(server, "SET x 1") == b"+OK\r\n"
         server.restart()
@@ -100,7 +100,7 @@ def test_redis_keeps_port_and_data_over_restart_and_crash() -> None:
 
 @pytest.mark.postgres
 def test_scratch_database_is_empty(postgres_conninfo: str) -> None:
-    """Each test gets a database without tables; it is another one each time."""
+    """Each test gets a new database without tables."""
     psycopg = pytest.importorskip("psycopg")
     with psycopg.connect(postgres_conninfo) as connection:
         found = connection.execute(
@@ -111,10 +111,10 @@ def test_scratch_database_is_empty(postgres_conninfo: str) -> None:
 
 
 @pytest.mark.postgres
-def test_scratch_database_is_dropped_while_somebody_is_connected(
+def test_scratch_database_is_dropped_despite_open_connections(
     postgres_server: PostgresServer,
 ) -> None:
-    """A connection pool that a test left open does not keep the database alive."""
+    """An open connection does not prevent that the database is dropped."""
     psycopg = pytest.importorskip("psycopg")
     with postgres_server.scratch_database() as conninfo:
         left_open = psycopg.connect(conninfo)
@@ -126,7 +126,7 @@ def test_scratch_database_is_dropped_while_somebody_is_connected(
 
 @pytest.mark.postgres
 def test_postgres_keeps_port_and_data_over_restart_and_crash() -> None:
-    """An outage test compares what is there before and after."""
+    """A PostgreSQL has the same port and data after a restart and after a crash."""
     psycopg = pytest.importorskip("psycopg")
     with start_postgres() as server:
         with psycopg.connect(server.conninfo()) as connection:
@@ -145,7 +145,7 @@ def test_postgres_keeps_port_and_data_over_restart_and_crash() -> None:
 
 @pytest.mark.consul
 def test_shared_consul_answers(consul_server: ConsulServer) -> None:
-    """Tests find a Consul that reads and writes keys."""
+    """The shared Consul reads and writes keys."""
     assert ask_consul(consul_server, "PUT", "/v1/kv/servers/x", "1") == b"true"
     assert ask_consul(consul_server, "GET", "/v1/kv/servers/x?raw") == b"1"
     assert consul_server.url.startswith("http://")
@@ -153,7 +153,7 @@ def test_shared_consul_answers(consul_server: ConsulServer) -> None:
 
 @pytest.mark.consul
 def test_consul_keeps_port_and_data_over_restart_and_crash() -> None:
-    """An outage test compares what is there before and after."""
+    """A Consul has the same port and data after a restart and after a crash."""
     with start_consul() as server:
         ask_consul(server, "PUT", "/v1/kv/x", "first")
         server.restart()
@@ -169,14 +169,14 @@ def test_consul_keeps_port_and_data_over_restart_and_crash() -> None:
 
 @pytest.mark.s3
 def test_shared_s3_answers(s3_client: Any, s3_bucket: str) -> None:
-    """Tests find a client and a bucket that takes objects."""
+    """The shared S3 server has a bucket that takes objects."""
     s3_client.put_object(Bucket=s3_bucket, Key="x", Body=b"1")
     assert s3_client.get_object(Bucket=s3_bucket, Key="x")["Body"].read() == b"1"
 
 
 @pytest.mark.s3
 def test_s3_keeps_port_and_data_over_restart() -> None:
-    """An outage test compares what is there before and after."""
+    """An S3 server has the same port and data after a restart."""
     with start_s3() as server:
         client = server.client()
         client.create_bucket(Bucket="bucket")
@@ -191,10 +191,10 @@ def test_s3_keeps_port_and_data_over_restart() -> None:
 
 
 @pytest.mark.s3
-def test_s3_lets_one_of_many_conditional_writes_win(
+def test_s3_accepts_one_of_many_conditional_writes(
     s3_server: S3Server, s3_bucket: str
 ) -> None:
-    """As S3 itself: of writers that saw the same object, one succeeds and knows it."""
+    """Of several conditional writes at the same time, S3 accepts exactly one."""
     clients = [s3_server.client() for _ in range(8)]
 
     def put(client: Any, key: str, **condition: str) -> bool:
@@ -216,13 +216,13 @@ def test_s3_lets_one_of_many_conditional_writes_win(
 
 @pytest.mark.s3
 def test_s3_serves_one_request_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two of moto's looks before its two writes would let both writers win."""
+    """Two requests at the same time are served one after the other."""
     pytest.importorskip("moto.server")
     from werkzeug.test import EnvironBuilder  # comes with moto
 
-    from servers.s3_process import OneAtATime  # needs moto
+    from servers.s3_process import SerialApplication  # needs moto
 
-    application = OneAtATime()
+    application = SerialApplication()
     together = threading.Barrier(2)
     bodies = []
 
@@ -246,7 +246,7 @@ def test_s3_serves_one_request_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.redis
 def test_servers_end_when_pytest_is_killed(tmp_path: Path) -> None:
-    """An aborted run, even by SIGKILL, leaves neither processes nor folders behind."""
+    """A pytest that is killed leaves neither processes nor folders behind."""
     script = tmp_path / "killed.py"
     script.write_text(
         textwrap.dedent("""
@@ -273,10 +273,10 @@ def test_servers_end_when_pytest_is_killed(tmp_path: Path) -> None:
         assert wait_until_gone(int(pid), Path(folder))
 
 
-def test_absent_server_skips_its_tests_and_fails_them_in_ci(
+def test_missing_server_skips_tests_and_fails_them_in_ci(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Nobody has to install everything, but in CI nothing goes untested unnoticed."""
+    """Without an installed server a test is skipped; with CI=true it fails."""
     monkeypatch.setenv("PATH", "/nonexistent")
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.delenv("FLIPPER_TEST_REDIS_URL", raising=False)
@@ -294,7 +294,7 @@ def test_absent_server_skips_its_tests_and_fails_them_in_ci(
 def test_server_named_by_the_environment_is_used_and_left_running(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whoever runs servers of their own, in containers say, needs no others."""
+    """A server that the environment names is used, and cannot be stopped by tests."""
     with start_redis() as running:
         monkeypatch.setenv("FLIPPER_TEST_REDIS_URL", running.url)
         with shared(RedisServer) as named:
@@ -307,7 +307,7 @@ def test_server_named_by_the_environment_is_used_and_left_running(
 def test_server_named_by_the_environment_has_to_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A promised server that is not there is a failure, never a skip."""
+    """A server that the environment names, and that does not answer, is a failure."""
     monkeypatch.setattr(process, "START_SECONDS", 0.0)
     address = f"http://127.0.0.1:{process.free_port()}"
     monkeypatch.setenv("FLIPPER_TEST_CONSUL_URL", address)
@@ -316,8 +316,10 @@ def test_server_named_by_the_environment_has_to_answer(
 
 
 @pytest.mark.redis
-def test_server_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The end of the server's own log stands in the failure."""
+def test_server_that_cannot_start_raises_with_its_log(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A server that cannot start raises, with the end of its log."""
     with start_redis() as server:
         server.stop()
         command = [*server.command(), "--nonsense"]
@@ -327,8 +329,8 @@ def test_server_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.redis
-def test_server_does_not_start_where_another_one_answers() -> None:
-    """Else a test would take somebody's server for its own, and fill or empty it."""
+def test_server_does_not_start_on_a_port_in_use() -> None:
+    """A server whose port is in use raises, and does not use the other server."""
     with start_redis() as first, start_redis() as second:
         second.stop()
         second.port = first.port

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What several rooms of tests use: builders, a clock, rules for all stores."""
+"""What several folders of tests share: builders, a clock, rules for all stores."""

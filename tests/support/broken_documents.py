@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Documents that are broken, as a backend may hold them after an accident or an attack.
+"""Broken documents, as a server may have them after an accident or an attack.
 
-Each of them says that its flag is on, for everybody, and would say so but for its one
-defect. So a store that overlooks the defect gives the flag away.
+But for one defect, each of them is a flag that is on for everybody. A store that does
+not notice the defect turns the flag on.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
+import logging
 import pickle
 import random
 from typing import TYPE_CHECKING, Any
+
+from flipper import FeatureFlagClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,11 +24,45 @@ if TYPE_CHECKING:
 SEED = 20_251_122
 
 
-def hostile_documents(count: int = 500, seed: int = SEED) -> dict[str, bytes]:
-    """Give so many different broken documents by feature name, the same for a seed.
+def check_hostile_documents(
+    store: Any, write: Callable[[dict[str, bytes]], object], count: int = 500
+) -> None:
+    """Check that no broken document is on, hides a flag, or cannot be written over.
 
-    No flag of them may ever read as on, whatever the arguments, if only `age` is not
-    among them. Some can be decoded, and fail only when they are asked.
+    Args:
+        store: an empty store.
+        write: writes documents by feature name where the store reads them, and waits
+            until it does.
+        count: how many documents there are.
+    """
+    flags = FeatureFlagClient(store)
+    good = [f"good-{number:02}" for number in range(20)]
+    for name in good:
+        flags.create(name, is_enabled=True)
+    hostile = hostile_documents(count)
+    write(hostile)
+    log = logging.getLogger("flipper")
+    level = log.level
+    log.setLevel(logging.CRITICAL)  # hundreds of tracebacks take seconds
+    try:
+        assert not [name for name in hostile if flags.is_enabled(name)]
+        assert not [name for name in hostile if flags.is_enabled(name, user_id=1)]
+        listed = [flag.name for flag in flags.list()]
+        assert len(set(listed)) == len(listed)
+        assert sorted(name for name in listed if name in good) == good
+        assert not any(flags.is_enabled(name) for name in set(listed) - set(good))
+        assert all(flags.is_enabled(name) for name in good)
+    finally:
+        log.setLevel(level)
+    for name in [*hostile][: len(SPOILS)]:
+        assert flags.create(name, is_enabled=True).is_enabled() is True
+
+
+def hostile_documents(count: int = 500, seed: int = SEED) -> dict[str, bytes]:
+    """Return so many different broken documents by feature name, the same for a seed.
+
+    None of their flags may be on, whatever the arguments are, if `age` is not one of
+    them. Some documents can be decoded, and fail only in `is_enabled`.
     """
     chance = random.Random(seed)  # noqa: S311 # the same each time, on purpose
     documents: dict[str, bytes] = {}
@@ -42,7 +79,7 @@ def hostile_documents(count: int = 500, seed: int = SEED) -> dict[str, bytes]:
 
 
 def _flag(chance: random.Random, name: str) -> dict[str, Any]:
-    """Make a flag that is on for everybody who names none of its variables."""
+    """Return a flag that is on for all calls without the argument `age`."""
     percentage = chance.choice(
         [
             {"type": "Percentage", "value": 1.0},
@@ -86,13 +123,13 @@ def _json(flag: dict[str, Any]) -> bytes:
 
 
 def cut(chance: random.Random, flag: dict[str, Any]) -> bytes:
-    """Stop in the middle, as a write that was interrupted."""
+    """Cut the document, as an interrupted write does."""
     document = _json(flag)
     return document[: chance.randrange(1, len(document))]
 
 
 def insert_garbage(chance: random.Random, flag: dict[str, Any]) -> bytes:
-    """Put something between two tokens that no JSON has there."""
+    """Insert bytes that JSON does not allow between two tokens."""
     document = _json(flag)
     garbage = chance.choice([b"\0", b"//", b"'", b"\\", b"undefined", b"{", b"]", b"<"])
     place = chance.choice([i for i, byte in enumerate(document) if byte in b":{["])
@@ -100,7 +137,7 @@ def insert_garbage(chance: random.Random, flag: dict[str, Any]) -> bytes:
 
 
 def break_the_encoding(chance: random.Random, flag: dict[str, Any]) -> bytes:
-    """Put bytes into it that are not UTF-8."""
+    """Insert bytes that are not UTF-8."""
     document = _json(flag)
     place = chance.randrange(len(document))
     wrong = chance.choice([b"\xff", b"\xc3\x28", b"\xed\xa0\x80", b"\xf8\x88\x80\x80"])
@@ -108,13 +145,13 @@ def break_the_encoding(chance: random.Random, flag: dict[str, Any]) -> bytes:
 
 
 def append(chance: random.Random, flag: dict[str, Any]) -> bytes:
-    """Go on after the end."""
+    """Append something after the end."""
     tail = chance.choice([b"}", b",", b"\0", b"null", _json(flag), b" garbage"])
     return _json(flag) + tail * chance.randrange(1, 3)
 
 
 def write_in_another_format(chance: random.Random, flag: dict[str, Any]) -> bytes:
-    """Write it as something other than JSON."""
+    """Replace the document by something other than JSON."""
     text = json.dumps(flag)
     return chance.choice(
         [
@@ -134,7 +171,7 @@ def write_in_another_format(chance: random.Random, flag: dict[str, Any]) -> byte
 
 
 def nest_deeply(chance: random.Random, flag: dict[str, Any]) -> bytes:
-    """Nest it deeper than any parser follows; not all backends bear much more."""
+    """Nest values deeper than any parser accepts; some servers accept not much more."""
     depth = chance.randrange(100_000, 104_000)
     if chance.random() < 0.5:
         return chance.choice([b"[", b'{"a":']) * depth
@@ -146,7 +183,7 @@ def nest_deeply(chance: random.Random, flag: dict[str, Any]) -> bytes:
 
 
 def replace_all(chance: random.Random, flag: dict[str, Any]) -> bytes:
-    """Be another JSON value."""
+    """Replace the document by another JSON value."""
     value = chance.choice(
         [None, True, 1, -0.5, "on", [], [[]], {}, [True], {"on": True}]
     )
@@ -154,7 +191,7 @@ def replace_all(chance: random.Random, flag: dict[str, Any]) -> bytes:
 
 
 def leave_out(chance: random.Random, flag: dict[str, Any]) -> bytes:
-    """Lack a field that has to be there."""
+    """Delete a required field."""
     meta = flag["meta"]
     check = meta["conditions"][0]["age"][0]
     bucketer = meta["bucketer"]
@@ -172,7 +209,7 @@ def leave_out(chance: random.Random, flag: dict[str, Any]) -> bytes:
 
 
 def replace_a_part(chance: random.Random, flag: dict[str, Any]) -> bytes:
-    """Have a value of another shape where one of a certain shape has to be."""
+    """Replace a value by one of a wrong type."""
     meta = flag["meta"]
     check = meta["conditions"][0]["age"][0]
     percentage = meta["bucketer"]["percentage"]
@@ -215,7 +252,7 @@ def replace_a_part(chance: random.Random, flag: dict[str, Any]) -> bytes:
 
 
 def exaggerate(chance: random.Random, flag: dict[str, Any]) -> bytes:
-    """Have a number where none so large has a meaning."""
+    """Replace a number by one that is far too large."""
     bucketer = flag["meta"]["bucketer"]
     huge = chance.randrange(1, 10)
     if chance.random() < 0.3:  # more digits than Python converts

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a client does while the server of its store is away, over real servers."""
+"""What a client does while the server of its store is away, for real servers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from flipper import FeatureFlagClient
-from flipper.contracts.circuit_breaker import reader_of
+from flipper.contracts.circuit_breaker import current_reader
 from flipper.testing.contract import eventually
 
 if TYPE_CHECKING:
@@ -24,22 +24,25 @@ BACKGROUND = "flipper-circuit-breaker"
 
 
 @contextmanager
-def recorded(store: Any) -> Iterator[list[str]]:
+def recorded_readers(store: Any) -> Iterator[list[str]]:
     """Give the names of the threads that read flags from the server."""
-    read, asked_by = store._read, list[str]()
+    read, readers = store._read, list[str]()
 
-    def recording(feature_name: str) -> Any:
-        asked_by.append(threading.current_thread().name)
+    def record_and_read(feature_name: str) -> Any:
+        readers.append(threading.current_thread().name)
         return read(feature_name)
 
-    with patch.object(store, "_read", recording):
-        yield asked_by
+    with patch.object(store, "_read", record_and_read):
+        yield readers
 
 
-def check_that_it_is_spared(
+def check_circuit_breaker(
     store: Any, server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Kill the server, ask by eight threads, start it, and see who has asked it."""
+    """Check that only the background thread asks a server that was killed.
+
+    Eight threads ask for flags during the outage; then the server is started again.
+    """
     caplog.set_level("INFO", "flipper")
     client = FeatureFlagClient(store)
     names = [f"flag-{number}" for number in range(25)]
@@ -47,16 +50,16 @@ def check_that_it_is_spared(
         client.create(name, is_enabled=True)
         assert client.is_enabled(name) is True
     server.kill()
-    with recorded(store) as asked_by, ThreadPoolExecutor(8) as pool:
+    with recorded_readers(store) as readers, ThreadPoolExecutor(8) as pool:
         assert client.is_enabled(names[0]) is True
-        noticed_by = [*asked_by]
+        first_readers = [*readers]
         for answers in pool.map(lambda _: [*map(client.is_enabled, names)], range(8)):
             assert answers == [True] * 25
-        eventually(lambda: asked_by.count(BACKGROUND) >= 2)
-        assert [name for name in asked_by if name != BACKGROUND] == noticed_by
-        assert len(noticed_by) == 1
+        eventually(lambda: readers.count(BACKGROUND) >= 2)
+        assert [name for name in readers if name != BACKGROUND] == first_readers
+        assert len(first_readers) == 1
         server.start()
-        eventually(lambda: reader_of(store) is store)
+        eventually(lambda: current_reader(store) is store)
         client.disable(names[0])
         assert client.is_enabled(names[0]) is False
     kind = type(store).__name__

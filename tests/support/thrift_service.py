@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 
 class Service:
-    """A server in a thread of this process, for a handler that the test makes up."""
+    """A server in a thread of this process, for any handler.
+
+    Attributes:
+        port: where it listens.
+        connections: how many connections it has accepted.
+    """
 
     def __init__(
         self, handler: Any, transports: Any = None, protocols: Any = None
@@ -56,7 +61,7 @@ class Service:
             thread.join()
 
     def __enter__(self) -> Self:
-        """Give the service, which listens already."""
+        """Return the service, which listens already."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -73,11 +78,16 @@ def connected(
     protocol: Any = TBinaryProtocol,
     timeout: float | None = 10,
 ) -> Iterator[ThriftRPCFeatureFlagStore]:
-    """Give a store that speaks to a port; its `transport` is the test's to look at."""
+    """Give a store that is connected to a port.
+
+    Its attributes `client` and `transport` are the client and the client's transport.
+    """
     tsocket = TSocket("127.0.0.1", port)
     tsocket.setTimeout(timeout and timeout * 1000)
     outer = transport(tsocket)
-    store = ThriftRPCFeatureFlagStore(FeatureFlagStore.Client(protocol(outer)))
+    client = FeatureFlagStore.Client(protocol(outer))
+    store = ThriftRPCFeatureFlagStore(client)
+    store.client = client  # type: ignore[attr-defined]
     store.transport = outer  # type: ignore[attr-defined]
     try:
         yield store

@@ -18,6 +18,8 @@ client.get_client_data("A").append(1)  # type: ignore[attr-defined]
 client.get("A").enabel()  # type: ignore[attr-defined]
 client.list(limit="10")  # type: ignore[arg-type]
 FeatureFlagClient()  # type: ignore[call-arg]
+FeatureFlagClient(MemoryFeatureFlagStore(), on_error="rise")  # type: ignore[arg-type]
+FeatureFlagClient(MemoryFeatureFlagStore(), strict="wran")  # type: ignore[arg-type]
 
 
 @is_enabled(client, "A")

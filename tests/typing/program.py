@@ -109,6 +109,44 @@ def listen() -> list[str]:
     return audit.enabled
 
 
+class PrintingSubscriber(FlipperEventSubscriber):
+    """The example of README.md, with types: the first parameter has another name."""
+
+    def on_post_create(
+        self, feature_name: str, is_enabled: bool, client_data: dict[str, Any] | None
+    ) -> None:
+        """Print a new flag."""
+        print(feature_name, is_enabled, client_data)
+
+    def on_post_disable(self, feature_name: str) -> None:
+        """Print the name."""
+        print(feature_name, "is off")
+
+    def on_post_set_client_data(
+        self, feature_name: str, client_data: dict[str, Any]
+    ) -> None:
+        """Print the client data."""
+        print(feature_name, client_data)
+
+
+def print_writes() -> None:
+    """Register the subscriber of README.md, and call a method of it by name."""
+    subscriber = PrintingSubscriber()
+    client.events.register_subscriber(subscriber)
+    client.set_client_data("CHECKOUT", {"reviewed": True})
+    client.events.remove_subscriber(subscriber)
+    subscriber.on_post_disable(feature_name="CHECKOUT")
+
+
+def client_of_settings(*, debug: bool) -> FeatureFlagClient:
+    """Choose the options of a client by a setting."""
+    return FeatureFlagClient(
+        MemoryFeatureFlagStore(),
+        on_error="raise" if debug else "default",
+        strict="warn" if debug else "silent",
+    )
+
+
 class DictStore(AbstractFeatureFlagStore):
     """A store as the README shows it, with the six methods."""
 
@@ -196,3 +234,5 @@ if __name__ == "__main__":
     priced: str = price(3)
     shipped: str = asyncio.run(ship("Berne"))
     print(priced, shipped, listen(), stack_stores(), handle_errors())
+    print_writes()
+    assert client_of_settings(debug=True).is_enabled("CHECKOUT") is False

@@ -28,7 +28,7 @@ class LinearRampPercentage(AbstractPercentage):
             Stores keep whole seconds.
 
     Raises:
-        ValueError: `initial_time` is no date, for example if it is in milliseconds.
+        ValueError: `initial_time` is not a date, for example if it is in milliseconds.
     """
 
     def __init__(

@@ -14,11 +14,15 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakMethod, finalize
 
-from ...contracts.circuit_breaker import has_opened_circuit, open_circuit, reader_of
-from ...contracts.last_known import ANSWERS
+from ...contracts.circuit_breaker import (
+    comes_from_open_circuit,
+    current_reader,
+    open_circuit,
+)
+from ...contracts.last_known import ERRORS_OF_ONE_FLAG
 from ...contracts.wrapper import FeatureFlagStoreWrapper
 from ...exceptions import FlagDoesNotExistError
-from ...runtime.closing import ClosesAtExit
+from ...runtime.closing import Closeable
 from ...runtime.fork import detect_fork, renew_after_fork
 from ...runtime.log_throttle import OutageLog
 from ..interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
@@ -39,7 +43,7 @@ DEFAULT_SIZE = 5000
 DEFAULT_TTL = None
 
 
-class CachedFeatureFlagStore(ClosesAtExit, CacheEntries, FeatureFlagStoreWrapper):
+class CachedFeatureFlagStore(Closeable, CacheEntries, FeatureFlagStoreWrapper):
     """Answers `get` from memory where it can. Safe for threads.
 
     The cache also remembers that a flag does not exist. If several threads miss the
@@ -50,7 +54,7 @@ class CachedFeatureFlagStore(ClosesAtExit, CacheEntries, FeatureFlagStoreWrapper
     With `invalidate`, a daemon thread listens to the inner store. It ends soon after
     this store is closed or garbage-collected. In a forked child the cache is empty at
     first, and the thread starts when a flag is asked for. While the listener has no
-    connection, because the server is away or sends no change signal, the cache keeps
+    connection, because the server is down or sends no change signal, the cache keeps
     flags for `ttl` seconds at most; if `ttl` is `None`, every `get` asks the inner
     store. All entries expire whenever the connection is lost or restored.
 
@@ -137,7 +141,7 @@ class CachedFeatureFlagStore(ClosesAtExit, CacheEntries, FeatureFlagStoreWrapper
         is_enabled: bool = False,
         client_data: dict[str, Any] | None = None,
     ) -> FeatureFlagStoreItem:
-        """Write a new flag over whatever was there, and return it."""
+        """Write a new flag, replacing any flag of that name, and return it."""
         create = partial(super().create, feature_name, is_enabled, client_data)
         item: FeatureFlagStoreItem = self._call_and_cache(
             feature_name, create, lambda _, item: item
@@ -169,7 +173,7 @@ class CachedFeatureFlagStore(ClosesAtExit, CacheEntries, FeatureFlagStoreWrapper
             return self._call_and_cache(feature_name, update, self._reread)
 
     def delete(self, feature_name: str) -> None:
-        """Remove the flag, if it is there."""
+        """Remove the flag if it exists."""
         delete = partial(super().delete, feature_name)
         self._call_and_cache(feature_name, delete, lambda *_: UNKNOWN)
 
@@ -223,7 +227,7 @@ class CachedFeatureFlagStore(ClosesAtExit, CacheEntries, FeatureFlagStoreWrapper
         if not is_new:
             return self._wait_for(read, feature_name)
         try:
-            read.item = reader_of(self._reader).get(feature_name)
+            read.item = current_reader(self._reader).get(feature_name)
         except BaseException as error:
             has_stale_item = self._answer_with_stale(feature_name, read, error)
             self._cancel(feature_name, read)
@@ -259,16 +263,16 @@ class CachedFeatureFlagStore(ClosesAtExit, CacheEntries, FeatureFlagStoreWrapper
         """Give a failed read the flag of an expired entry; return whether it may."""
         if not self._stale_if_error:
             return False
-        if not isinstance(error, Exception) or isinstance(error, ANSWERS):
+        if not isinstance(error, Exception) or isinstance(error, ERRORS_OF_ONE_FLAG):
             return False
-        is_away = has_opened_circuit(error) or open_circuit(
+        is_outage = comes_from_open_circuit(error) or open_circuit(
             self._reader, feature_name, error, self._outage
         )
         item = self._use_stale(feature_name)
         if item is UNKNOWN:
             return False
         read.item = item
-        if not is_away:  # else the circuit breaker logs the outage
+        if not is_outage:  # else the circuit breaker logs the outage
             self._has_failed = True
             self._outage.failed(error)
         return True

@@ -217,7 +217,7 @@ def _check(ttl: object, stale_if_error: object, jitter: object) -> None:
     # Drop-in: 0 or less is a ttl, with which nothing is found in the cache.
     if ttl is not None and not is_between(-_FOREVER, ttl, _FOREVER):
         raise InvalidArgumentError(
-            f"ttl={ttl!r} is no time; use seconds, or None for no expiry", value=ttl
+            f"ttl={ttl!r} is not a time; use seconds, or None for no expiry", value=ttl
         )
     check_seconds(
         *("stale_if_error", stale_if_error),
@@ -226,6 +226,6 @@ def _check(ttl: object, stale_if_error: object, jitter: object) -> None:
     )
     if not is_between(0, jitter, 1):
         raise InvalidArgumentError(
-            f"jitter={jitter!r} is no part of the ttl; use a fraction from 0 to 1",
+            f"jitter={jitter!r} is not a part of the ttl; use a fraction from 0 to 1",
             value=jitter,
         )

@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from ...contracts.listener import SLICE, BackgroundListener
+from ...contracts.listener import CHECK_INTERVAL, BackgroundListener
 from ...contracts.watch import WatchRefusedError
 from ...runtime.jitter import uniform
 from ...runtime.log_throttle import LogThrottle
@@ -61,7 +61,7 @@ class InvalidationListener(BackgroundListener):
             _call(self._set_listening, True)
             self._log_transition(None)
             while not self._is_over(closed):
-                changed = watch.wait(SLICE)
+                changed = watch.wait(CHECK_INTERVAL)
                 if changed is None or changed:
                     _call(self._invalidate, changed)
         finally:
@@ -78,12 +78,12 @@ class InvalidationListener(BackgroundListener):
         is_first = self._is_listening is None
         self._is_listening = problem is None
         store = type(self._store).__name__
-        message = "%s tells its cache what changes"
+        message = "%s reports changes to its cache"
         if problem is not None:
             self._log.warning(
-                "untold",
-                "%s does not tell its cache what changes (%s: %s); no flag is kept "
-                "longer than its ttl, and none without one",
+                "not listening",
+                "%s does not report changes to its cache (%s: %s); flags are cached "
+                "for at most ttl seconds, and not at all without a ttl",
                 store,
                 type(problem).__name__,
                 problem,
@@ -91,7 +91,7 @@ class InvalidationListener(BackgroundListener):
         elif is_first:
             logger.info(message, store)
         else:
-            self._log.end("untold", message, store)
+            self._log.end("not listening", message, store)
 
 
 def _call(method: WeakMethod[Callable[[Any], None]], argument: object) -> None:

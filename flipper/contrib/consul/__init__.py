@@ -16,7 +16,7 @@ from ...contracts.atomic import ABSENT, ANY
 from ...contracts.document import DocumentFeatureFlagStore
 from ...contracts.watch import SupportsWatch
 from ...exceptions import InvalidArgumentError
-from ...runtime.closing import ClosesAtExit
+from ...runtime.closing import Closeable
 from ...runtime.fork import detect_fork
 from ..interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
 from ..interface import FlagDoesNotExistError as FlagDoesNotExistError
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class ConsulFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFlagStore):
+class ConsulFeatureFlagStore(Closeable, SupportsWatch, DocumentFeatureFlagStore):
     """Keeps each flag under the key `<base_key>/<feature_name>`. Safe for threads.
 
     `get` and `list` answer from a copy of all flags, without a request, also while the
-    Consul agent is away. A background thread keeps the copy up to date: it has the
-    writes of this store at once, and those of others a moment later. The thread logs
-    its errors. In a forked child, the first question about a flag starts another one.
+    Consul agent is down. A background thread keeps the copy up to date. Writes of this
+    store are in the copy at once, and writes of others a moment later. The thread logs
+    its errors. In a forked child, the first call of `get` or `list` starts a thread.
 
     Writes are check-and-set requests, and Consul decides whether a flag exists. They
     raise the errors of the Consul client.
@@ -83,7 +83,7 @@ class ConsulFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFlagSto
 
         Raises:
             StoreUnavailableError: the reply is incomplete, or not one of Consul's.
-            Exception: of the Consul client, if the agent is away.
+            Exception: an error of the Consul client, if the agent is down.
         """
         if _name_problem(feature_name):
             return None
@@ -97,18 +97,18 @@ class ConsulFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFlagSto
 
         Raises:
             WatchRefusedError: the store is closed.
-            StoreUnavailableError: Consul is away, or has not answered yet.
+            StoreUnavailableError: Consul is down, or has not answered yet.
         """
         return self._follower.watch()
 
     def close(self) -> None:
-        """Stop the thread; from then on `get` and `list` answer as of now.
+        """Stop the thread. `get` and `list` then answer from an unchanging copy.
 
-        This returns at once. It interrupts the thread's request, so that the thread and
-        its connection are gone a moment later. A client that is not one of
+        This method does not wait. It interrupts the request of the thread, so that the
+        thread and its connection end a moment later. A client that is not one of
         python-consul or py-consul, such as a test double, cannot be interrupted: then
-        the thread waits for the reply, `wait` seconds at most. The thread never keeps a
-        program from ending.
+        the thread waits for the reply, at most `wait` seconds. The thread never
+        prevents a program from ending.
         """
         self._follower.close()
 
@@ -188,7 +188,7 @@ class ConsulFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFlagSto
                 logged, and the copy takes `document`.
         """
         # Race: the reply that the thread receives right now may be older than the
-        # write. Their indexes say which is newer, and only reading tells the write's.
+        # write. The indexes tell which is newer. Only a read returns that of the write.
         try:
             index, found = read_keys(self._kv, self._prefix + feature_name)
             row = Row.from_reply(found) if found and found["Value"] else None

@@ -150,7 +150,9 @@ class ConsulConnections:
             self._sockets.add(ref(connected, self._sockets.discard))
         if self._is_closed:
             connection.close()
-            raise StoreUnavailableError("This Consul store is closed; make another one")
+            raise StoreUnavailableError(
+                "This Consul store is closed; create another one"
+            )
 
 
 class _TrackedConnection:

@@ -111,7 +111,7 @@ class ConsulCopy:
             before, self.rows = self.rows, rows
             self.index = index
             self.error = None
-            # Not by index, which may have begun anew, or gone backwards.
+            # Compares documents, not indexes: Consul may have reset its index.
             changed = dict(before.items() ^ rows.items())
             for watch in self._watches:
                 watch.report(*changed)
@@ -133,7 +133,7 @@ class ConsulCopy:
 
 def unavailable(error: str) -> StoreUnavailableError:
     """Make the error that says why the flags may be out of date."""
-    return StoreUnavailableError(f"The flags of Consul cannot be followed: {error}")
+    return StoreUnavailableError(f"Changes in Consul cannot be received: {error}")
 
 
 def _put(rows: dict[str, Row], feature_name: str, row: Row | None) -> None:

@@ -124,13 +124,15 @@ class ConsulFollower:
 
         Raises:
             WatchRefusedError: the store is closed.
-            StoreUnavailableError: Consul is away, or has not answered yet, so that the
+            StoreUnavailableError: Consul is down, or has not answered yet, so that the
                 copy may be incomplete.
         """
         self.ensure_running()
         with self._copy.lock:
             if self._closed.is_set():
-                raise WatchRefusedError("This Consul store is closed; make another one")
+                raise WatchRefusedError(
+                    "This Consul store is closed; create another one"
+                )
             if self._copy.error is not None:
                 raise unavailable(self._copy.error)
             watch = ConsulWatch(
@@ -190,7 +192,8 @@ class ConsulFollower:
             return
         if not answered.wait(max(0.0, self._first_answer_due - monotonic())):
             self._log.warning(
-                "silent", "Consul has not answered yet; its flags stay as last known"
+                "silent",
+                "Consul has not answered yet; flags keep their last known state",
             )
         self._has_waited = True
 
@@ -283,7 +286,8 @@ class ConsulFollower:
                 return
             self._copy.fail(f"{type(error).__name__}: {error}")
         message = (
-            "Consul cannot be asked (%s: %s); flags stay as last known until it can"
+            "Consul does not answer (%s: %s); flags keep their last known state until "
+            "it does"
         )
         if failures == 1:
             self._log.warning("away", message, type(error).__name__, error)
@@ -308,6 +312,6 @@ class ConsulFollower:
         try:
             read_keys(self._connections.client(self._consul).kv, self._prefix)
         except Exception as error:
-            # An answer all the same: a token may be for the keys below only.
+            # This is an answer, too: the token may permit only the keys below.
             if type(error).__name__ != "ACLPermissionDenied":
                 raise

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How one thread's requests have gone so far, and how long it pauses before the next.
+"""The state of the thread that polls Consul, and its pauses between requests.
 
 All times are in seconds.
 """
@@ -55,7 +55,7 @@ class PollingState:
         # double, that cannot wait.
         is_unchanged = index == self.index and seconds < 1
         self._unchanged = self._unchanged + 1 if is_unchanged else 0
-        # An index that goes backwards belongs to another history: begin anew.
+        # Consul resets its index after some restores and restarts: begin with 0.
         self.index = index if index >= self.index else 0
         if has_changed:
             # The next change may come at once; but with very many flags, only a part of

@@ -48,7 +48,7 @@ def rows_under(prefix: str, found: Any) -> dict[str, Row]:
     """Return the rows of a reply by feature name: their keys without the prefix.
 
     Raises:
-        StoreUnavailableError: the reply is no list of rows, or fields are missing.
+        StoreUnavailableError: the reply is not a list of rows, or fields are missing.
     """
     rows: dict[str, Row] = {}
     if found is None:

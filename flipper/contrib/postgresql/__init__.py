@@ -11,11 +11,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from ...arguments import check_seconds
 from ...contracts.atomic import ABSENT, ANY
 from ...contracts.document import DocumentFeatureFlagStore
 from ...contracts.watch import SupportsWatch, WatchRefusedError
 from ...exceptions import InvalidArgumentError, MissingDependencyError
-from ...runtime.closing import ClosesAtExit
+from ...runtime.closing import Closeable
 from ..interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
 from ..interface import FlagDoesNotExistError as FlagDoesNotExistError
 from ..storage import FeatureFlagStoreItem as FeatureFlagStoreItem
@@ -31,6 +32,7 @@ try:
     from .connections import Connections
     from .migrations import migrate, name_length_limits
     from .table import Table
+    from .time_limits import default_timeout
     from .watch import PostgreSQLWatch
 except ImportError:
     POSTGRES_ENABLED = False
@@ -88,7 +90,7 @@ class PostgresNotEnabled(MissingDependencyError):  # noqa: N818  (flipper-client
         return type(self), ()
 
 
-class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFlagStore):
+class PostgreSQLFeatureFlagStore(Closeable, SupportsWatch, DocumentFeatureFlagStore):
     """Keeps each flag in a row of one table. Safe for threads and forks.
 
     `list` returns flags by name, in the order of code points. It reads some hundreds
@@ -99,9 +101,9 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
 
     The store keeps its connections, and replaces those that are lost. With a connection
     string, connecting gives up after its `connect_timeout`, or else 5 seconds. A
-    statement without an answer gives up after 30 seconds with psycopg 3.2 or newer.
+    statement without an answer gives up after `timeout` with psycopg 3.2 or newer.
 
-    A store can be created while the server is away. It then logs a warning, and creates
+    A store can be created while the server is down. It then logs a warning, and creates
     the table before the first statement that reaches the server. Errors that do not
     pass by themselves raise at once: a wrong password, an unknown role or database.
 
@@ -114,10 +116,13 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
         item_column: the column of the items.
         run_migrations: whether to do the work of `run_migrations()` as soon as the
             server answers.
+        timeout: seconds to wait for the answer to a statement, 30 by default.
+            Connections of a given pool do not have this limit.
 
     Raises:
         PostgresNotEnabled: psycopg is not installed.
-        InvalidArgumentError: `conninfo` is neither text nor a pool.
+        InvalidArgumentError: `conninfo` is neither text nor a pool, or `timeout` is no
+            time.
         psycopg.ProgrammingError: `conninfo` is not a valid connection string, or the
             table is missing and its role may not create it.
         psycopg.OperationalError: the server refuses the connection.
@@ -125,27 +130,30 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
 
     _documents_are_tokens = True
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (five are flipper-client's)
         self,
         conninfo: str | ConnectionPool[Any],
         table_name: str = "feature_flags",
         name_column: str = "name",
         item_column: str = "item",
         run_migrations: bool = True,
+        *,
+        timeout: float | None = None,
     ) -> None:
         if not POSTGRES_ENABLED:
             raise PostgresNotEnabled
+        check_seconds("timeout", timeout, none="for 30 seconds")
         super().__init__()
-        self._connections = Connections(conninfo)
+        self._connections = Connections(conninfo, timeout)
         self._table = Table(self._connections, table_name, name_column, item_column)
         if run_migrations:
             self._migrate_when_reachable()
 
     @property
-    def away_errors(self) -> tuple[type[Exception], ...]:
-        """The error that psycopg raises, among other reasons, if no server answers.
+    def outage_errors(self) -> tuple[type[Exception], ...]:
+        """The error that psycopg raises if no server answers; also for other reasons.
 
-        There is none once the store is closed: trying again is of no use then.
+        Empty once the store is closed, because trying again cannot succeed then.
         """
         return () if self._connections.is_closed else (errors.OperationalError,)
 
@@ -160,7 +168,7 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
         stored, as information if only the triggers are missing.
 
         Raises:
-            psycopg.Error: the server is away, or the table cannot be created.
+            psycopg.Error: the server is down, or the table cannot be created.
         """
         with self._connections.connection() as connection:
             self._migrate(connection)
@@ -171,7 +179,7 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
         Raises:
             WatchRefusedError: the table has no triggers, notifications do not arrive,
                 or the server accepts no more connections.
-            psycopg.OperationalError: the server is away.
+            psycopg.OperationalError: the server is down.
         """
         self._connections.run_pending_first_task()  # it creates the triggers
         table = self._table
@@ -184,7 +192,7 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
         self._connections.close()
 
     def _migrate_when_reachable(self) -> None:
-        """Migrate now, or on the first connection if the server is away now."""
+        """Migrate now, or on the first connection if the server is down now."""
         try:
             error = self._connections.run_first(self._migrate)
         except BaseException:
@@ -192,14 +200,15 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
             raise
         if error is not None:
             logger.warning(
-                "PostgreSQL is away (%s); the table %s is looked after as soon as it "
-                "answers",
+                "PostgreSQL is unavailable (%s); the table %s is created or updated as "
+                "soon as it answers",
                 error,
                 self._table.name,
             )
 
     def _migrate(self, connection: Connection[Any]) -> None:
-        migrate(connection, self._table, CREATE_TABLE_SQL)
+        with default_timeout(connection):
+            migrate(connection, self._table, CREATE_TABLE_SQL)
 
     def _connect_listener(self) -> Connection[Any]:
         try:
@@ -207,12 +216,12 @@ class PostgreSQLFeatureFlagStore(ClosesAtExit, SupportsWatch, DocumentFeatureFla
         except errors.ConnectionTimeout:
             raise
         except errors.OperationalError:
-            self._notify("flipper")  # raises if the server is away
+            self._notify("flipper")  # raises if the server is down
         try:
             return self._connections.connect(_LISTENER_CONNECT_TIMEOUT)
         except errors.OperationalError as error:
             raise WatchRefusedError(
-                f"There is no connection left by which to listen to changes: {error}"
+                f"The server accepts no more connections to listen to changes: {error}"
             ) from error
 
     def _notify(self, channel: str) -> None:

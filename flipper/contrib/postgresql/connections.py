@@ -37,6 +37,8 @@ class Connections:
 
     Args:
         source: a connection string, or a pool.
+        timeout: seconds that connections, except those of a pool, wait for an answer;
+            `None` is 30.
 
     Attributes:
         is_closed: whether `close` was called; after that there are no connections.
@@ -46,15 +48,16 @@ class Connections:
         psycopg.ProgrammingError: the text is not a valid connection string.
     """
 
-    def __init__(self, source: Any) -> None:
+    def __init__(self, source: Any, timeout: float | None = None) -> None:
         self._source = source
+        self._kind = TimeLimitedConnection.within(timeout)
         self._owns_pool = isinstance(source, str)
         if self._owns_pool:
             self._timeout = connect_timeout(source)
             self._settings = connection_settings(source, self._timeout)
         elif not hasattr(source, "getconn"):
             raise InvalidArgumentError(
-                f"conninfo={source!r} does not tell how to connect; use a connection "
+                f"conninfo={source!r} is neither text nor a pool; use a connection "
                 f"string, or a psycopg_pool.ConnectionPool",
                 value=source,
             )
@@ -82,7 +85,7 @@ class Connections:
     ) -> errors.OperationalError | None:
         """Call a method with a connection, before any other use of connections.
 
-        If the server is away, the method is called with the first connection later.
+        If the server is down, the method is called with the first connection later.
 
         Returns:
             Why the server cannot be reached, or `None` if the task is done.
@@ -108,7 +111,7 @@ class Connections:
         """Run the task that was given to `run_first`, unless it is done.
 
         Raises:
-            psycopg.Error: the server is away, or the task fails.
+            psycopg.Error: the server is down, or the task fails.
         """
         if self._first_task is not None and not self._first_task.is_done:
             with self.connection():
@@ -125,7 +128,7 @@ class Connections:
                 caller. A shorter timeout of the pool itself remains valid.
 
         Raises:
-            psycopg.OperationalError: the server is away, or the store is closed.
+            psycopg.OperationalError: the server is down, or the store is closed.
         """
         detect_fork()
         pool: Any = None
@@ -135,9 +138,7 @@ class Connections:
             pool = self._pool or self._open_pool()
             connection = self._take_from_pool(pool, pool_timeout)
         if connection is None:
-            with TimeLimitedConnection.connect(
-                self._source, **self._settings
-            ) as connection:
+            with self._kind.connect(self._source, **self._settings) as connection:
                 self._server_answers = True
                 if self._first_task is not None:
                     self._first_task.run(connection)
@@ -165,7 +166,7 @@ class Connections:
 
         Raises:
             WatchRefusedError: the pool of the caller does not show its settings.
-            psycopg.OperationalError: the server is away, or the store is closed.
+            psycopg.OperationalError: the server is down, or the store is closed.
         """
         detect_fork()
         if self.is_closed:
@@ -174,7 +175,7 @@ class Connections:
             return connect_like(self._source, timeout)
         timeout = min(timeout, ceil(self._timeout))
         settings: dict[str, Any] = {**self._settings, "connect_timeout": timeout}
-        return TimeLimitedConnection.connect(self._source, **settings)
+        return self._kind.connect(self._source, **settings)
 
     def close(self) -> None:
         """Close the pool of this object, but not a pool of the caller. Idempotent."""
@@ -233,7 +234,7 @@ class Connections:
 
     def _make_pool(self) -> Any:
         if self._owns_pool:
-            return pool_for(self._source, self._settings, self._timeout)
+            return pool_for(self._source, self._settings, self._timeout, self._kind)
         return copy_pool(self._source)  # the given pool belongs to the parent process
 
 

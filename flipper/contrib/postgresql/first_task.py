@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The task that a store runs once, on its first connection, and errors that forbid it.
 
-A store can be created while its server is away. What has to be done before any other
+A store can be created while its server is down. What has to be done before any other
 statement, such as creating the table, waits for the first connection.
 """
 

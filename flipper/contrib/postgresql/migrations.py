@@ -42,7 +42,7 @@ def migrate(connection: Connection[Any], table: Table, create_sql: str) -> None:
         create_sql: the template of the statement that creates the table.
 
     Raises:
-        psycopg.Error: the server is away, or the table cannot be created.
+        psycopg.Error: the server is down, or the table cannot be created.
     """
     limits = name_length_limits(connection, table)
     if not limits:
@@ -64,7 +64,7 @@ def name_length_limits(connection: Connection[Any], table: Table) -> list[int | 
     The list has one element, or none if the table does not exist.
 
     Raises:
-        psycopg.Error: the server is away.
+        psycopg.Error: the server is down.
     """
     identifier = sql.Identifier(table.name).as_string(connection)
     parameters = (identifier, table.name_column)

@@ -10,10 +10,11 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool
 
 from ...contracts.watch import WatchRefusedError
-from .time_limits import TimeLimitedConnection
 
 if TYPE_CHECKING:
     from psycopg import Connection
+
+    from .time_limits import TimeLimitedConnection
 
 _LARGEST_POOL: Final = 10  # connections
 _KEEPALIVE: Final = 20  # seconds
@@ -43,18 +44,24 @@ def connection_settings(conninfo: str, timeout: float) -> dict[str, Any]:
     }
 
 
-def pool_for(conninfo: str, settings: dict[str, Any], timeout: float) -> Any:
+def pool_for(
+    conninfo: str,
+    settings: dict[str, Any],
+    timeout: float,
+    kind: type[TimeLimitedConnection],
+) -> Any:
     """Create a pool that is not open yet.
 
     Args:
         conninfo: the connection string.
         settings: what `connection_settings` returns.
         timeout: how many seconds to wait for a connection.
+        kind: the class of the connections.
     """
     return ConnectionPool(
         conninfo,
         kwargs=settings,
-        connection_class=TimeLimitedConnection,
+        connection_class=kind,
         min_size=1,
         max_size=_LARGEST_POOL,
         open=False,
@@ -99,10 +106,10 @@ def connect_like(given: Any, timeout: int) -> Connection[Any]:
 
     Raises:
         WatchRefusedError: this kind of pool does not show its settings.
-        psycopg.OperationalError: the server is away.
+        psycopg.OperationalError: the server is down.
     """
     if not isinstance(given, ConnectionPool):
-        raise WatchRefusedError(f"{given!r} does not tell how to connect")
+        raise WatchRefusedError(f"{given!r} does not show its settings")
     conninfo, kwargs = _value_of(given.conninfo), _value_of(given.kwargs)
     settings = {**(kwargs or {}), "autocommit": True, "connect_timeout": timeout}
     connection: Connection[Any]

@@ -46,7 +46,7 @@ class Table:
             prepare: as in psycopg: `None` prepares a statement after a few uses.
 
         Raises:
-            psycopg.Error: the server is away or refuses the statement.
+            psycopg.Error: the server is down or refuses the statement.
         """
         with self._connections.connection() as connection:
             statement = self._statement(template, connection)
@@ -64,7 +64,7 @@ class Table:
         """Run a writing statement, and return whether it has changed any row.
 
         Raises:
-            psycopg.Error: the server is away or refuses the statement. If the
+            psycopg.Error: the server is down or refuses the statement. If the
                 connection was lost the row may have been written.
         """
         with self._connections.connection() as connection:
@@ -79,7 +79,7 @@ class Table:
         """Run a statement on a given connection, and return the number of its rows.
 
         Raises:
-            psycopg.Error: the server is away or refuses the statement.
+            psycopg.Error: the server is down or refuses the statement.
         """
         with Cursor(connection) as cursor:
             # Never prepared: behind a pooler another session may run the statement.
@@ -111,7 +111,7 @@ def fetch_rows(
     """Read rows as tuples on a given connection.
 
     Raises:
-        psycopg.Error: the server is away or refuses the statement.
+        psycopg.Error: the server is down or refuses the statement.
     """
     # Connections of a pool that the application made may have other kinds of cursors,
     # and rows that are dicts.

@@ -112,7 +112,7 @@ def create_triggers(
         if connection.closed:
             raise
         logger.info(
-            "The table %s does not tell of changes (%s); they have to be asked for",
+            "The table %s does not report changes (%s); stores have to poll for them",
             table,
             error,
         )
@@ -144,7 +144,7 @@ def _creating_statements(
     if has_triggers:
         return None
     if not may_create:
-        raise WatchRefusedError("this role may make no triggers and functions there")
+        raise WatchRefusedError("this role may not create triggers and functions there")
     body = sql.SQL(_BODY_SQL).format(name=sql.Identifier(column)).as_string(connection)
     function = f"flipper_notify_{table}"
     # The server cuts off longer names, and then two tables could share one function.

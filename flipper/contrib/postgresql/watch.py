@@ -42,7 +42,7 @@ class PostgreSQLWatch(Watch):
 
     Raises:
         WatchRefusedError: the table has no triggers, or notifications do not arrive.
-        psycopg.OperationalError: the server is away, or does not answer in time.
+        psycopg.OperationalError: the server is down, or does not answer in time.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class PostgreSQLWatch(Watch):
         except errors.DatabaseError as error:
             self.close()
             raise WatchRefusedError(
-                f"The server does not let anybody listen to changes: {error}"
+                f"The server refuses to report changes: {error}"
             ) from error
         except BaseException:
             self.close()
@@ -84,7 +84,7 @@ class PostgreSQLWatch(Watch):
 
         Raises:
             WatchRefusedError: the table no longer reports changes.
-            psycopg.OperationalError: the server is away, or does not answer in time.
+            psycopg.OperationalError: the server is down, or does not answer in time.
         """
         end, pause = monotonic() + timeout, 0.0
         while True:
@@ -96,7 +96,7 @@ class PostgreSQLWatch(Watch):
             is_answered = was_waiting and self._sent_at is None
             if is_answered and self._answer[:2] != self._trigger_state:
                 raise WatchRefusedError(
-                    "The table of the flags has lost its trigger, or is another one"
+                    "The table of the flags has no trigger any more, or was replaced"
                 )
             now = monotonic()
             due = self._received_at + _PING_AFTER
@@ -122,7 +122,7 @@ class PostgreSQLWatch(Watch):
         found = self._fetch(self._query, deadline)[:2]
         if not found or found[1] != b"t":
             raise WatchRefusedError(
-                f"The table {table!r} has no triggers that tell of changes; call "
+                f"The table {table!r} has no triggers that report changes; call "
                 f"run_migrations() as its owner, or enable the triggers"
             )
         return found

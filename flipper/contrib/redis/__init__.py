@@ -110,7 +110,7 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
         return self._atomic
 
     @property
-    def away_errors(self) -> tuple[type[Exception], ...]:
+    def outage_errors(self) -> tuple[type[Exception], ...]:
         """The errors that mean: no server answers, or its reply is incomplete."""
         try:
             from redis import exceptions
@@ -131,7 +131,7 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
         Raises:
             WatchRefusedError: Redis is older than 6.0, its user has no permission for
                 this, or the client is a double.
-            redis.RedisError: the server is away.
+            redis.RedisError: the server is down.
         """
         if not self.atomic:
             kind = type(self._redis).__name__
@@ -144,7 +144,9 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
         try:
             found = self._redis.get(self._key(feature_name))
         except UnicodeDecodeError as error:  # the client decodes responses
-            raise InvalidFlagDataError.of(error, feature_name=feature_name) from error
+            raise InvalidFlagDataError.from_error(
+                error, feature_name=feature_name
+            ) from error
         if not found:
             return None
         found = self._encoded(found)
@@ -191,11 +193,11 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
             documents = self._values([key for key, _ in batch])
             if documents is None or len(documents) != len(batch):
                 raise StoreUnavailableError(
-                    f"Redis was asked for {len(batch)} flags, and its reply has not so "
-                    f"many; is there a proxy in between?"
+                    f"Redis was asked for {len(batch)} flags, but its reply has "
+                    f"another number of values; is there a proxy in between?"
                 )
             for (_, feature_name), document in zip(batch, documents, strict=True):
-                # A proxy for several servers reports in this way that one is away.
+                # A proxy for several servers reports in this way that one is down.
                 if isinstance(document, Exception):
                     raise document
                 if document:

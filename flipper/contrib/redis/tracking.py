@@ -53,7 +53,7 @@ class TrackingConnection:
     Raises:
         WatchRefusedError: the server cannot report changes, or its user has no
             permission for it.
-        redis.RedisError: the server is away.
+        redis.RedisError: the server is down.
     """
 
     def __init__(self, pool: Any, prefixes: Sequence[bytes]) -> None:
@@ -197,7 +197,7 @@ def _answers_ping(pool: Any) -> bool:
 
 def _refusal(error: Exception) -> WatchRefusedError:
     return WatchRefusedError(
-        f"This Redis does not tell of changes ({error}); that takes Redis 6.0 or newer "
-        f"without a proxy before it, and a user who may (ACL SETUSER <user> "
+        f"This Redis does not report changes ({error}); use Redis 6.0 or newer, "
+        f"connect without a proxy, and permit the commands (ACL SETUSER <user> "
         f"+client|id +client|tracking +subscribe +ping &{_CHANNEL})"
     )

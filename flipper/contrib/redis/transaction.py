@@ -37,7 +37,7 @@ def watch_and_read(connection: Any, key: str) -> bytes | None:
     """Watch a key, then read it. Repeat this as often as the client's settings allow.
 
     Raises:
-        redis.RedisError: the server is away, or it refuses the commands.
+        redis.RedisError: the server is down, or it refuses the commands.
     """
     replies = connection.retry.call_with_retry(
         lambda: _send_and_receive(connection, ("WATCH", key), ("GET", key)),
@@ -51,7 +51,7 @@ def unwatch(connection: Any) -> None:
     """Stop watching keys.
 
     Raises:
-        redis.RedisError: the server is away.
+        redis.RedisError: the server is down.
     """
     _send_and_receive(connection, ("UNWATCH",))
 

@@ -33,7 +33,7 @@ class RedisWatch(Watch):
     Raises:
         WatchRefusedError: the server cannot report changes, or its user has no
             permission for it.
-        redis.RedisError: the server is away.
+        redis.RedisError: the server is down.
     """
 
     def __init__(self, redis: Any, prefix: str) -> None:
@@ -84,7 +84,10 @@ class RedisWatch(Watch):
     def _changed_names(self) -> set[str] | None:
         """Return the names reported so far, or `None` if any flag may have changed."""
         if not self._connections or self._primaries != self._known_primaries():
-            raise StoreUnavailableError("What this watch listened to has gone")
+            raise StoreUnavailableError(
+                "This watch is closed, or the cluster has other primaries now; call "
+                "watch() again"
+            )
         names: set[str] = set()
         is_emptied = False
         for connection in self._connections:

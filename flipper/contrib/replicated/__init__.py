@@ -110,7 +110,7 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
         client_data: dict[str, Any] | None = None,
         asynch: bool | None = True,
     ) -> FeatureFlagStoreItem:
-        """Write a new flag over whatever was there, and return that of the primary."""
+        """Write a new flag, replacing any flag of that name; return the primary's."""
         client_data = copy_containers(client_data)
 
         def create(store: Any) -> Any:
@@ -127,7 +127,7 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
         self._write_all(feature_name, lambda s: s.set(feature_name, is_enabled), asynch)
 
     def delete(self, feature_name: str, asynch: bool | None = True) -> None:
-        """Remove the flag, if it is there."""
+        """Remove the flag if it exists."""
         self._write_all(feature_name, lambda s: s.delete(feature_name), asynch)
 
     def set_meta(

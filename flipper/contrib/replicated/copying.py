@@ -19,7 +19,7 @@ def copy_flag(feature_name: str, primary: Any, replica: Any) -> None:
     if found is None:
         replica.delete(feature_name)
         return
-    item = FeatureFlagStoreItem.of(found)
+    item = FeatureFlagStoreItem.from_item(found)
     state, meta = item.raw_is_enabled, item.raw_meta
     # Race: somebody may read the replica between two of these steps. The flag must be
     # off until it has its conditions.

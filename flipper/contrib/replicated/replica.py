@@ -222,7 +222,8 @@ class Replica:
             self._changed.notify_all()
         if lost:
             logger.warning(
-                "Replica %s still failed when it was given up; %d flags are not level",
+                "Replica %s is given up after repeated failures; %d flags are missing "
+                "changes",
                 type(self.store).__name__,
                 len(lost),
             )

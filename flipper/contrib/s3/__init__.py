@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A store for an S3 bucket, in which each flag is an object.
 
-`replies` refuses incomplete replies, `connections` renews a client's after a fork.
+`keys` names the objects, `replies` refuses incomplete replies, `connections` renews a
+client's after a fork.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from ..storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
 from ..util.date import now
 from ..util.iter import batchify
 from .connections import renew_connections
+from .keys import Keys
 from .replies import check_page_complete, incomplete_object, is_complete_object
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ DEFAULT_PAGE_SIZE: Final = 1000
 # connections that a client keeps by default.
 _BATCH_SIZE: Final = 80
 _THREADS: Final = 8
-# In bytes. A larger object in the bucket is no flag, and is not fetched.
+# In bytes. A larger object in the bucket is not a flag, and is not fetched.
 _LARGEST_OBJECT: Final = 16 * 1024 * 1024
 
 # The codes of S3 for a conditional write whose condition is not met.
@@ -47,7 +49,10 @@ _CONDITION_FAILED: Final = frozenset(
 
 
 class S3FeatureFlagStore(DocumentFeatureFlagStore):
-    """Keeps flags in a bucket, under their names at its root.
+    """Keeps flags in a bucket, under their names at its root or below a prefix.
+
+    Several stores share a bucket if each has a prefix of its own. A store without a
+    prefix takes every object of the bucket for its own.
 
     Safe for threads, as boto3's clients are. Errors of boto3 are raised unchanged, also
     if it is unknown whether a write took effect. A reply to a read that is incomplete,
@@ -58,9 +63,12 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
         bucket_name: a bucket that exists.
         page_size: how many names one request of `list` gets, 1 or more; S3 gives 1000
             at most.
+        prefix: what the keys of the flags begin with, before a slash. In the name of a
+            flag, "/" and "%" are then encoded as "%2F" and "%25".
 
     Raises:
-        InvalidArgumentError: the page size is no integer, or less than 1.
+        InvalidArgumentError: the page size is not an integer, or less than 1, or the
+            prefix is not text, or too long.
 
     Attributes:
         atomic: whether writes are conditional, so that none undoes another. That needs
@@ -73,13 +81,19 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
     """
 
     def __init__(
-        self, client: Any, bucket_name: str, page_size: int = DEFAULT_PAGE_SIZE
+        self,
+        client: Any,
+        bucket_name: str,
+        page_size: int = DEFAULT_PAGE_SIZE,
+        *,
+        prefix: str = "",
     ) -> None:
         check_count("page_size", page_size, "lists nothing")
         super().__init__()
         self._client = client
         self._bucket_name = bucket_name
         self._page_size = page_size
+        self._keys = Keys(prefix)
         # The results of `_read` for the last complete list, by feature name.
         self._listed: dict[str, tuple[bytes, Any]] = {}
         self.atomic = _supports_conditional_writes(client)
@@ -90,7 +104,7 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
         renew_connections(self._client)
 
     @property
-    def away_errors(self) -> tuple[type[Exception], ...]:
+    def outage_errors(self) -> tuple[type[Exception], ...]:
         """The errors of a server that does not answer, or not completely."""
         try:
             from botocore import exceptions
@@ -109,8 +123,11 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
 
     def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
         detect_fork()
+        if self._keys.is_too_long(feature_name):
+            return None
+        key = self._keys.key_of(feature_name)
         try:
-            found = self._client.get_object(Bucket=self._bucket_name, Key=feature_name)
+            found = self._client.get_object(Bucket=self._bucket_name, Key=key)
         except self._client.exceptions.NoSuchKey:
             return None
         except ValueError as error:  # of a header that was cut
@@ -136,8 +153,8 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
             if answer["HTTPStatusCode"] == HTTPStatus.NOT_IMPLEMENTED:
                 self.atomic = False
                 logger.warning(
-                    "The S3 server knows no conditional writes: another process may "
-                    "undo what this one writes",
+                    "The S3 server does not support conditional writes: another "
+                    "process may undo writes of this one",
                 )
                 return self._compare_and_put(
                     self._client, feature_name, document, expected
@@ -156,13 +173,17 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
 
     def _put(self, feature_name: str, document: bytes, **condition: str) -> None:
         detect_fork()
+        self._keys.check_length(feature_name)
+        key = self._keys.key_of(feature_name)
         self._client.put_object(
-            Bucket=self._bucket_name, Key=feature_name, Body=document, **condition
+            Bucket=self._bucket_name, Key=key, Body=document, **condition
         )
 
     def _remove(self, feature_name: str) -> None:
         detect_fork()
-        self._client.delete_object(Bucket=self._bucket_name, Key=feature_name)
+        if not self._keys.is_too_long(feature_name):
+            key = self._keys.key_of(feature_name)
+            self._client.delete_object(Bucket=self._bucket_name, Key=key)
 
     def _documents(self, offset: int, limit: int | None) -> Iterator[tuple[str, bytes]]:
         end = None if limit is None else offset + limit
@@ -209,13 +230,16 @@ class S3FeatureFlagStore(DocumentFeatureFlagStore):
         ):  # the default of S3; doubles may accept no other
             size = {}
         pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket_name, **size
+            Bucket=self._bucket_name, **self._keys.listing, **size
         )
         for page in pages:
             check_page_complete(page)
             for entry in page.get("Contents", ()):
+                name = self._keys.name_of(entry["Key"])
+                if name is None:
+                    continue
                 if 0 < entry.get("Size", 1) <= _LARGEST_OBJECT:  # doubles have no size
-                    yield entry["Key"], entry.get("ETag")
+                    yield name, entry.get("ETag")
 
 
 def _supports_conditional_writes(client: Any) -> bool:

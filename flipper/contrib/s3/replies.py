@@ -23,11 +23,11 @@ def check_page_complete(page: Any) -> None:
         return
     entries = len(page.get("Contents", ())) + len(page.get("CommonPrefixes", ()))
     if not page.keys() & {"Name", "IsTruncated", "KeyCount", "Contents"}:
-        problem = "it has no field of a list"
+        problem = "it has no field that a list has"
     elif page.get("IsTruncated") and not page.get("NextContinuationToken"):
-        problem = "it does not tell how to go on"
+        problem = "it says that more pages follow, but not how to get them"
     elif page.get("KeyCount", 0) > entries:
-        problem = f"{page['KeyCount']} names are announced, and {entries} are there"
+        problem = f"{page['KeyCount']} names are announced, but {entries} are there"
     else:
         return
     raise StoreUnavailableError(

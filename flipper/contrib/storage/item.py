@@ -15,9 +15,9 @@ from .json_document import (
     find_inexpressible,
     match_plain_flag,
     parse,
+    readable_state,
     refuse_unregistered,
 )
-from .json_document import readable_state as readable_state
 from .meta import FeatureFlagStoreMeta
 
 if TYPE_CHECKING:
@@ -127,12 +127,12 @@ class FeatureFlagStoreItem:
         """
         state = self._is_enabled if is_enabled is _UNCHANGED else is_enabled
         if meta is None:
-            return self.switched(state)
+            return self.with_state(state)
         made: FeatureFlagStoreItem = _new(FeatureFlagStoreItem)
         made._set_fields(self.feature_name, state, meta)
         return made
 
-    def switched(self, is_enabled: Any) -> FeatureFlagStoreItem:
+    def with_state(self, is_enabled: Any) -> FeatureFlagStoreItem:
         """Return this flag with another state."""
         made: FeatureFlagStoreItem = _new(FeatureFlagStoreItem)
         made.feature_name = self.feature_name
@@ -160,14 +160,14 @@ class FeatureFlagStoreItem:
         made.answer = None if state else False
         return made
 
-    def named(self, feature_name: str) -> FeatureFlagStoreItem:
+    def with_name(self, feature_name: str) -> FeatureFlagStoreItem:
         """Return this flag under the given name; its document may have been copied."""
         if self.feature_name == feature_name:
             return self
         return FeatureFlagStoreItem(feature_name, self._is_enabled, self._meta)
 
     def shares_meta_with(self, other: FeatureFlagStoreItem) -> bool:
-        """Return whether both have the same metadata object, as after `switched`."""
+        """Return whether both have the same metadata object, as after `with_state`."""
         return self._meta is other._meta
 
     def to_dict(self) -> dict[str, Any]:
@@ -206,7 +206,7 @@ class FeatureFlagStoreItem:
         """Make a flag from a document that `serialize` wrote, as bytes or text.
 
         Raises:
-            InvalidFlagDataError: the document is no flag, or its state is neither on
+            InvalidFlagDataError: the document is not a flag, or its state is neither on
                 nor off. The error is also an instance of the class of its cause:
                 `json.JSONDecodeError`, `KeyError`, `TypeError`, or the
                 `Invalid...Error` of a factory.
@@ -234,11 +234,11 @@ class FeatureFlagStoreItem:
             )
         except Exception as error:
             name = fields.get("feature_name") if isinstance(fields, dict) else None
-            raise InvalidFlagDataError.of(error, feature_name=name) from error
+            raise InvalidFlagDataError.from_error(error, feature_name=name) from error
         return made
 
     @classmethod
-    def of(cls, item: Any) -> FeatureFlagStoreItem:
+    def from_item(cls, item: Any) -> FeatureFlagStoreItem:
         """Return `item` itself, or a copy of an item of another class.
 
         The copy is made from its public properties.
@@ -258,7 +258,7 @@ class FeatureFlagStoreItem:
         return f"<{type(self).__name__} {self.feature_name!r} {self._is_enabled!r}>"
 
 
-switched_on = methodcaller("switched", True)
+with_state_on = methodcaller("with_state", True)
 """Returns a flag, switched on."""
-switched_off = methodcaller("switched", False)
+with_state_off = methodcaller("with_state", False)
 """Returns a flag, switched off."""

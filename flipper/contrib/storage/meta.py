@@ -99,10 +99,10 @@ class FeatureFlagStoreMeta:
         conditions = fields.get("conditions", ())
         bucketer = fields.get("bucketer")
         if not isinstance(client_data, dict):
-            message = "the client data is no object"
+            message = "the client data is not an object"
             raise TypeError(message)
         if not isinstance(conditions, (list, tuple)):
-            message = "the conditions are no list"
+            message = "the conditions are not a list"
             raise TypeError(message)
         return cls(
             fields["created_date"],

@@ -3,7 +3,7 @@
 
 `follower` is the thread that updates the `copy`, and `snapshot` a file of its flags.
 `read_through` answers without that thread, and `write_through` writes. `staleness`
-limits the age of the copy, `start` is about a start while the inner store is away.
+limits the age of the copy, `start` is about a start while the inner store is down.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ...contracts.last_known import TableFastPath
 from ...contracts.watch import WatchQueue
 from ...contracts.wrapper import FeatureFlagStoreWrapper
 from ...exceptions import StaleFlagsError, StoreUnavailableError
-from ...runtime.closing import ClosesAtExit
+from ...runtime.closing import Closeable
 from ...runtime.fork import renew_after_fork
 from ..storage import FeatureFlagStoreItem
 from .copy import FlagChange as FlagChange  # noqa: TC001  (for users' annotations)
@@ -33,6 +33,7 @@ from .write_through import UNKNOWN, WriteThrough
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator
+    from typing import Literal
 
     from ...contracts.update import Change
     from ..storage import FeatureFlagStoreMeta
@@ -40,12 +41,12 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., object]")
 
 
-class SyncedFeatureFlagStore(ClosesAtExit, TableFastPath, FeatureFlagStoreWrapper):
+class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
     """Answers from a complete copy of the inner store's flags, without I/O.
 
     A daemon thread follows the inner store. It uses the change signal of the store, if
     the store has one (`SupportsWatch`), and also reads all flags periodically. While
-    the inner store is away, the copy keeps answering. Writes go to the inner store,
+    the inner store is down, the copy keeps answering. Writes go to the inner store,
     raise its errors, and are visible at once in this process.
 
     Safe for threads and forks: in a child process, the thread starts at the first call.
@@ -81,7 +82,7 @@ class SyncedFeatureFlagStore(ClosesAtExit, TableFastPath, FeatureFlagStoreWrappe
         *,
         poll_interval: float = 30.0,
         start_timeout: float = 5.0,
-        on_start_failure: str | None = None,
+        on_start_failure: Literal["raise", "empty", "snapshot"] | None = None,
         snapshot: str | os.PathLike[str] | None = None,
         max_staleness: float | None = None,
         write_timeout: float | None = 4.0,
@@ -165,7 +166,7 @@ class SyncedFeatureFlagStore(ClosesAtExit, TableFastPath, FeatureFlagStoreWrappe
                 yield item
 
     @property
-    def away_errors(self) -> tuple[type[Exception], ...]:
+    def outage_errors(self) -> tuple[type[Exception], ...]:
         """Empty, because reading does not use a server."""
         return ()
 

@@ -7,7 +7,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ...contracts.listener import SLICE, BackgroundListener
+from ...contracts.listener import CHECK_INTERVAL, BackgroundListener
 from ...contracts.watch import WatchRefusedError
 from ...exceptions import InvalidFlagDataError
 from ...runtime.clock import monotonic
@@ -37,7 +37,7 @@ class SyncStatus(NamedTuple):
     Attributes:
         state: "initialising" until this process has read the flags for the first time;
             "live" while the store pushes changes; "polling" while the store is asked
-            for changes; "stale" while the store is away; "closed"; "direct" where
+            for changes; "stale" while the store is down; "closed"; "direct" where
             background threads do not run, so that the store is asked for each flag.
         age: seconds since the copy was known to be up to date; infinite before that.
         last_error: the last error of reading the store; `None` after a success.
@@ -95,14 +95,14 @@ class Follower(BackgroundListener):
             self._state = "initialising"
 
     def start(self) -> bool:
-        """Start the thread unless it runs; tell whether there is one."""
+        """Start the thread if there is none; return whether there is one."""
         follows = super().start()
         if not follows:
             self._set_state("direct")
         return follows
 
     def read_all_once(self, timeout: float | None) -> bool:
-        """Read all flags within `timeout` seconds; tell whether they were ever read."""
+        """Read all flags within `timeout` seconds; return whether it was ever done."""
         try:
             call_with_timeout(timeout, self._read_all)
         except Exception as error:  # noqa: BLE001  (`status` shows it)
@@ -114,7 +114,7 @@ class Follower(BackgroundListener):
 
         Raises:
             OSError: the file cannot be read.
-            FlipperError: the file is no snapshot.
+            FlipperError: the file is not a snapshot.
         """
         age, items = snapshot.load()
         with self._lock:
@@ -185,7 +185,7 @@ class Follower(BackgroundListener):
         due = monotonic() + uniform(0.8, 1.2) * self._poll_interval
         while not self._is_over(closed) and (left := due - monotonic()) > 0:
             self._save_snapshot()
-            changed = self._wait(min(SLICE, left), closed)
+            changed = self._wait(min(CHECK_INTERVAL, left), closed)
             waited_until = monotonic()
             if changed is None:
                 self._read_all()
@@ -271,7 +271,7 @@ class Follower(BackgroundListener):
         if state == "stale":
             self._log.warning(
                 "stale",
-                "%s cannot be followed (%s: %s); its flags stay as last known",
+                "%s cannot be read (%s: %s); flags keep their last known state",
                 store,
                 type(status.last_error).__name__,
                 status.last_error,

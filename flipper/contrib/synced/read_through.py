@@ -10,8 +10,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from ...contracts.circuit_breaker import has_opened_circuit, open_circuit, reader_of
-from ...contracts.last_known import ANSWERS, remembering
+from ...contracts.circuit_breaker import (
+    comes_from_open_circuit,
+    current_reader,
+    open_circuit,
+)
+from ...contracts.last_known import ERRORS_OF_ONE_FLAG, with_last_known
 from ...runtime.clock import monotonic
 from ...runtime.deadline import call_with_timeout
 from ...runtime.log_throttle import OutageLog
@@ -21,7 +25,8 @@ if TYPE_CHECKING:
 
     from .follower import Follower
 
-_PATIENCE: Final = 0.25  # seconds that a child waits for the inner store in total
+# Seconds that a forked child waits for the inner store in total.
+_READ_TIMEOUT_IN_CHILD: Final = 0.25
 
 
 class ReadThrough:
@@ -32,7 +37,7 @@ class ReadThrough:
     0.25 seconds in total, the old copy answers.
 
     Where background threads do not run, the inner store is asked every time, and the
-    copy answers only while the inner store is away. Safe for threads.
+    copy answers only while the inner store is down. Safe for threads.
 
     Args:
         follower: the follower of the inner store, started by the first call if it can.
@@ -49,17 +54,17 @@ class ReadThrough:
         use_copy: Callable[[], object],
     ) -> None:
         self._follower = follower
-        self._reader = remembering(store)
+        self._reader = with_last_known(store)
         self._copied_flags = copied_flags
         self._use_copy = use_copy
-        self._seconds_left = _PATIENCE
-        self._outage = OutageLog(__name__, store, "its flags stay as last known")
+        self._seconds_left = _READ_TIMEOUT_IN_CHILD
+        self._outage = OutageLog(__name__, store, "flags keep their last known state")
 
     def get(self, feature_name: str) -> Any:
         """Return the flag, or `None` if there is none.
 
         Raises:
-            InvalidFlagDataError: the stored document is no flag.
+            InvalidFlagDataError: the stored document is not a flag.
             StaleFlagsError: the copy has to answer, but is too old.
         """
         if not self._follower.start():
@@ -89,11 +94,11 @@ class ReadThrough:
         copy = self._follower.copy
         copy.begin_reading()
         try:
-            item = reader_of(self._reader).get(feature_name)
-        except ANSWERS:
+            item = current_reader(self._reader).get(feature_name)
+        except ERRORS_OF_ONE_FLAG:
             raise
         except Exception as error:  # noqa: BLE001  (the copy answers)
-            if not has_opened_circuit(error) and not open_circuit(
+            if not comes_from_open_circuit(error) and not open_circuit(
                 self._reader, feature_name, error, self._outage
             ):
                 self._outage.failed(error)

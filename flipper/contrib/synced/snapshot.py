@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`Snapshot`: a file of the last known flags, for a start while a server is away."""
+"""`Snapshot`: a file of the last known flags, for a start while a server is down."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ class Snapshot:
 
     def _text(self, item: Any) -> str | None:
         try:
-            return FeatureFlagStoreItem.of(item).serialize().decode()
+            return FeatureFlagStoreItem.from_item(item).serialize().decode()
         except Exception as error:  # noqa: BLE001  (the other flags are saved)
             self._log.warning(
                 getattr(item, "feature_name", None),
-                "A flag is not in the snapshot: %s",
+                "A flag is left out of the snapshot: %s",
                 error,
             )
             return None
@@ -84,7 +84,7 @@ class Snapshot:
 
         Raises:
             OSError: the file cannot be read.
-            FlipperError: the file is no snapshot.
+            FlipperError: the file is not a snapshot.
         """
         age = time() - self.path.stat().st_mtime
         # The clocks of a file server and of this machine may differ a little.
@@ -95,7 +95,7 @@ class Snapshot:
             documents = {_FORMAT: found["flags"]}[found["format"]]
             items = [item for text in documents if (item := _item(text)) is not None]
         except (KeyError, TypeError, ValueError) as error:
-            message = f"The file {self.path} is no snapshot of flags: {error}"
+            message = f"The file {self.path} is not a snapshot of flags: {error}"
             raise FlipperError(message) from error
         return age, {item.feature_name: item for item in items}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arguments of the synced store, and its start while the inner store is away."""
+"""Arguments of the synced store, and its start while the inner store is down."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def check_arguments(
         )
     if not poll_interval > 0:
         raise InvalidArgumentError(
-            f"poll_interval={poll_interval!r} is no time to wait; use seconds above 0",
+            f"poll_interval={poll_interval!r} is not a pause; use seconds, more than 0",
             value=poll_interval,
         )
 
@@ -61,7 +61,9 @@ def start_without_store(
         StoreUnavailableError: there are no flags to start with.
     """
     error = follower.status().last_error
-    remedy = "; is its server up? on_start_failure= tells what to begin with then"
+    remedy = (
+        "; is its server running? on_start_failure= lets it start without the server"
+    )
     if on_start_failure == "empty":
         return
     if on_start_failure == "snapshot" and snapshot is not None:

@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ...arguments import check_page, check_state
-from ...contracts.last_known import SupportsLastKnown, remember
+from ...contracts.last_known import SupportsLastKnown, put_bounded
 from ...exceptions import (
     InvalidFlagDataError,
     MissingDependencyError,
@@ -22,8 +22,8 @@ from ..interface import AbstractFeatureFlagStore
 from ..interface import FlagDoesNotExistError as FlagDoesNotExistError
 from ..storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from .connection import ThriftConnection
-from .structs import EVERYTHING as EVERYTHING
 from .structs import LARGEST_I64, item_from_struct, meta_to_struct, sendable_name
+from .structs import NO_LIMIT as NO_LIMIT
 
 try:
     # Not `import thrift`: in a checkout of flipper, that finds the folder of the IDL.
@@ -74,7 +74,7 @@ class ThriftRPCFeatureFlagStore(SupportsLastKnown, AbstractFeatureFlagStore):
     """
 
     absent_limit: int | None = None
-    """What `list` sends for no limit: `None` sends no limit, and `EVERYTHING` is for a
+    """What `list` sends for no limit: `None` sends no limit, and `NO_LIMIT` is for a
     server that reads an absent limit as 0. The store finds that out when the server
     lists no flags though this store has seen some. If `list` is the first call, set it
     yourself."""
@@ -84,7 +84,7 @@ class ThriftRPCFeatureFlagStore(SupportsLastKnown, AbstractFeatureFlagStore):
             raise MissingDependencyError.for_extra("thrift", "thrift")
         self._client = client
         self._ttypes = ttypes
-        self._connection = ThriftConnection.of(client)
+        self._connection = ThriftConnection.for_client(client)
         self._known: dict[str, FeatureFlagStoreItem] = {}
         self._log = LogThrottle(__name__)
 
@@ -113,7 +113,7 @@ class ThriftRPCFeatureFlagStore(SupportsLastKnown, AbstractFeatureFlagStore):
         """Return the flag, or `None` if there is none.
 
         Raises:
-            InvalidFlagDataError: the server's answer is no flag.
+            InvalidFlagDataError: the server's answer is not a flag.
             FlipperException: the server reports another error than NOT_FOUND.
         """
         # Race: with the lock, answers are remembered in the order in which they came.
@@ -162,7 +162,7 @@ class ThriftRPCFeatureFlagStore(SupportsLastKnown, AbstractFeatureFlagStore):
     ) -> Iterator[FeatureFlagStoreItem]:
         """Return an iterator of the flags; the request is sent at once.
 
-        A struct that is no flag is left out, and logged as a warning.
+        A struct that is not a flag is left out, and logged as a warning.
 
         Raises:
             InvalidArgumentError: `limit` or `offset` is negative.
@@ -174,9 +174,9 @@ class ThriftRPCFeatureFlagStore(SupportsLastKnown, AbstractFeatureFlagStore):
         sent = self.absent_limit if limit is None else min(limit, LARGEST_I64)
         answers = self._call("List", sent, offset)
         if sent is None and not answers and len(self._known) > offset:
-            answers = self._call("List", EVERYTHING, offset)
+            answers = self._call("List", NO_LIMIT, offset)
             if answers:
-                self.absent_limit = EVERYTHING
+                self.absent_limit = NO_LIMIT
         if answers is None:
             raise StoreUnavailableError("The server has answered without a list")
         return self._items(answers)
@@ -208,7 +208,7 @@ class ThriftRPCFeatureFlagStore(SupportsLastKnown, AbstractFeatureFlagStore):
             self._update_known(feature_name, meta=meta)
 
     @property
-    def away_errors(self) -> tuple[type[Exception], ...]:
+    def outage_errors(self) -> tuple[type[Exception], ...]:
         """The errors of a server that does not answer, or not completely."""
         # Thrift raises EOFError if a reply ends early.
         return (
@@ -239,7 +239,7 @@ class ThriftRPCFeatureFlagStore(SupportsLastKnown, AbstractFeatureFlagStore):
             except InvalidFlagDataError as error:
                 self._log.warning(
                     error.feature_name,
-                    "The server lists %r, which is no flag; it is left out",
+                    "The server lists %r, which is not a valid flag; it is left out",
                     error.feature_name,
                     feature_name=error.feature_name,
                 )
@@ -251,7 +251,7 @@ class ThriftRPCFeatureFlagStore(SupportsLastKnown, AbstractFeatureFlagStore):
 
     def _remember(self, feature_name: str, answer: Any) -> FeatureFlagStoreItem:
         item = item_from_struct(answer, feature_name)
-        remember(self._known, feature_name, item)
+        put_bounded(self._known, feature_name, item)
         return item
 
     def _update_known(self, feature_name: str, **changes: Any) -> None:

@@ -46,7 +46,7 @@ class ThriftConnection:
         renew_after_fork(self)
 
     @classmethod
-    def of(cls, client: Any) -> ThriftConnection:
+    def for_client(cls, client: Any) -> ThriftConnection:
         """Return the connection of a client: one for all that share a transport."""
         detect_fork()
         made = cls(client)

@@ -2,8 +2,8 @@
 """A server of the Thrift service for any store.
 
 `python -m flipper.contrib.thrift.server` runs it as a program, `serve` runs it within
-one, and `FeatureFlagStoreHandler` is for servers of your own. The service does not know
-who asks: whoever can connect can write.
+one, and `FeatureFlagStoreHandler` is for servers of your own. The service does not
+identify its callers: anyone who can connect can write.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ...contracts.update import update, write_lock
 from ...exceptions import FlagDoesNotExistError, FlipperError, MissingDependencyError
 from ...runtime.log_throttle import LogThrottle
 from ..storage import FeatureFlagStoreItem
-from .structs import EVERYTHING, item_to_struct, meta_from_struct
+from .structs import NO_LIMIT, item_to_struct, meta_from_struct
 
 try:
     from thrift.protocol.TBinaryProtocol import TBinaryProtocolFactory
@@ -47,7 +47,7 @@ class FeatureFlagStoreHandler:
     """Answers the methods of the service from a store, for Thrift's `Processor`.
 
     Safe for threads, if the store is. An error of the caller, and a document of the
-    store that is no flag, become a `FlipperException`. Thrift logs an error of the
+    store that is not a flag, become a `FlipperException`. Thrift logs an error of the
     store's driver, and sends an internal error.
 
     Args:
@@ -62,7 +62,7 @@ class FeatureFlagStoreHandler:
         self, feature_name: str, is_enabled: bool, client_data: str | None
     ) -> Any:
         """Write a new flag, or replace an old one; return it."""
-        with _report_all_errors(f"Feature {feature_name!r} cannot be written so"):
+        with _report_all_errors(f"Feature {feature_name!r} cannot be written"):
             check_feature_name(feature_name)
             data = json.loads(client_data or "null")
             check_client_data(feature_name, data)
@@ -94,7 +94,7 @@ class FeatureFlagStoreHandler:
             self._store.set(_required_name(feature_name), bool(is_enabled))
 
     def Delete(self, feature_name: str) -> None:  # noqa: N802
-        """Remove the flag, if it is there."""
+        """Remove the flag if it exists."""
         with (
             _report_flipper_errors(feature_name),
             write_lock(self._store, feature_name),
@@ -107,7 +107,7 @@ class FeatureFlagStoreHandler:
         with _report_flipper_errors(None):
             check_page(limit, offset)
             if limit is not None:
-                limit = min(limit, EVERYTHING)  # stores add it to the offset
+                limit = min(limit, NO_LIMIT)  # stores add it to the offset
             items = list(self._store.list(limit=limit, offset=offset))
         return list(self._structs(items))
 
@@ -116,7 +116,7 @@ class FeatureFlagStoreHandler:
 
         If the new metadata has no creation date, the flag keeps its old one.
         """
-        with _report_all_errors(f"Feature {feature_name!r} cannot be written so"):
+        with _report_all_errors(f"Feature {feature_name!r} cannot be written"):
             if meta is None:
                 message = "the metadata is absent"
                 raise ValueError(message)
@@ -187,7 +187,7 @@ def _report_flipper_errors(feature_name: str | None) -> Iterator[None]:
 
 
 def _to_struct(item: Any) -> Any:
-    return item_to_struct(FeatureFlagStoreItem.of(item), ttypes)
+    return item_to_struct(FeatureFlagStoreItem.from_item(item), ttypes)
 
 
 def serve(
@@ -255,7 +255,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ValueError as error:
         parser.error(str(error))
     except ImportError as error:
-        parser.error(f"{error}; pip install 'flipper-client[all]' brings every package")
+        parser.error(
+            f"{error}; install all packages with pip install 'flipper-client[all]'"
+        )
     failures: list[Exception] = []
 
     def run() -> None:
@@ -308,7 +310,7 @@ def _open_store(text: str) -> Any:
         import boto3
 
         return contrib.S3FeatureFlagStore(boto3.client("s3"), urlsplit(text).netloc)
-    message = f"the store {text!r} is unknown; --help lists those there are"
+    message = f"the store {text!r} is unknown; --help lists the known ones"
     raise ValueError(message)
 
 

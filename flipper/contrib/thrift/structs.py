@@ -13,9 +13,9 @@ from typing import Any, Final
 from ...arguments import check_state
 from ...exceptions import InvalidArgumentError, InvalidFlagDataError
 from ..storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
-from ..storage.item import readable_state
+from ..storage.json_document import readable_state
 
-EVERYTHING: Final = 2**31 - 1
+NO_LIMIT: Final = 2**31 - 1
 """The limit that stands for no limit: more flags than there are, in 32 bits, so that a
 server can add an offset to it in 64 bits."""
 LARGEST_I64: Final = 2**63 - 1
@@ -34,7 +34,7 @@ def item_from_struct(
         feature_name: the name, if the struct has none.
 
     Raises:
-        InvalidFlagDataError: the struct is no flag.
+        InvalidFlagDataError: the struct is not a flag.
     """
     name = getattr(struct, "feature_name", None)
     if name is None:
@@ -49,14 +49,14 @@ def item_from_struct(
         state = bool(readable_state(name, struct.is_enabled))
         return FeatureFlagStoreItem(name, state, meta)
     except Exception as error:
-        raise InvalidFlagDataError.of(error, feature_name=name) from error
+        raise InvalidFlagDataError.from_error(error, feature_name=name) from error
 
 
 def meta_from_struct(struct: Any) -> FeatureFlagStoreMeta:
     """Make metadata from a struct of the service, as `item_from_struct` does.
 
     Raises:
-        ValueError: a field is no JSON.
+        ValueError: a field is not JSON.
         Exception: the fields are no metadata; see `FeatureFlagStoreMeta.from_dict`.
     """
     # The structs of a test double may have no attribute for an absent field.
@@ -149,7 +149,7 @@ def sendable_name(feature_name: Any, name: Any) -> str:
         name: the name.
 
     Raises:
-        InvalidArgumentError: the name is no text that UTF-8 can encode.
+        InvalidArgumentError: the name is not text that UTF-8 can encode.
     """
     try:
         name.encode()

@@ -15,11 +15,12 @@ from ..items import innermost as innermost
 from ..items import names as names
 from ..items import plain as plain
 from ..samples import for_each as for_each
-from ..waiting import PATIENCE as PATIENCE
+from ..waiting import TIMEOUT as TIMEOUT
 from ..waiting import WRITERS as WRITERS
 from ..waiting import at_once as at_once
 from ..waiting import eventually as eventually
 from .change_signal import ChangeSignalRules
+from .concurrent_writes import ConcurrentWriteRules
 from .documents import DocumentRules
 from .listing import ListRules
 from .methods import MethodRules
@@ -27,7 +28,6 @@ from .names import NameRules
 from .processes import CHANGES as CHANGES
 from .processes import ProcessRules
 from .random_operations import RandomOperationRules
-from .rivals import RivalRules
 from .threads import ThreadRules
 from .values import ValueRules
 from .writes import WriteRules
@@ -41,22 +41,22 @@ class StoreContract(
     WriteRules,
     DocumentRules,
     ThreadRules,
-    RivalRules,
+    ConcurrentWriteRules,
     ProcessRules,
     ChangeSignalRules,
     RandomOperationRules,
 ):
-    """Every promise of a store as a test, to be run by pytest on a store of one's own.
+    """Every promise of a store as a test, which pytest runs on your own store.
 
-    A subclass whose name begins with `Test` gives `make_store`. It may give
-    `close_store`, and `open_again`. It may also give `write_document` and
-    `read_document`, which reach the database without the store: a mistake in writing is
-    found even if reading makes the opposite mistake. Rules that need what is not given
-    are skipped, with the reason. What `make_store` needs may come from a fixture of the
-    subclass with `autouse=True`.
+    A subclass has a name that begins with `Test`, and defines `make_store`. It may also
+    define `close_store`, `open_again`, `write_document` and `read_document`. The last
+    two use the database without the store, so a mistake in writing is found even if
+    reading makes the opposite mistake. Rules that need a missing method are skipped,
+    with the reason. A fixture of the subclass with `autouse=True` may prepare what
+    `make_store` needs.
 
-    Some promises depend on what other processes do. In these rules, threads take the
-    part of the processes, and a rival writes between the reading and the writing of one
-    change. That needs an `AtomicFeatureFlagStore`. A store that has only the six
-    methods is asked to lose no write among the threads of one process.
+    Some rules are about several processes. They use threads in place of processes, and
+    another writer that writes after a change has read the flag, and before it writes
+    the flag. This needs an `AtomicFeatureFlagStore`. A store that has only the six
+    methods must not lose a write of the threads of one process.
     """

@@ -76,14 +76,14 @@ class ContractBase:
         return FeatureFlagClient(store, on_error="raise")
 
     @pytest.fixture
-    def rival(
+    def other_writer(
         self, store: Any, monkeypatch: pytest.MonkeyPatch
     ) -> Callable[..., AtomicFeatureFlagStore]:
-        """Return a function that makes a rival write during the next change.
+        """Return a function that makes another writer write during the next change.
 
-        The rival writes after the change has read the flag and before it writes it.
-        The function takes what the rival does, and in how many changes. It returns the
-        store that the rival writes to: the innermost one, behind every cache.
+        The other writer writes after the change has read the flag, and before it writes
+        the flag. The function takes the write, and in how many changes to make it. It
+        returns the store that is written to: the innermost one, behind every cache.
         """
         raced = innermost(store)
         if not isinstance(raced, AtomicFeatureFlagStore):

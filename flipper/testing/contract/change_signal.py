@@ -85,7 +85,7 @@ class ChangeSignalRules(ContractBase):
 
 
 def wait_for_report(watching: Watch, *feature_names: str) -> None:
-    """Wait until a watch has reported these flags, `PATIENCE` seconds at most."""
+    """Wait until a watch has reported these flags, `TIMEOUT` seconds at most."""
     missing = set(feature_names)
 
     def all_reported() -> bool:

@@ -68,7 +68,7 @@ class WriteRules(ContractBase):
         self,
         store: Any,
         client: FeatureFlagClient,
-        rival: Any,  # skips where there are no hooks
+        other_writer: Any,  # skips where there are no hooks
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """Neither the store nor a cache shows a write that the backend refused."""

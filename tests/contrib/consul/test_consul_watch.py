@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the copy of a Consul store tells of changes, on real agents."""
+"""What the watch of a Consul store reports, on real agents."""
 
 from __future__ import annotations
 
 import gc
-import json
 import shutil
 import threading
-import uuid
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -19,125 +17,62 @@ from flipper.contrib.consul import ConsulFeatureFlagStore
 from flipper.contrib.consul import watch as module
 from flipper.exceptions import StoreTimeoutError, StoreUnavailableError
 from flipper.testing.contract import eventually
-from servers import ConsulServer, Proxy, start_consul
+from servers import Proxy, start_consul
+from support.consul_clients import BriefStore, watch_when_ready
+from support.flags import document
+from support.watches import reports_until, wait_for_failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from flipper.contrib.consul.watch import ConsulWatch
 
 pytestmark = pytest.mark.consul
-
-AWAY = (StoreTimeoutError, StoreUnavailableError)
-
-
-class Brief(ConsulFeatureFlagStore):
-    """A store whose thread can end soon, since no request of it waits for long."""
-
-    wait = 1
-
-
-@pytest.fixture
-def client(consul_server: ConsulServer) -> consul.Consul:
-    """Give a client, to write behind a store's back."""
-    return consul.Consul(consul_server.host, consul_server.port)
-
-
-@pytest.fixture
-def base_key() -> str:
-    """Give a base key that no other test has."""
-    return f"flipper-{uuid.uuid4().hex}"
-
-
-@pytest.fixture
-def proxy(consul_server: ConsulServer) -> Iterator[Proxy]:
-    """Give a proxy before the server."""
-    with Proxy(consul_server.host, consul_server.port) as proxy:
-        yield proxy
 
 
 @pytest.fixture
 def store(proxy: Proxy, base_key: str) -> Iterator[ConsulFeatureFlagStore]:
     """Give an empty store, which reaches the server through the proxy."""
-    with Brief(consul.Consul(proxy.host, proxy.port), base_key) as store:
+    with BriefStore(consul.Consul(proxy.host, proxy.port), base_key) as store:
         yield store
 
 
-def document(name: str, is_enabled: bool = True) -> str:
-    """Make what another process writes of a flag."""
-    fields = {"feature_name": name, "is_enabled": is_enabled}
-    return json.dumps({**fields, "meta": {"created_date": 7}})
-
-
-def hear(watch: ConsulWatch, last: str) -> set[str]:
-    """Give the names that are heard until the last one is, that included."""
-    heard: set[str] = set()
-    eventually(lambda: heard.update(watch.wait(0.2)) or last in heard)
-    return heard
-
-
-def listen(watch: ConsulWatch) -> None:
-    """Wait until the watch fails."""
-    for _ in range(300):
-        watch.wait(0.1)
-    pytest.fail("it goes on")
-
-
-def watch_again(store: ConsulFeatureFlagStore) -> ConsulWatch:
-    """Try to begin until Consul has answered."""
-    begun: list[ConsulWatch] = []
-
-    def begins() -> bool:
-        try:
-            begun.append(store.watch())
-        except StoreUnavailableError:
-            return False
-        return True
-
-    eventually(begins)
-    return begun[0]
-
-
-# Names
-
-
-def test_whatever_happens_to_a_flag_is_reported(
+def test_every_change_below_the_base_key_is_reported(
     store: ConsulFeatureFlagStore, client: consul.Consul, base_key: str
 ) -> None:
-    """Whoever does it; and nothing is that is not under the base key."""
+    """The watch reports what the store and others create, update and delete."""
     watch = store.watch()
     store.create("mine")
-    assert hear(watch, "mine") == {"mine"}
+    assert reports_until(watch, "mine") == {"mine"}
     client.kv.put(f"{base_key}2/x", document("x"))
     client.kv.put(f"{base_key}/eu/ö 旗", document("eu/ö 旗"))
-    assert hear(watch, "eu/ö 旗") == {"eu/ö 旗"}
+    assert reports_until(watch, "eu/ö 旗") == {"eu/ö 旗"}
     client.kv.put(f"{base_key}/eu/ö 旗", document("eu/ö 旗", is_enabled=False))
-    assert hear(watch, "eu/ö 旗") == {"eu/ö 旗"}
+    assert reports_until(watch, "eu/ö 旗") == {"eu/ö 旗"}
     client.kv.delete(f"{base_key}/eu/ö 旗")
-    assert hear(watch, "eu/ö 旗") == {"eu/ö 旗"}
+    assert reports_until(watch, "eu/ö 旗") == {"eu/ö 旗"}
     assert store.get("eu/ö 旗") is None
     store.delete("mine")
-    assert hear(watch, "mine") == {"mine"}
+    assert reports_until(watch, "mine") == {"mine"}
 
 
-def test_what_is_reported_can_be_read(
+def test_a_reported_change_can_be_read(
     store: ConsulFeatureFlagStore, client: consul.Consul, base_key: str
 ) -> None:
-    """The copy is changed first; each watch is told."""
+    """The copy is changed before any watch reports the change."""
     watches = [store.watch() for _ in range(3)]
     for number in range(20):
         client.kv.put(f"{base_key}/x", document("x", is_enabled=number % 2 == 0))
         for watch in watches:
-            assert hear(watch, "x") == {"x"}
+            assert reports_until(watch, "x") == {"x"}
             item = store.get("x")
             assert item is not None
             assert item.raw_is_enabled is (number % 2 == 0)
 
 
-def test_a_change_that_the_store_made_itself_is_reported_once_or_more(
+def test_a_write_of_the_store_itself_is_reported(
     store: ConsulFeatureFlagStore, base_key: str
 ) -> None:
-    """It is in the copy before Consul tells the thread of it."""
+    """A write of the store is in its watch's next report."""
     for number in range(20):
         watch = store.watch()
         store.set("x", number % 2 == 0)
@@ -145,8 +80,8 @@ def test_a_change_that_the_store_made_itself_is_reported_once_or_more(
         watch.close()
 
 
-class Answers:
-    """Answers for `kv`, given one after the other; the last one waits for ever."""
+class HeldAnswers:
+    """A client that gives prepared answers, each when the test lets it go on."""
 
     def __init__(self, *answers: Any) -> None:
         self.kv = self
@@ -154,7 +89,7 @@ class Answers:
         self.may_go_on = threading.Semaphore(1)
 
     def get(self, key: str, **options: Any) -> Any:
-        """Give the next answer, or the error that stands in its place."""
+        """Return the next answer, or raise it."""
         assert self.may_go_on.acquire(timeout=60)
         answer = self._answers.pop(0)
         if isinstance(answer, Exception):
@@ -166,16 +101,16 @@ class Answers:
         ]
 
 
-def test_an_index_that_goes_backwards_hides_no_change() -> None:
-    """An agent may have been given older data, where numbers mean something else."""
-    answers = Answers(
+def test_all_changes_are_reported_if_the_index_goes_backwards() -> None:
+    """A watch reports every changed flag after the agent was given older data."""
+    answers = HeldAnswers(
         (90, {"same": ("a", 7), "gone": ("b", 8), "other": ("c", 90)}),
         (20, {"same": ("a", 7), "new": ("d", 6), "other": ("e", 90)}),
     )
-    store = Brief(answers)
+    store = BriefStore(answers)
     watch = store.watch()
     answers.may_go_on.release()
-    assert hear(watch, "new") == {"gone", "new", "other"}
+    assert reports_until(watch, "new") == {"gone", "new", "other"}
     store.close()
     answers.may_go_on.release()
 
@@ -183,8 +118,8 @@ def test_an_index_that_goes_backwards_hides_no_change() -> None:
 # Refusals and outages
 
 
-def test_a_closed_store_is_refused(store: ConsulFeatureFlagStore) -> None:
-    """It follows nothing any more, and says so to those that listen."""
+def test_a_watch_of_a_closed_store_fails(store: ConsulFeatureFlagStore) -> None:
+    """Closing a store ends its watches, and no new one begins."""
     watch = store.watch()
     store.close()
     with pytest.raises(StoreUnavailableError, match="closed"):
@@ -193,56 +128,56 @@ def test_a_closed_store_is_refused(store: ConsulFeatureFlagStore) -> None:
         store.watch()
 
 
-def test_a_copy_that_was_never_level_is_not_watched(proxy: Proxy) -> None:
-    """No flags known is not the same as no flags."""
+def test_a_watch_does_not_begin_before_the_copy_is_read(proxy: Proxy) -> None:
+    """A watch does not begin before Consul has answered once."""
     proxy.cut()
-    with Brief(consul.Consul(proxy.host, proxy.port)) as store:
+    with BriefStore(consul.Consul(proxy.host, proxy.port)) as store:
         with pytest.raises(StoreUnavailableError, match="ConnectionError"):
             store.watch()
         assert list(store.list()) == []
         proxy.restore()
-        watch_again(store)
+        watch_when_ready(store)
 
 
-def test_a_lost_link_ends_the_watch(
+def test_a_lost_connection_ends_the_watch(
     store: ConsulFeatureFlagStore, client: consul.Consul, proxy: Proxy, base_key: str
 ) -> None:
-    """The next one begins when all that has changed meanwhile is in the copy."""
+    """The next watch begins when the copy has all changes of the meantime."""
     watch = store.watch()
     proxy.cut()
     with pytest.raises(StoreUnavailableError, match="ConnectionError"):
-        listen(watch)
+        wait_for_failure(watch)
     client.kv.put(f"{base_key}/x", document("x"))
     with pytest.raises(StoreUnavailableError):
         store.watch()
     proxy.restore()
-    again = watch_again(store)
+    again = watch_when_ready(store)
     assert store.get("x") is not None
     client.kv.delete(f"{base_key}/x")
-    assert hear(again, "x") == {"x"}
+    assert reports_until(again, "x") == {"x"}
 
 
-def test_silence_ends_the_watch(
+def test_a_watch_fails_if_the_agent_is_silent(
     proxy: Proxy, client: consul.Consul, base_key: str
 ) -> None:
-    """The thread's own request may wait for half a minute, and rightly so."""
+    """A watch notices that the agent does not answer any more."""
     with ConsulFeatureFlagStore(consul.Consul(proxy.host, proxy.port), base_key) as s:
         watch = s.watch()
         proxy.blackhole()
-        with pytest.raises(AWAY):
-            listen(watch)
+        with pytest.raises((StoreTimeoutError, StoreUnavailableError)):
+            wait_for_failure(watch)
         client.kv.put(f"{base_key}/x", document("x"))
         with pytest.raises(StoreUnavailableError):
             s.watch()
         proxy.restore()
-        watch_again(s)
+        watch_when_ready(s)
         assert s.get("x") is not None
 
 
-def test_an_agent_without_news_is_asked_whether_it_is_there(
+def test_an_idle_watch_pings_the_agent(
     store: ConsulFeatureFlagStore, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And goes on being listened to."""
+    """A watch without reports checks that the agent answers, and goes on."""
     monkeypatch.setattr(module, "_PING_AFTER", 0.02)
     watch = store.watch()
     before = proxy.requests
@@ -250,19 +185,19 @@ def test_an_agent_without_news_is_asked_whether_it_is_there(
         assert not watch.wait(0.05)
     assert proxy.requests - before > 5
     store.create("x")
-    assert hear(watch, "x") == {"x"}
+    assert reports_until(watch, "x") == {"x"}
 
 
 @pytest.mark.parametrize(
     ("error", "is_answer"),
     [(consul.base.ACLPermissionDenied(), True), (consul.base.ConsulException(), False)],
 )
-def test_a_refusal_is_a_sign_of_life(
+def test_a_refused_ping_is_an_answer(
     client: consul.Consul, error: Exception, is_answer: bool
 ) -> None:
-    """A token may be for the flags and not for their folder. Other errors are none."""
+    """A ping without permission shows that the agent is there; other errors do not."""
 
-    class Tapped:
+    class TappedClient:
         def __init__(self) -> None:
             self.kv = self
 
@@ -271,7 +206,7 @@ def test_a_refusal_is_a_sign_of_life(
                 return client.kv.get(key, **options)
             raise error
 
-    with Brief(Tapped(), "nothing-here") as store:
+    with BriefStore(TappedClient(), "nothing-here") as store:
         watch = store.watch()
         watch._last_sign_of_life -= 60
         assert watch.wait(0) == set()
@@ -284,32 +219,34 @@ def test_a_refusal_is_a_sign_of_life(
                 watch.wait(0)
 
 
-def test_an_agent_that_has_lost_its_data_has_no_flags() -> None:
-    """Its index begins anew, lower than what the thread waits for."""
+def test_a_watch_fails_if_the_agent_has_lost_its_data() -> None:
+    """The watch ends when the agent has lost its data, and the next one goes on."""
     with start_consul() as server:
         client = consul.Consul(server.host, server.port)
         for number in range(50):
             client.kv.put("features/x", document("x", is_enabled=number % 2 == 0))
-        with Brief(client) as store:
+        with BriefStore(client) as store:
             assert store.get("x") is not None
             watch = store.watch()
             server.stop()
             shutil.rmtree(server.folder / "data")
             server.start()
             with pytest.raises(StoreUnavailableError):
-                listen(watch)
-            again = watch_again(store)
+                wait_for_failure(watch)
+            again = watch_when_ready(store)
             assert store.get("x") is None
             eventually(lambda: client.kv.put("features/y", document("y")))
-            assert hear(again, "y") == {"y"}
+            assert reports_until(again, "y") == {"y"}
 
 
 # The end
 
 
-def test_a_watch_keeps_no_store_alive(client: consul.Consul, base_key: str) -> None:
-    """Nor does a store keep a watch that nobody has any more."""
-    store = Brief(client, base_key)
+def test_a_watch_and_its_store_do_not_keep_each_other_alive(
+    client: consul.Consul, base_key: str
+) -> None:
+    """The garbage collector can delete a store with a watch, and a watch of a store."""
+    store = BriefStore(client, base_key)
     watch = store.watch()
     forgotten = ref(store.watch())
     gc.collect()

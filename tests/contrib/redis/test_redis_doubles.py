@@ -29,62 +29,62 @@ if TYPE_CHECKING:
 PATIENCE = 30  # seconds
 
 
-class Texts:
+class DoubleOfTexts:
     """A dict with the four methods that the store of flipper-client needed."""
 
     def __init__(self) -> None:
         self.rows: dict[str, Any] = {}
 
     def set(self, key: str, value: bytes | str) -> None:
-        """Keep a value as text."""
+        """Write a value as text."""
         self.rows[key] = value.decode() if isinstance(value, bytes) else value
 
     def get(self, key: str) -> Any:
-        """Give a value."""
+        """Return a value."""
         return self.rows.get(key)
 
     def delete(self, key: str) -> None:
-        """Forget a value."""
+        """Delete a value."""
         self.rows.pop(key, None)
 
     def scan_iter(self, match: str) -> Iterator[Any]:
-        """Give the keys, as text."""
+        """Return the keys as text."""
         return (key for key in list(self.rows) if fnmatch.fnmatchcase(key, match))
 
 
-class Bytes(Texts):
+class DoubleOfBytes(DoubleOfTexts):
     """Gives bytes, and has `mget`, as flipper-client called it."""
 
     def set(self, key: str, value: bytes | str) -> None:
-        """Keep a value as bytes."""
+        """Write a value as bytes."""
         self.rows[key] = value.encode() if isinstance(value, str) else value
 
     def mget(self, keys: list[str]) -> list[Any]:
-        """Give some values."""
+        """Return several values."""
         return [self.rows.get(key) for key in keys]
 
     def scan_iter(self, match: str) -> Iterator[Any]:
-        """Give the keys, as bytes."""
+        """Return the keys as bytes."""
         return (key.encode() for key in super().scan_iter(match))
 
 
-class MockRedis(Bytes):
-    """Like the class of that name: arguments of redis-py, and pipelines unlike its."""
+class MockRedis(DoubleOfBytes):
+    """Like the class of that name: arguments of redis-py, and other pipelines."""
 
     def mget(self, *keys: str) -> list[Any]:  # type: ignore[override]
-        """Give some values, by keys that follow each other."""
+        """Return several values, whose keys are separate arguments."""
         return [self.rows.get(key) for key in keys]
 
     def scan_iter(self, match: str | None = None, count: int = 10) -> Iterator[Any]:
-        """Give the keys, as bytes."""
+        """Return the keys as bytes."""
         return super().scan_iter(match or "*")
 
     def pipeline(self) -> Any:
-        """Give what cannot be used."""
+        """Raise, as a client without pipelines does."""
         raise NotImplementedError
 
 
-class Keys(Texts):
+class DoubleWithoutScan(DoubleOfTexts):
     """Has `keys` and no `scan_iter`."""
 
     scan_iter = None  # type: ignore[assignment]
@@ -95,19 +95,19 @@ class Keys(Texts):
         return super().__getattribute__(name)
 
     def keys(self, pattern: str) -> list[str]:
-        """Give the keys."""
+        """Return the keys."""
         return fnmatch.filter(self.rows, pattern)
 
 
-class Pooled(Bytes):
-    """Has something called a pool, which lends nothing."""
+class DoubleWithEmptyPool(DoubleOfBytes):
+    """Has an attribute called a pool, which has no connections."""
 
     connection_pool = None
 
 
-def mocked(kind: Any) -> Any:
-    """Make a mock whose methods are those of a dict."""
-    rows = Bytes()
+def mock_client(kind: Any) -> Any:
+    """Return a mock whose methods are those of a dict."""
+    rows = DoubleOfBytes()
     double = kind()
     for name in ("get", "set", "delete", "mget", "scan_iter"):
         getattr(double, name).side_effect = getattr(rows, name)
@@ -115,24 +115,24 @@ def mocked(kind: Any) -> Any:
 
 
 DOUBLES = {
-    "texts": Texts,
-    "bytes": Bytes,
+    "texts": DoubleOfTexts,
+    "bytes": DoubleOfBytes,
     "mockredis": MockRedis,
-    "keys": Keys,
-    "pooled": Pooled,
-    "Mock": lambda: mocked(Mock),
-    "MagicMock": lambda: mocked(MagicMock),
+    "keys": DoubleWithoutScan,
+    "pooled": DoubleWithEmptyPool,
+    "Mock": lambda: mock_client(Mock),
+    "MagicMock": lambda: mock_client(MagicMock),
 }
 
 
 @pytest.fixture(params=DOUBLES)
 def double(request: pytest.FixtureRequest) -> Any:
-    """Give a client that is none of redis-py's."""
+    """Give a client that is not redis-py's."""
     return DOUBLES[request.param]()
 
 
-def test_everything_works_by_a_double(double: Any) -> None:
-    """Suites that worked with flipper-client go on working, without a server."""
+def test_a_double_can_do_all_that_a_client_calls(double: Any) -> None:
+    """Suites that worked with flipper-client still work, without a server."""
     store = RedisFeatureFlagStore(double)
     client = FeatureFlagClient(store)
     assert not store.atomic
@@ -158,8 +158,8 @@ def test_everything_works_by_a_double(double: Any) -> None:
     assert client.is_enabled("x", default=None) is None
 
 
-def test_what_a_double_holds_is_what_redis_would_hold(double: Any) -> None:
-    """The same key and the same bytes: tests look at them."""
+def test_a_double_holds_the_keys_and_bytes_of_redis(double: Any) -> None:
+    """The keys and values in a double are those that Redis would hold."""
     FeatureFlagClient(RedisFeatureFlagStore(double)).create("x", is_enabled=True)
     found = double.get("features/x")
     document = found.encode() if isinstance(found, str) else found
@@ -170,8 +170,8 @@ def test_what_a_double_holds_is_what_redis_would_hold(double: Any) -> None:
     assert sorted(names) == ["x", "y"]
 
 
-def test_threads_do_not_undo_each_others_writes(double: Any) -> None:
-    """Also if each has a store of its own around the same client."""
+def test_concurrent_writes_to_a_double_are_all_kept(double: Any) -> None:
+    """Threads with stores of their own around one double lose no write."""
     FeatureFlagClient(RedisFeatureFlagStore(double)).create("x")
     clients = [FeatureFlagClient(RedisFeatureFlagStore(double)) for _ in range(4)]
     begin = threading.Barrier(4)
@@ -186,9 +186,9 @@ def test_threads_do_not_undo_each_others_writes(double: Any) -> None:
     assert len(clients[0].get_client_data("x")) == 100
 
 
-def test_a_write_that_comes_too_late_begins_again() -> None:
-    """Between reading and writing another store may have written."""
-    double = Texts()
+def test_a_write_to_a_double_is_repeated_after_a_rivals_write() -> None:
+    """A write is repeated if another store has written since it has read."""
+    double = DoubleOfTexts()
     store, other = RedisFeatureFlagStore(double), RedisFeatureFlagStore(double)
     store.create("x")
 
@@ -203,8 +203,8 @@ def test_a_write_that_comes_too_late_begins_again() -> None:
     assert store.get("x").meta["client_data"] == {"a": 1}  # type: ignore[union-attr]
 
 
-def test_broken_text_is_an_error(double: Any) -> None:
-    """As by a real client: the default answers, and a list leaves it out."""
+def test_broken_text_in_a_double_is_an_error(double: Any) -> None:
+    """A broken document raises in `get`, and is left out of a list."""
     store = RedisFeatureFlagStore(double)
     double.set("features/x", b"broken")
     with pytest.raises(InvalidFlagDataError):
@@ -215,8 +215,8 @@ def test_broken_text_is_an_error(double: Any) -> None:
     store.set_meta("x", FeatureFlagStoreMeta(1))
 
 
-def test_a_mock_that_nobody_has_told_anything_has_no_flags() -> None:
-    """It answers every call by another mock, which is no flag."""
+def test_a_mock_without_configuration_has_no_flags() -> None:
+    """A mock answers every call with another mock, which is no flag."""
     client = FeatureFlagClient(RedisFeatureFlagStore(MagicMock()))
     assert client.is_enabled("x") is False
     assert [*client.list()] == []
@@ -224,9 +224,9 @@ def test_a_mock_that_nobody_has_told_anything_has_no_flags() -> None:
 
 
 def test_a_double_has_no_change_signal() -> None:
-    """A copy of the flags reads all of them now and then, as for other such stores."""
-    inner = RedisFeatureFlagStore(Texts())
-    with pytest.raises(WatchRefusedError, match="Texts is a double"):
+    """A double cannot be watched; a synced store polls it."""
+    inner = RedisFeatureFlagStore(DoubleOfTexts())
+    with pytest.raises(WatchRefusedError, match="DoubleOfTexts is a double"):
         inner.watch()
     inner.create("x", is_enabled=True)
     with SyncedFeatureFlagStore(inner, poll_interval=0.05) as store:
@@ -234,26 +234,26 @@ def test_a_double_has_no_change_signal() -> None:
 
 
 def test_no_driver_is_needed_for_a_double(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A suite may run where redis-py is not installed."""
+    """A double works where redis-py is not installed."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "redis"]:
         monkeypatch.setitem(sys.modules, name, None)
 
-    class Failing(Texts):
+    class FailingDouble(DoubleOfTexts):
         def get(self, key: str) -> Any:
             raise ConnectionError(key)
 
-    double = Texts()
+    double = DoubleOfTexts()
     client = FeatureFlagClient(RedisFeatureFlagStore(double))
     client.create("x")
     client.enable("x")
     assert client.is_enabled("x") is True
-    failing = FeatureFlagClient(RedisFeatureFlagStore(Failing()))
+    failing = FeatureFlagClient(RedisFeatureFlagStore(FailingDouble()))
     assert failing.is_enabled("x") is False
 
 
 @pytest.mark.parametrize("decode_responses", [True, False])
-def test_fakeredis_is_no_double(decode_responses: bool) -> None:
-    """It lends connections as redis-py does, so writes by it are the real ones."""
+def test_fakeredis_is_treated_as_a_client(decode_responses: bool) -> None:
+    """Writes to fakeredis are atomic, since its connections are like redis-py's."""
     redis = fakeredis.FakeRedis(decode_responses=decode_responses)
     store = RedisFeatureFlagStore(redis)
     assert store.atomic

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The synchronised store over real Consul agents, with a proxy in between."""
+"""The synced store over real Consul agents, with a proxy in between."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import pytest
 from flipper.contrib.consul import ConsulFeatureFlagStore
 from interop.conftest import original_python  # noqa: F401  (a fixture)
 from servers import ConsulServer, start_consul
-from support.synced_rules import Address, SyncedRules
+from support.synced_rules import SyncedRules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from support.synced_programs import Address
 
 pytestmark = pytest.mark.consul
 
@@ -33,11 +35,11 @@ class TestSyncedConsul(SyncedRules):
 
     @staticmethod
     def connect(address: Address) -> ConsulFeatureFlagStore:
-        """Make a store with a client of its own."""
+        """Make an inner store with its own client."""
         return ConsulFeatureFlagStore(
             consul.Consul(address.host, address.port), address.place
         )
 
     def address_for_agent(self, address: Address) -> str:
-        """Give host and port."""
+        """Return host and port."""
         return f"{address.host}:{address.port}"

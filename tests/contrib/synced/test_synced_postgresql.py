@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The synchronised store over PostgreSQL, whose triggers report changes."""
+"""The synced store over PostgreSQL, whose triggers report changes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from flipper.contrib.synced import SyncedFeatureFlagStore
 from flipper.testing.contract import eventually
 from interop.conftest import original_python  # noqa: F401  (a fixture)
 from servers import PostgresServer, start_postgres
-from support.synced_rules import Address, SyncedRules, is_live
+from support.synced_programs import Address
+from support.synced_rules import SyncedRules, is_live
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +32,7 @@ def server() -> Iterator[PostgresServer]:
 
 
 def conninfo(address: Address) -> str:
-    """Give the connection string of a server's first database."""
+    """Return the connection string of a server's first database."""
     return f"host={address.host} port={address.port} user=postgres dbname=postgres"
 
 
@@ -46,7 +47,7 @@ class TestSyncedPostgreSQL(SyncedRules):
         return PostgreSQLFeatureFlagStore(conninfo(address), address.place)
 
     def address_for_agent(self, address: Address) -> str:
-        """Give the connection string; the agent uses the usual table."""
+        """Return the connection string; the agent uses the default table."""
         return conninfo(address)
 
     @pytest.fixture
@@ -54,10 +55,10 @@ class TestSyncedPostgreSQL(SyncedRules):
         """Give the address of the table that agents use."""
         return Address(server.host, server.port, "feature_flags")
 
-    def test_a_change_without_its_trigger_heals(
+    def test_a_change_without_a_trigger_is_found_by_polling(
         self, direct: Address, inner: PostgreSQLFeatureFlagStore
     ) -> None:
-        """Administrators and replicas can write without any."""
+        """Administrators and replicas can write without running the triggers."""
         with (
             SyncedFeatureFlagStore(inner, poll_interval=3) as store,
             psycopg.connect(conninfo(direct), autocommit=True) as raw,
@@ -70,7 +71,7 @@ class TestSyncedPostgreSQL(SyncedRules):
     def test_an_emptied_table_is_seen(
         self, store: SyncedFeatureFlagStore, direct: Address, others: FeatureFlagClient
     ) -> None:
-        """That tells no names."""
+        """`TRUNCATE` is reported without the names of the flags."""
         for number in range(10):
             others.create(f"flag-{number}")
         eventually(lambda: len(list(store.list())) == 11)
@@ -78,10 +79,10 @@ class TestSyncedPostgreSQL(SyncedRules):
             raw.execute(sql.SQL("TRUNCATE {}").format(sql.Identifier(direct.place)))
         eventually(lambda: not list(store.list()))
 
-    def test_many_rows_at_once_are_seen(
+    def test_changes_of_many_rows_are_seen(
         self, store: SyncedFeatureFlagStore, direct: Address, others: FeatureFlagClient
     ) -> None:
-        """Copied, changed and removed by one statement each."""
+        """Rows that one statement copies, changes or deletes are reported."""
         document = store.get("x").serialize().decode()  # type: ignore[union-attr]
         table = sql.Identifier(direct.place)
         with psycopg.connect(conninfo(direct), autocommit=True) as raw:
@@ -107,10 +108,10 @@ class TestSyncedPostgreSQL(SyncedRules):
             eventually(lambda: not list(store.list()))
 
     @pytest.mark.parametrize("reason", ["no rights", "no trigger"])
-    def test_a_table_that_tells_nothing_is_asked(
+    def test_a_table_without_triggers_is_polled(
         self, direct: Address, others: FeatureFlagClient, reason: str
     ) -> None:
-        """Now and then, until its owner has made the triggers."""
+        """A table is polled until its owner has made the triggers."""
         triggers = "flipper_notify", "flipper_notify_truncate"
         table, settings = sql.Identifier(direct.place), conninfo(direct)
         with psycopg.connect(settings, autocommit=True) as raw:
@@ -135,10 +136,10 @@ class TestSyncedPostgreSQL(SyncedRules):
             with PostgreSQLFeatureFlagStore(conninfo(direct), direct.place):
                 eventually(lambda: is_live(store))
 
-    def test_dropped_stores_have_no_sessions(
+    def test_garbage_collected_stores_leave_no_sessions(
         self, direct: Address, others: FeatureFlagClient
     ) -> None:
-        """The server has few of them."""
+        """The sessions of stores that are no longer referenced end."""
         mine = (
             "SELECT count(*) FROM pg_stat_activity"
             " WHERE application_name = 'dropped' AND pid <> pg_backend_pid()"

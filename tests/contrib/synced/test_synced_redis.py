@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The synchronised store over real Redis servers, with a proxy in between."""
+"""The synced store over real Redis servers, with a proxy in between."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from flipper.contrib.synced import SyncedFeatureFlagStore
 from flipper.testing.contract import eventually
 from interop.conftest import original_python  # noqa: F401  (a fixture)
 from servers import RedisServer, start_redis
-from support.synced_rules import Address, SyncedRules, is_live
+from support.synced_rules import SyncedRules, is_live
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from flipper import FeatureFlagClient
     from servers.process import Server
+    from support.synced_programs import Address
 
 pytestmark = pytest.mark.redis
 
@@ -32,24 +33,24 @@ def server() -> Iterator[RedisServer]:
 
 
 class TestSyncedRedis(SyncedRules):
-    """The rules over Redis, and what only Redis can do."""
+    """The rules over Redis, and rules for Redis only."""
 
     backend = "redis"
 
     @staticmethod
     def connect(address: Address) -> RedisFeatureFlagStore:
-        """Make a store with a client of its own."""
+        """Make an inner store with its own client."""
         client = redis.Redis(host=address.host, port=address.port, socket_timeout=10)
         return RedisFeatureFlagStore(client, address.place)
 
     def address_for_agent(self, address: Address) -> str:
-        """Give a URL."""
+        """Return the URL."""
         return f"redis://{address.host}:{address.port}"
 
-    def test_an_emptied_server_has_no_flags(
+    def test_an_emptied_server_is_seen(
         self, store: SyncedFeatureFlagStore, server: Server
     ) -> None:
-        """Redis does not name the keys then."""
+        """`FLUSHALL` is reported without the names of the keys."""
         client = redis.Redis(host=server.host, port=server.port)
         with client:
             client.flushall()
@@ -59,7 +60,7 @@ class TestSyncedRedis(SyncedRules):
     def test_a_change_costs_one_command_of_the_server(
         self, others: FeatureFlagClient, direct: Address, server: Server
     ) -> None:
-        """A GET of the flag; the flags are not listed."""
+        """A change costs one GET; the flags are not listed."""
         with (
             SyncedFeatureFlagStore(self.connect(direct), poll_interval=3600) as store,
             redis.Redis(host=server.host, port=server.port) as client,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The synchronised store over S3, which has no change signal but cheap lists."""
+"""The synced store over S3, which has no change signal and is polled."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.s3
 
-IMPATIENT = Config(connect_timeout=1, read_timeout=2, retries={"max_attempts": 0})
+SHORT_TIMEOUTS = Config(connect_timeout=1, read_timeout=2, retries={"max_attempts": 0})
 
 
 @pytest.fixture
 def proxy(s3_server: S3Server) -> Iterator[Proxy]:
-    """Give a proxy before the server."""
+    """Give a proxy in front of the server."""
     with Proxy(s3_server.host, s3_server.port) as proxy:
         yield proxy
 
@@ -33,12 +33,12 @@ def proxy(s3_server: S3Server) -> Iterator[Proxy]:
 def store(
     s3_server: S3Server, s3_bucket: str, proxy: Proxy, s3_client: Any
 ) -> Iterator[SyncedFeatureFlagStore]:
-    """Give a copy of a bucket with two flags, which is asked often."""
+    """Give a synced store of a bucket with two flags, which polls often."""
     writer = S3FeatureFlagStore(s3_client, s3_bucket)
     writer.create("on", is_enabled=True)
     writer.create("off")
     endpoint = f"http://{proxy.host}:{proxy.port}"
-    client = s3_server.client(endpoint, config=IMPATIENT)
+    client = s3_server.client(endpoint, config=SHORT_TIMEOUTS)
     inner = S3FeatureFlagStore(client, s3_bucket)
     with SyncedFeatureFlagStore(inner, poll_interval=0.2, start_timeout=30) as store:
         yield store
@@ -48,7 +48,7 @@ def store(
 def test_a_change_elsewhere_is_seen(
     store: SyncedFeatureFlagStore, s3_client: Any, s3_bucket: str
 ) -> None:
-    """Creation, change and deletion."""
+    """The creation, change and deletion of flags are seen."""
     features = FeatureFlagClient(store)
     writer = S3FeatureFlagStore(s3_client, s3_bucket)
     writer.set("off", True)
@@ -68,7 +68,7 @@ def test_an_outage_changes_no_answer(
     s3_bucket: str,
     fail: Any,
 ) -> None:
-    """Neither a link that is cut nor one that swallows everything."""
+    """Flags are answered while the connection is lost, and while the server hangs."""
     features = FeatureFlagClient(store, on_error="raise")
     fail(proxy)
     eventually(lambda: store.status().state == "stale")

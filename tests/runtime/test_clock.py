@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is stored or begun while a test suite freezes time does not outlive the freeze.
+"""Time limits and ages stay right in a test suite that freezes time.
 
 freezegun replaces `time.monotonic` by a clock that stands still, decades ahead.
 time-machine leaves it alone, and moves the clock of dates and of files.
@@ -22,10 +22,11 @@ from flipper import (
     SyncedFeatureFlagStore,
 )
 from flipper.contracts import circuit_breaker
-from flipper.contracts.circuit_breaker import reader_of
+from flipper.contracts.circuit_breaker import current_reader
 from flipper.contrib.synced.snapshot import Snapshot
 from flipper.runtime import log_throttle
 from flipper.testing.contract import eventually
+from support.custom_stores import RemoteStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,12 +38,12 @@ FUTURE = "2040-01-01"
 
 
 def freeze_with_freezegun(date: str) -> Any:
-    """Freeze time."""
+    """Freeze time with freezegun."""
     return freezegun.freeze_time(date)
 
 
 def freeze_with_time_machine(date: str) -> Any:
-    """Freeze time."""
+    """Freeze time with time-machine."""
     return pytest.importorskip("time_machine").travel(date, tick=False)
 
 
@@ -51,25 +52,8 @@ freezers = pytest.mark.parametrize(
 )
 
 
-class AwayError(Exception):
-    """The server is away."""
-
-
-class Server(MemoryFeatureFlagStore):
-    """Flags as if on a server, which may be away."""
-
-    away_errors = (AwayError,)
-    error: Exception | None = None
-
-    def get(self, feature_name: str) -> Any:
-        """Read a flag, or fail."""
-        if self.error is not None:
-            raise self.error
-        return super().get(feature_name)
-
-
-class Polled:
-    """A store of one's own, without a change signal."""
+class PolledStore:
+    """A custom store without a change signal."""
 
     def __init__(self) -> None:
         flags = MemoryFeatureFlagStore()
@@ -79,23 +63,23 @@ class Polled:
 
 
 @pytest.fixture
-def server() -> Server:
-    """Give a server with a flag that is off."""
-    server = Server()
+def server() -> RemoteStore:
+    """Return a remote store with a flag that is off."""
+    server = RemoteStore()
     server.create("x")
     return server
 
 
 def is_on(store: Any) -> bool:
-    """Tell the state of the flag."""
+    """Return the state of the flag in the store."""
     return bool(store.get("x").raw_is_enabled)
 
 
 @freezers
-def test_an_entry_cached_meanwhile_expires(
-    server: Server, freeze: Callable[[str], Any]
+def test_an_entry_cached_in_a_freeze_expires(
+    server: RemoteStore, freeze: Callable[[str], Any]
 ) -> None:
-    """Its ttl is a fifth of a second, not that and fourteen years."""
+    """Its time to live does not include the distance to the frozen date."""
     store = CachedFeatureFlagStore(server, ttl=0.2)
     with freeze(FUTURE):
         assert is_on(store) is False
@@ -103,8 +87,8 @@ def test_an_entry_cached_meanwhile_expires(
     eventually(lambda: is_on(store))
 
 
-def test_an_entry_expires_when_the_frozen_clock_is_put_forward(server: Server) -> None:
-    """As it did in the cache of flipper-client: tests need not wait."""
+def test_an_entry_expires_when_the_frozen_clock_moves(server: RemoteStore) -> None:
+    """As with flipper-client, a test moves the clock instead of waiting."""
     with freezegun.freeze_time(FUTURE) as frozen:
         store = CachedFeatureFlagStore(server, ttl=30)
         assert is_on(store) is False
@@ -115,8 +99,8 @@ def test_an_entry_expires_when_the_frozen_clock_is_put_forward(server: Server) -
         assert is_on(store) is True
 
 
-def test_an_entry_cached_before_expires(server: Server) -> None:
-    """The frozen clock says that its time is long over."""
+def test_an_entry_cached_before_a_freeze_expires(server: RemoteStore) -> None:
+    """By the frozen clock its time to live is over."""
     store = CachedFeatureFlagStore(server, ttl=1000)
     assert is_on(store) is False
     server.set("x", is_enabled=True)
@@ -124,58 +108,58 @@ def test_an_entry_cached_before_expires(server: Server) -> None:
         assert is_on(store) is True
 
 
-def test_an_entry_cached_meanwhile_is_no_answer_for_a_failing_store(
-    server: Server,
+def test_an_entry_cached_in_a_freeze_does_not_answer_for_years(
+    server: RemoteStore,
 ) -> None:
-    """What has expired may answer for a minute, not for fourteen years."""
+    """An expired entry answers in an outage for `stale_if_error` seconds only."""
     store = CachedFeatureFlagStore(server, ttl=1, stale_if_error=60)
     with freezegun.freeze_time(FUTURE) as frozen:
         assert is_on(store) is False
-        server.error = ZeroDivisionError()
+        server.failure = ZeroDivisionError()
         frozen.tick(59)
         assert is_on(store) is False
     with pytest.raises(ZeroDivisionError):
         store.get("x")
-    server.error = None
+    server.failure = None
     server.set("x", is_enabled=True)
     assert is_on(store) is True
 
 
 @freezers
 @pytest.mark.parametrize("has_threads", [True, False])
-def test_an_outage_that_begins_meanwhile_ends(
-    server: Server,
+def test_an_outage_that_begins_in_a_freeze_ends(
+    server: RemoteStore,
     freeze: Callable[[str], Any],
     monkeypatch: pytest.MonkeyPatch,
     has_threads: bool,
 ) -> None:
-    """In the freeze, and after it; also where a question has to try the server."""
+    """The end is noticed in the freeze and after it, with and without threads."""
     if not has_threads:
         monkeypatch.setattr(circuit_breaker, "start_thread", lambda *_: None)
     client = FeatureFlagClient(server)
     assert client.is_enabled("x") is False
     server.set("x", is_enabled=True)
     with freeze(FUTURE):
-        server.error = AwayError()
-        assert client.is_enabled("x") is True  # learnt from the write
-        assert reader_of(server) is not server
-        server.error = None
-        eventually(lambda: client.is_enabled("x") and reader_of(server) is server)
-        server.error = AwayError()
+        server.failure = ConnectionError()
+        assert client.is_enabled("x") is True  # by the last known state
+        assert current_reader(server) is not server
+        server.failure = None
+        eventually(lambda: client.is_enabled("x") and current_reader(server) is server)
+        server.failure = ConnectionError()
         client.is_enabled("x")
-        assert reader_of(server) is not server
-    server.error = None
-    eventually(lambda: client.is_enabled("x") and reader_of(server) is server)
+        assert current_reader(server) is not server
+    server.failure = None
+    eventually(lambda: client.is_enabled("x") and current_reader(server) is server)
 
 
 @freezers
-def test_a_warning_logged_meanwhile_does_not_hide_the_next_ones(
-    server: Server,
+def test_a_warning_logged_in_a_freeze_does_not_hide_later_ones(
+    server: RemoteStore,
     freeze: Callable[[str], Any],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """There is one a minute, and not one in fourteen years."""
+    """The next warning is due a minute later, by real time."""
     monkeypatch.setattr(log_throttle, "INTERVAL", 0.05)
     client = FeatureFlagClient(server, strict="warn")
     with freeze(FUTURE):
@@ -187,9 +171,9 @@ def test_a_warning_logged_meanwhile_does_not_hide_the_next_ones(
 
 
 @freezers
-def test_a_copy_is_followed_meanwhile(freeze: Callable[[str], Any]) -> None:
-    """It is read again as often as ever, and is as old as it is."""
-    inner = Polled()
+def test_a_copy_is_updated_in_a_freeze(freeze: Callable[[str], Any]) -> None:
+    """The copy is read again as often as before, and its age is that of real time."""
+    inner = PolledStore()
     inner.create("x")
     store = SyncedFeatureFlagStore(inner, poll_interval=0.05, max_staleness=50)
     with store:
@@ -204,20 +188,20 @@ def test_a_copy_is_followed_meanwhile(freeze: Callable[[str], Any]) -> None:
             assert store.status().age < 50
 
 
-def test_a_replica_is_not_said_to_be_years_behind(server: Server) -> None:
-    """It is as far behind as it is, for who looks in the freeze and after it."""
-    hanging, go_on = threading.Event(), threading.Event()
+def test_the_delay_of_a_replica_is_measured_in_real_time(server: RemoteStore) -> None:
+    """`behind` is right in the freeze and after it."""
+    is_hanging, go_on = threading.Event(), threading.Event()
 
     class Slow(MemoryFeatureFlagStore):
         def create(self, *args: Any, **kwargs: Any) -> Any:
-            hanging.set()
+            is_hanging.set()
             assert go_on.wait(30)
             return super().create(*args, **kwargs)
 
     store = ReplicatedFeatureFlagStore(server, Slow())
     with freezegun.freeze_time(FUTURE):
         store.create("y")
-        assert hanging.wait(30)
+        assert is_hanging.wait(30)
     assert 0 <= store.status()[0].behind < 1000
     with freezegun.freeze_time(FUTURE):
         assert 0 <= store.status()[0].behind < 1000
@@ -230,7 +214,7 @@ def test_a_replica_is_not_said_to_be_years_behind(server: Server) -> None:
 def test_a_snapshot_of_the_future_has_no_known_age(
     tmp_path: Path, ahead: float, age: float
 ) -> None:
-    """It was saved while the clock was wrong; clocks that differ a little are usual."""
+    """It was saved while the clock was wrong; a few seconds are ignored."""
     snapshot = Snapshot(tmp_path / "flags.json")
     snapshot.save([])
     changed = time.time() + ahead
@@ -242,7 +226,7 @@ def test_a_snapshot_of_the_future_has_no_known_age(
 def test_a_snapshot_read_in_the_past_has_no_known_age(
     tmp_path: Path, freeze: Callable[[str], Any]
 ) -> None:
-    """Files have the date of the system, not the one of the test."""
+    """Files have the date of the system, not that of the test."""
     snapshot = Snapshot(tmp_path / "flags.json")
     snapshot.save([])
     with freeze("2001-01-01"):

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The decorator on coroutine functions."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import types
+from typing import Any
+from unittest.mock import AsyncMock
+
+import pytest
+
+from flipper import FeatureFlagClient, MemoryFeatureFlagStore
+from flipper.decorators import is_enabled
+
+
+@pytest.fixture
+def client() -> FeatureFlagClient:
+    """Return a client whose flag `x` is off."""
+    client = FeatureFlagClient(MemoryFeatureFlagStore())
+    client.create("x")
+    return client
+
+
+async def new(a: int, b: int = 0) -> tuple[str, int, int]:
+    """Return the arguments; stands for the new code."""
+    await asyncio.sleep(0)
+    return "new", a, b
+
+
+async def old(a: int, b: int = 0) -> tuple[str, int, int]:
+    """Return the arguments; stands for the old code."""
+    await asyncio.sleep(0)
+    return "old", a, b
+
+
+def plain(a: int, b: int = 0) -> tuple[str, int, int]:
+    """Return the arguments without being a coroutine function."""
+    return "plain", a, b
+
+
+class Awaitable:
+    """An object that can be awaited, but is no coroutine."""
+
+    def __init__(self, *given: int, **named: int) -> None:
+        self.given = (*given, *named.values())
+
+    def __await__(self) -> Any:
+        yield from asyncio.sleep(0).__await__()
+        return "awaitable", *self.given
+
+
+@pytest.mark.parametrize(
+    ("redirect", "expected"),
+    [
+        (None, None),
+        (old, ("old", 1, 2)),
+        (plain, ("plain", 1, 2)),
+        (functools.partial(old, b=3), ("old", 1, 2)),
+        (Awaitable, ("awaitable", 1, 2)),
+    ],
+    ids=["none", "async", "plain", "partial", "awaitable"],
+)
+def test_a_coroutine_function_stays_one(
+    client: FeatureFlagClient, redirect: Any, expected: Any
+) -> None:
+    """The result is awaited, whether or not the redirect is a coroutine function."""
+    decorated = is_enabled(client, "x", redirect=redirect)(new)
+    assert inspect.iscoroutinefunction(decorated)
+    assert asyncio.run(decorated(1, b=2)) == expected
+    client.enable("x")
+    assert asyncio.run(decorated(1, b=2)) == ("new", 1, 2)
+
+
+def test_a_decorated_partial_of_a_coroutine_function_is_one(
+    client: FeatureFlagClient,
+) -> None:
+    """`functools.partial` of a coroutine function is decorated like the function."""
+    decorated = is_enabled(client, "x", redirect=plain)(functools.partial(new, b=5))
+    assert inspect.iscoroutinefunction(decorated)
+    assert asyncio.run(decorated(1)) == ("plain", 1, 0)
+    client.enable("x")
+    assert asyncio.run(decorated(1)) == ("new", 1, 5)
+
+
+def test_a_function_marked_as_a_coroutine_function_stays_one(
+    client: FeatureFlagClient,
+) -> None:
+    """Web frameworks mark functions that return a coroutine, and await them."""
+
+    def marked() -> Any:
+        return new(1)
+
+    if hasattr(inspect, "markcoroutinefunction"):
+        inspect.markcoroutinefunction(marked)
+    else:
+        marked._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+
+    @types.coroutine
+    def old_kind() -> Any:
+        yield from asyncio.sleep(0).__await__()
+        return ("new", 1, 0)
+
+    for function in (marked, old_kind, AsyncMock(return_value=("new", 1, 0))):
+        client.disable("x")
+        decorated: Any = is_enabled(client, "x")(function)
+        assert inspect.iscoroutinefunction(decorated)
+        assert asyncio.run(decorated()) is None
+        client.enable("x")
+        assert asyncio.run(decorated()) == ("new", 1, 0)
+
+
+def test_async_methods_can_be_decorated(client: FeatureFlagClient) -> None:
+    """The redirect of a coroutine method gets the object first."""
+
+    class Site:
+        name = "site"
+
+        @is_enabled(client, "x", redirect=lambda self: f"{self.name} closed")
+        async def visit(self) -> str:
+            return f"{self.name} open"
+
+    site = Site()
+    assert asyncio.run(site.visit()) == "site closed"
+    client.enable("x")
+    assert asyncio.run(site.visit()) == "site open"
+
+
+def test_a_plain_function_may_return_a_coroutine(
+    client: FeatureFlagClient,
+) -> None:
+    """A function that returns an awaitable stays plain, and its caller awaits it.
+
+    The methods of Django's class-based asynchronous views are such functions.
+    """
+    decorated: Any = is_enabled(client, "x", redirect=old)(lambda a: new(a, 0))
+    assert not inspect.iscoroutinefunction(decorated)
+    assert asyncio.run(decorated(1)) == ("old", 1, 0)
+    client.enable("x")
+    assert asyncio.run(decorated(1)) == ("new", 1, 0)
+
+
+def test_the_flag_is_asked_when_the_coroutine_starts(client: FeatureFlagClient) -> None:
+    """A coroutine may be awaited long after it was created."""
+
+    async def make_then_enable() -> Any:
+        coroutine = is_enabled(client, "x")(new)(1)
+        client.enable("x")
+        return await coroutine
+
+    assert asyncio.run(make_then_enable()) == ("new", 1, 0)

@@ -19,8 +19,8 @@ from ...runtime.log_throttle import LogThrottle
 if TYPE_CHECKING:
     import os
 
+    from ...contracts.watch import WatchQueue
     from ..storage import FeatureFlagStoreItem
-    from .watch import FileWatch
 
 # Seconds without a change after which a file is taken to be written completely. The
 # first part of a file may be valid: a flag without the conditions that follow it.
@@ -72,7 +72,7 @@ class FlagFile:
     def after_fork(self) -> None:
         """Make a new lock, and forget watches: their threads are in the parent only."""
         self._lock = threading.Lock()
-        self.watches: list[FileWatch] = []
+        self.watches: list[WatchQueue] = []
 
     @property
     def last_error(self) -> Exception | None:

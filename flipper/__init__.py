@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         ThriftRPCFeatureFlagStore,
     )
     from .contrib import FailoverFeatureFlagStore as FailoverFeatureFlagStore
+    from .contrib import FileFeatureFlagStore as FileFeatureFlagStore
     from .contrib import ReadOnlyFeatureFlagStore as ReadOnlyFeatureFlagStore
     from .contrib import SQLiteFeatureFlagStore as SQLiteFeatureFlagStore
     from .contrib import SyncedFeatureFlagStore as SyncedFeatureFlagStore
@@ -52,6 +53,7 @@ _MODULES = {
     "Condition": "conditions",
     "FailoverFeatureFlagStore": "contrib",
     "FeatureFlagClient": "client",
+    "FileFeatureFlagStore": "contrib",
     "FlagDoesNotExistError": "exceptions",
     "ReadOnlyFeatureFlagStore": "contrib",
     "SQLiteFeatureFlagStore": "contrib",

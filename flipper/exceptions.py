@@ -6,6 +6,7 @@
      +-- ConcurrentUpdateError       other writers won too many times in a row
      +-- InvalidArgumentError        (TypeError, ValueError) refused, nothing written
      +-- InvalidFlagDataError        (ValueError) a stored document is not a flag
+     +-- FlagFileError               (ValueError) a file of flags has mistakes
      +-- MissingDependencyError      (ImportError) an extra is not installed
      +-- ReadOnlyStoreError          a write to a store that only reads
      +-- StoreTimeoutError           (TimeoutError) a store did not answer in time
@@ -127,6 +128,26 @@ def _reduce_plain(
 
 def _plain(problem: object, feature_name: object) -> InvalidFlagDataError:
     return InvalidFlagDataError(problem, feature_name=feature_name)
+
+
+class FlagFileError(FlipperError, ValueError):
+    """A file of flags cannot be read, or flags cannot be written to one.
+
+    The message has the mistakes, up to 100, each with line, column and remedy.
+
+    Attributes:
+        problems: all mistakes, each a `flipper.flag_files.Problem`.
+    """
+
+    def __init__(
+        self,
+        message: object = "",
+        *,
+        feature_name: object = None,
+        problems: tuple[Any, ...] = (),
+    ) -> None:
+        super().__init__(message, feature_name=feature_name)
+        self.problems = problems
 
 
 class MissingDependencyError(FlipperError, ImportError):

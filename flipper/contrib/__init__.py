@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .cached import CachedFeatureFlagStore
     from .consul import ConsulFeatureFlagStore
     from .failover import FailoverFeatureFlagStore as FailoverFeatureFlagStore
+    from .file import FileFeatureFlagStore as FileFeatureFlagStore
     from .memory import MemoryFeatureFlagStore
     from .postgresql import PostgreSQLFeatureFlagStore
     from .read_only import ReadOnlyFeatureFlagStore as ReadOnlyFeatureFlagStore
@@ -26,6 +27,7 @@ _MODULES = {
     "CachedFeatureFlagStore": "cached",
     "ConsulFeatureFlagStore": "consul",
     "FailoverFeatureFlagStore": "failover",
+    "FileFeatureFlagStore": "file",
     "MemoryFeatureFlagStore": "memory",
     "PostgreSQLFeatureFlagStore": "postgresql",
     "ReadOnlyFeatureFlagStore": "read_only",

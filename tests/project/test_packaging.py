@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 REQUIRED = {"boto3", "lru-dict", "pyee", "python-consul", "redis", "thrift"}
-EXTRAS = {"all", "consul", "dev", "postgres", "redis", "s3", "thrift"}
+EXTRAS = {
+    *("all", "consul", "dev", "files", "postgres", "redis", "s3", "thrift", "yaml")
+}
 IDL = "feature_flag_store.thrift"
 # The versions that `make test-all` runs the tests on.
 PYTHONS = re.findall(

@@ -27,8 +27,11 @@ def build_sqlite(url: StoreURL) -> Any:
     from ..contrib import SQLiteFeatureFlagStore
 
     path = _path_of(url)
+    settings = {}
+    if "timeout" in url.options:
+        settings["timeout"] = url.options.seconds("timeout", 0)
     url.options.refuse_unknown()
-    return make_owner(SQLiteFeatureFlagStore, path, release=_nothing)
+    return make_owner(SQLiteFeatureFlagStore, path, release=_nothing, **settings)
 
 
 def build_file(url: StoreURL) -> Any:
@@ -36,8 +39,12 @@ def build_file(url: StoreURL) -> Any:
     from ..contrib import FileFeatureFlagStore
 
     path = _path_of(url)
-    url.options.refuse_unknown()
-    return make_owner(FileFeatureFlagStore, path, release=_nothing)
+    options = url.options
+    settings: dict[str, Any] = {}
+    if "format" in options:
+        settings["format"] = options.choice("format", "toml", "json", "yaml")
+    options.refuse_unknown()
+    return make_owner(FileFeatureFlagStore, path, release=_nothing, **settings)
 
 
 def _path_of(url: StoreURL) -> str:

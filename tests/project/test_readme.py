@@ -21,6 +21,7 @@ from document_examples import (
 )
 from terminal_session import environment_of_checkout
 
+from flipper import store_from_url
 from servers.process import Server
 
 if TYPE_CHECKING:
@@ -90,6 +91,10 @@ def test_commands_print_what_the_document_says(
     servers = {
         need: request.getfixturevalue(SERVERS[need].fixture) for need in program.needs
     }
+    if "redis" in servers:  # may be shared with an earlier run
+        with store_from_url(f"{servers['redis'].url}?base_key=shop") as store:
+            for item in store.list():
+                store.delete(item.feature_name)
     folder = tmp_path / "folder"
     folder.mkdir()
     environment = environment_of_checkout(tmp_path)

@@ -41,7 +41,7 @@ def test_the_output_fits_on_one_screen(lines: list[str]) -> None:
 def test_the_application_sees_what_commands_of_other_processes_change(
     lines: list[str],
 ) -> None:
-    """A flag is off when it is new, then on for a country, and off when it is deleted."""
+    """A flag is off when it is new, then on for a country, and off once deleted."""
     sees = "  The application sees that it is"
     assert after(lines, "create NEW_CHECKOUT")[-1] == f"{sees} off for country='NO'."
     assert after(lines, "enable NEW_CHECKOUT")[-2:] == [

@@ -3,11 +3,11 @@
 
 How to write an example:
 
-* A block that is fenced as ``console``, with a line that begins with ``$ flipper``, is run.
-  The blocks of a section are one session of one shell, as the programs of
+* A block that is fenced as ``console`` is run if a line begins with ``$ flipper``. The
+  blocks of a section are one session of one shell, as the programs of
   `document_examples.py` are, with the same markers; it begins in an empty folder.
-* A line that begins with ``$ `` is a command, and lines with ``>`` below it continue it.
-  All other lines are what a terminal of 88 columns shows then. ``...`` stands for what
+* A line that begins with ``$ `` is a command; lines with ``>`` below it continue it. All
+  other lines are what a terminal of 88 columns shows then. ``...`` stands for what
   differs each time. Where a question is answered, the line ends with the answer:
   ``Continue? [y/N]: y``.
 * ``<!-- beside -->`` above a block: its one command has a terminal of its own, and runs
@@ -99,9 +99,7 @@ def run_and_compare(
             else:
                 printed += _differences(todo, session.read())
         for todo, session in waiting:
-            session.read_until(
-                lambda t=todo, s=session: not _differences(t, s.outputs)
-            )
+            session.read_until(lambda t=todo, s=session: not _differences(t, s.outputs))
             printed += _differences(todo, session.outputs)
     if printed:
         pytest.fail("\n".join([program.name, *printed]), pytrace=False)
@@ -109,13 +107,12 @@ def run_and_compare(
 
 def _replacement(program: Program, servers: dict[str, Any]) -> Any:
     """Return a function that puts the addresses of this run into a text."""
-    changes = []
+    changes: list[tuple[str, Any]] = []
     for need, value in servers.items():
         _, pattern, replacement = SERVERS[need]
         changes.append((pattern, functools.partial(replacement, value)))
-    for block in program.fences:
-        if port := block.markers.get("port"):
-            changes.append((rf"\b{port}\b", str(_free_port())))
+    ports = [block.markers.get("port") for block in program.fences]
+    changes += [(rf"\b{port}\b", str(_free_port())) for port in ports if port]
     for pattern, _ in changes:
         assert re.search(pattern, program.text), f"{program.name} has no {pattern}"
 
@@ -134,7 +131,7 @@ def _free_port() -> int:
 
 
 def _groups(program: Program) -> list[tuple[bool, list[Fence]]]:
-    """Return the blocks that share a shell; true for one that runs beside the others."""
+    """Return the blocks that share a shell; true for one that runs beside others."""
     groups: list[tuple[bool, list[Fence]]] = []
     for block in program.fences:
         is_beside = "beside" in block.markers
@@ -149,7 +146,8 @@ def _differences(todo: list[Command], outputs: list[str]) -> list[str]:
     found = []
     for (command, expected), output in zip_longest(todo, outputs):
         shown = "(not run)\n" if output is None else _as_seen(output)
-        if output is None or not doctest.OutputChecker().check_output(expected, shown, _COMPARISON):
+        is_same = doctest.OutputChecker().check_output(expected, shown, _COMPARISON)
+        if output is None or not is_same:
             lines = (text.splitlines() for text in (expected, shown))
             found.append(f"$ {command}")
             found += difflib.unified_diff(*lines, "expected", "printed", lineterm="")

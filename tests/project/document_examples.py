@@ -16,7 +16,8 @@ How to write an example:
   they can be replaced. Other tests use the same servers, so use your own keys.
 * ``<!-- no-run: why -->`` above a block: it cannot be run. These blocks are counted.
 
-`console_examples.py` runs commands. Every fence names its language. Readers do not see the markers.
+`console_examples.py` runs commands. Every fence names its language. Readers do not see
+the markers.
 """
 
 from __future__ import annotations

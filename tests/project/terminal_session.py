@@ -45,7 +45,7 @@ def without_colours(text: str) -> str:
 
 def environment_with(programs: Path) -> dict[str, str]:
     """Return environment variables with which a shell finds `flipper` in a folder."""
-    unwanted = ("FLIPPER", "COVERAGE", "NO_COLOR", "FORCE_COLOR", "COLORTERM", "COLUMNS")
+    unwanted = ("FLIPPER", "NO_COLOR", "FORCE_COLOR", "COLORTERM", "COLUMNS")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(unwanted)}
     path = f"{programs}{os.pathsep}{kept.get('PATH', os.defpath)}"
     return {**kept, "PATH": path, "TERM": "xterm-256color"}
@@ -103,7 +103,7 @@ class Session:
         return self._text.replace("\r\n", "\n").split(_MARK)[1:]
 
     def read_until(self, is_enough: Callable[[], bool]) -> None:
-        """Read until enough was printed, or all commands have ended, or time is over."""
+        """Read until this is enough, or all commands have ended, or time is over."""
         limit = time.monotonic() + TIMEOUT
         while not is_enough() and time.monotonic() < limit:
             ready, _, _ = select.select([self._terminal], [], [], 0.2)

@@ -27,7 +27,8 @@ CODE = re.compile(r"`([^`]+)`")
 
 def rows(first_column: str) -> Iterator[list[str]]:
     """Yield the cells of the rows of the tables whose first column has this name."""
-    for table in re.findall(rf"^\| {first_column} \|.*\n\| -.*\n((?:\|.*\n)+)", PAGE, re.M):
+    table_of = rf"^\| {first_column} \|.*\n\| -.*\n((?:\|.*\n)+)"
+    for table in re.findall(table_of, PAGE, re.MULTILINE):
         for line in table.splitlines():
             yield [cell.strip() for cell in line.strip("|").split(" | ")]
 

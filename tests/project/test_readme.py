@@ -109,8 +109,8 @@ def test_examples_are_written_correctly(
     assert not faults(document)
     blocks = fences(document)
     summary = [
-        f"{document.name}: {len(programs(blocks))} programs of examples, "
-        f"{len(programs(blocks, 'console'))} sessions of commands",
+        f"{document.name}: {len(programs(blocks))} programs of examples",
+        f"{document.name}: {len(programs(blocks, 'console'))} sessions of commands",
         *examples_not_run(blocks),
     ]
     with capsys.disabled():

@@ -6,7 +6,7 @@ How to write an example:
 * A block that is fenced as ``console`` is run if a line begins with ``$ flipper``. The
   blocks of a section are one session of one shell, as the programs of
   `document_examples.py` are, with the same markers; it begins in an empty folder.
-* A line that begins with ``$ `` is a command; lines with ``>`` below it continue it. All
+* A line that begins with ``$ `` is a command; lines with ``>`` below continue it. All
   other lines are what a terminal of 88 columns shows then. ``...`` stands for what
   differs each time. Where a question is answered, the line ends with the answer:
   ``Continue? [y/N]: y``.

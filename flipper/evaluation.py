@@ -125,7 +125,8 @@ class Evaluation(NamedTuple):
             return self._describe_bucketing()
         if self.reason is Reason.ERROR:
             error = self.error
-            return f"{type(error).__name__}: {error}; the answer is the default"
+            text = str(error).rstrip(".")
+            return f"{type(error).__name__}: {text}; the answer is the default"
         return _SENTENCES[self.reason]
 
     def _describe_bucketing(self) -> str:

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A check: one comparison of a condition, with a variable, an operator, a value."""
+"""A check: one comparison of a condition, with a variable, an operator, a value.
+
+`is_enabled` does not call `Check.check`: `rule_compiler` writes the comparison into the
+function that decides, as in `value > 18`.
+"""
 
 from __future__ import annotations
 

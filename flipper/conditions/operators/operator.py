@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operators, and the table that finds them by their symbol."""
+"""The operators, and the table that finds them by their symbol.
+
+`is_enabled` does not call `compare` of these classes: `rule_compiler` writes Python's own
+operator into the function that decides. Only if a test has replaced `compare`, or for an
+operator of an application, is the method called.
+"""
 
 from __future__ import annotations
 

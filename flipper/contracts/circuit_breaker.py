@@ -148,8 +148,8 @@ class CircuitBreaker:
         While it is open, the circuit breaker is what clients read instead of the store.
 
         Raises:
-            Exception: a copy of that error. Each question gets its own, because an error keeps the
-                frames alive that it was raised through.
+            Exception: a copy of that error. Each question gets its own, because an
+                error keeps the frames alive that it was raised through.
         """
         detect_fork()
         if not self._is_open or (self._thread is None and self._try_in_question()):

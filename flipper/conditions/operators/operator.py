@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The operators, and the table that finds them by their symbol.
 
-`is_enabled` does not call `compare` of these classes: `rule_compiler` writes Python's own
-operator into the function that decides. Only if a test has replaced `compare`, or for an
-operator of an application, is the method called.
+`is_enabled` does not call `compare` of these classes: `rule_compiler` writes Python's
+own operator into the function that decides. The method is called only if a test has
+replaced it, and for operators of applications.
 """
 
 from __future__ import annotations

@@ -54,12 +54,13 @@ try_flags = settings(
 )
 
 
+clock = MagicMock(fromtimestamp=datetime.fromtimestamp)
+
+
 @pytest.fixture(scope="module")
 def _clock() -> Iterator[None]:
     """Stop the clock of ramps, as suites for flipper-client do, and log nothing."""
-    clock = MagicMock()
     clock.now.return_value = datetime.fromtimestamp(NOW)  # noqa: DTZ006
-    clock.fromtimestamp = datetime.fromtimestamp
     module = "flipper.bucketing.percentage.linear_ramp_percentage"
     log = logging.getLogger("flipper.client")
     with patch(f"{module}.datetime", clock), patch.object(log, "disabled", new=True):
@@ -160,6 +161,7 @@ arguments = st.dictionaries(names, values, max_size=5).flatmap(
     # In any order, and with a source of random numbers in some calls.
     lambda made: st.permutations(list(made.items())).map(dict)
 )
+times = st.sampled_from([-3600, -60, 0, 0.5, 60, 3600]).map(lambda later: NOW + later)
 draws = st.sampled_from([0.0, 0.01, 0.32, 0.5, 0.94, 0.999])
 
 
@@ -272,6 +274,7 @@ def check_answers(
     knows_bucket: bool = True,
 ) -> None:
     """Check that all ways to ask about a flag agree with the naive evaluator."""
+    clock.now.return_value = datetime.fromtimestamp(naive.now)  # noqa: DTZ006
     expected = outcome(naive.evaluate, item.to_dict(), call)
     if isinstance(expected, Answer) and not knows_bucket:
         expected = expected._replace(bucket=None, percentage=None)
@@ -295,13 +298,13 @@ def check_answers(
 
 
 @try_flags
-@given(flags, st.lists(calls, min_size=1, max_size=4))
+@given(flags, st.lists(st.tuples(calls, times), min_size=1, max_size=4))
 def test_every_answer_is_that_of_the_naive_evaluator(
-    item: FeatureFlagStoreItem, asked: list[dict[str, Any]]
+    item: FeatureFlagStoreItem, asked: list[tuple[dict[str, Any], float]]
 ) -> None:
-    """Clients and items give its answers, its reasons and its errors."""
-    for call in asked:
-        check_answers(item, call, NaiveEvaluator(NOW))
+    """Clients and items give its answers, its reasons and its errors, at any time."""
+    for call, now in asked:
+        check_answers(item, call, NaiveEvaluator(now))
 
 
 @try_flags

@@ -91,7 +91,7 @@ architecture: $(development) ## Draw docs/architecture.svg from the imports in t
 
 mutants: $(development) ## Change the rules in many small ways, and fail if no test notices one
 	$(pip) install --requirement tests/mutants/requirements.txt
-	$(VENV)/bin/python tests/mutants/run.py $(ARGS)
+	$(VENV)/bin/python tests/mutants/find_survivors.py $(ARGS)
 
 release-check: $(development) ## Build the archives in dist/, check them, and try the wheel in a new environment
 	rm -rf dist

@@ -18,6 +18,7 @@ from flipper.bucketing import (
     ConsistentHashPercentageBucketer,
     LinearRampPercentage,
     NoOpBucketer,
+    Percentage,
     PercentageBucketer,
 )
 from flipper.bucketing.base import AbstractBucketer

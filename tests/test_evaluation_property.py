@@ -12,7 +12,6 @@ import copy
 import logging
 import math
 import os
-import pickle
 import random
 from datetime import datetime
 from fractions import Fraction
@@ -36,6 +35,8 @@ from flipper.conditions.operators import Operator
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.evaluation import Reason
 from flipper.exceptions import InvalidArgumentError
+from support.answers import DEFAULT
+from support.copies import pickled
 from support.naive_evaluator import COMPARISONS, Answer, NaiveEvaluator
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 
 EXAMPLES = int(os.environ.get("FLIPPER_TEST_EXAMPLES", "100"))
 NOW = 1_700_000_000.25  # binary fractions, so that differences of times are exact
-DEFAULT = object()
 
 pytestmark = pytest.mark.usefixtures("_clock")
 try_flags = settings(
@@ -330,7 +330,7 @@ def test_a_stored_flag_answers_by_what_was_stored(
 ) -> None:
     """A flag that was written and read, copied or pickled has its own plain data."""
     outcome(item.is_enabled, **asked[0])
-    copies = [copy.copy(item), pickle.loads(pickle.dumps(item))]  # noqa: S301
+    copies = [copy.copy(item), pickled(item)]
     # Some values cannot be stored, such as one that JSON cannot express.
     with contextlib.suppress(InvalidArgumentError):
         copies.append(FeatureFlagStoreItem.deserialize(item.serialize()))

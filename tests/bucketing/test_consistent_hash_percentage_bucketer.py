@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
-import pickle
 from typing import Any
 
 import pytest
@@ -14,6 +12,7 @@ import pytest
 from flipper.bucketing import ConsistentHashPercentageBucketer, Percentage
 from flipper.bucketing import consistent_hash_percentage_bucketer as module
 from flipper.bucketing.consistent_hash_percentage_bucketer import KnownBuckets
+from support.copies import every_copy
 
 
 def documented_bucket(**arguments: Any) -> int:
@@ -101,16 +100,11 @@ def test_there_is_no_table_without_exactly_one_name_to_hash(names: Any) -> None:
     assert ConsistentHashPercentageBucketer(key_whitelist=names).known_buckets is None
 
 
-def pickled(value: Any) -> Any:
-    """Send a value through a pickle."""
-    return pickle.loads(pickle.dumps(value))  # noqa: S301  (our own)
-
-
-@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickled])
-def test_a_copy_of_a_bucketer_has_the_shared_table(copied: Any) -> None:
+@every_copy
+def test_a_copy_of_a_bucketer_has_the_shared_table(duplicate: Any) -> None:
     """Copies and pickles carry no table of their own."""
     bucketer = ConsistentHashPercentageBucketer(key_whitelist=["a"], percentage=0.5)
-    again = copied(bucketer)
+    again = duplicate(bucketer)
     assert again.known_buckets is bucketer.known_buckets
     assert again.to_dict() == bucketer.to_dict()
 

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
 from typing import Any
 
 import pytest
 
 from flipper import Condition
+from support.copies import every_copy
 
 
 def test_plain_data_makes_an_equal_condition() -> None:
@@ -83,20 +82,15 @@ class Described(Condition):
     """A condition of an application, whose objects have a dict."""
 
 
-def pickled(value: Any) -> Any:
-    """Send a value through a pickle."""
-    return pickle.loads(pickle.dumps(value))  # noqa: S301  (our own)
-
-
-@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickled])
+@every_copy
 @pytest.mark.parametrize("is_asked", [True, False])
-def test_a_copy_has_all_attributes(copied: Any, is_asked: bool) -> None:
+def test_a_copy_has_all_attributes(duplicate: Any, is_asked: bool) -> None:
     """Also those that an application has given a subclass."""
     condition: Any = Described(a=1)
     condition.description = "why"
     if is_asked:
         assert condition.check(a=1) is True
-    again = copied(condition)
+    again = duplicate(condition)
     assert again.description == "why"
     assert again.check(a=1) is True
     assert again.check(a=2) is False

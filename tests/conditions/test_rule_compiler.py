@@ -9,13 +9,7 @@ import pytest
 
 from flipper import Condition
 from flipper.conditions import rule_compiler
-from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
-
-
-def flag(*conditions: Condition) -> FeatureFlagStoreItem:
-    """Make a flag that is on."""
-    meta = FeatureFlagStoreMeta(1, conditions=[*conditions])
-    return FeatureFlagStoreItem("x", True, meta)
+from support.flags import make_item
 
 
 @pytest.mark.parametrize(
@@ -33,7 +27,7 @@ def test_the_first_argument_of_the_call_that_fails_is_blamed(
 ) -> None:
     """The order of the checks only counts among those on one argument."""
     condition = Condition(a=1, b__ne=0, b__lt=5, c=1)
-    told = flag(condition).decide(call)
+    told = make_item(condition).decide(call)
     keys = {"b": "b__ne"}
     assert told[0] is (failed is None)
     assert failed is None or told[1].key == keys.get(failed, failed)
@@ -53,7 +47,7 @@ def test_an_error_comes_out_if_no_earlier_argument_fails(
 ) -> None:
     """A comparison after one that fails is not made."""
     condition = Condition(a__gt=1, b__gt=1)
-    for ask in (condition.check, flag(condition).is_enabled):
+    for ask in (condition.check, make_item(condition).is_enabled):
         if outcome is TypeError:
             with pytest.raises(TypeError, match="'>' not supported"):
                 ask(**call)

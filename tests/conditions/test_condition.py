@@ -95,3 +95,12 @@ def test_a_copy_has_all_attributes(duplicate: Any, is_asked: bool) -> None:
     assert again.check(a=1) is True
     assert again.check(a=2) is False
     assert again.to_dict() == condition.to_dict()
+
+
+@every_copy
+def test_a_condition_without_a_dict_is_copied(duplicate: Any) -> None:
+    """Its attributes are in slots."""
+    again = duplicate(Condition(a=1))
+    assert not hasattr(again, "__dict__")
+    assert again.check(a=1) is True
+    assert again.check(a=2) is False

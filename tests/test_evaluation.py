@@ -450,6 +450,14 @@ def test_explain_and_is_enabled_agree() -> None:
     assert reasons == {*Reason} - {Reason.MISSING, Reason.OWN_ITEM}
 
 
+def test_the_values_of_the_reasons_do_not_change() -> None:
+    """Applications write them to logs."""
+    assert [reason.value for reason in Reason] == [
+        *("missing", "disabled", "condition matched", "condition not matched"),
+        *("bucketer", "on", "own item", "error"),
+    ]
+
+
 def test_an_evaluation_keeps_why_the_store_could_not_be_read() -> None:
     """Whatever decided by the last known state."""
     error = OSError("away")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -70,6 +71,15 @@ def test_every_check_on_a_given_argument_has_to_hold() -> None:
         assert condition.check(a=2, b=2) is False
         assert condition.check(b=1) is True
     assert Condition().check(a=1) is True
+
+
+def test_a_condition_is_compiled_once() -> None:
+    """By the first question."""
+    condition = Condition(a=1)
+    with patch.object(Condition, "compile", autospec=True) as compiled:
+        compiled.return_value = bool
+        assert [condition.check(a=1), condition.check()] == [True, False]
+        compiled.assert_called_once_with(condition)
 
 
 def test_a_condition_is_shown_without_values() -> None:

@@ -95,7 +95,7 @@ def survivors() -> list[Mutant]:
     found = []
     for line in mutmut("results").splitlines():
         name, _, status = line.strip().partition(": ")
-        # Tests that take many times as long as usual were stopped: they have noticed it.
+        # Tests that took many times as long as usual were stopped, and count as failed.
         if status and status not in ("killed", "timeout"):
             found.append(described(name))
     return found

@@ -23,7 +23,7 @@ from flipper.bucketing import (
 )
 from flipper.bucketing.base import AbstractBucketer
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
-from flipper.evaluation import Evaluation, Reason
+from flipper.evaluation import Evaluation, Reason, compile_rules
 from support.copies import pickled
 from support.custom_stores import FailingMemoryStore
 from support.flag_builders import CustomWeekend
@@ -448,6 +448,14 @@ def test_explain_and_is_enabled_agree() -> None:
         )
         reasons.add(evaluation.reason)
     assert reasons == {*Reason} - {Reason.MISSING, Reason.OWN_ITEM}
+
+
+def test_rules_are_compiled_without_reasons_unless_asked_for() -> None:
+    """The function then returns the answer alone."""
+    rules = FeatureFlagStoreMeta(1, conditions=[Condition(a=1)])
+    assert compile_rules(rules)({"a": 1}) is True
+    assert compile_rules(rules)({"a": 2}) is False
+    assert compile_rules(rules, with_reason=True)({})[1] is Reason.ON
 
 
 def test_the_values_of_the_reasons_do_not_change() -> None:

@@ -76,6 +76,14 @@ def test_lists_of_any_length_contain_what_they_contain(length: int, kind: Any) -
         assert Condition(a__in=tuple(members)).check(a=value) is contains
 
 
+@pytest.mark.parametrize("suffix", ["gt", "gte", "lt", "lte"])
+def test_a_long_list_is_only_looked_up_as_a_set_for_membership(suffix: str) -> None:
+    """Any other comparison is with the list itself, and its error says so."""
+    condition = Condition(**{f"a__{suffix}": ["a", "b", "c", "d", "e"]})
+    with pytest.raises(TypeError, match="'str' and 'list'"):
+        condition.check(a="a")
+
+
 def test_rules_of_one_shape_share_a_function(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each flag has its own values, and no more functions than allowed are kept."""
     functions: dict[str, Any] = {}

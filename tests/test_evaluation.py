@@ -450,6 +450,32 @@ def test_explain_and_is_enabled_agree() -> None:
     assert reasons == {*Reason} - {Reason.MISSING, Reason.OWN_ITEM}
 
 
+def test_a_bucketer_of_the_type_of_no_bucketer_is_not_asked() -> None:
+    """A flag with it is on, whatever its class."""
+
+    class Nobody(AbstractBucketer):
+        def check(self, **kwargs: Any) -> bool:
+            return False
+
+        @classmethod
+        def get_type(cls) -> str:
+            return "NoOpBucketer"
+
+        def to_dict(self) -> dict[str, Any]:
+            return super().to_dict()
+
+        @classmethod
+        def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+            return cls()
+
+    rules = FeatureFlagStoreMeta(1, conditions=[Condition(a=1)], bucketer=Nobody())
+    item = FeatureFlagStoreItem("x", True, rules)
+    assert item.is_enabled() is True
+    assert item.decide({}) == (True, Reason.ON, None, None)
+    assert item.is_enabled(a=2) is False
+    assert FeatureFlagStoreMeta(1, bucketer=Nobody()).is_constant
+
+
 def test_rules_are_compiled_without_reasons_unless_asked_for() -> None:
     """The function then returns the answer alone."""
     rules = FeatureFlagStoreMeta(1, conditions=[Condition(a=1)])

@@ -22,6 +22,7 @@ from flipper.bucketing import (
     PercentageBucketer,
 )
 from flipper.bucketing.base import AbstractBucketer
+from flipper.conditions.operators.operator import EqualityOperator
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.evaluation import Evaluation, Reason, compile_rules
 from support.copies import pickled
@@ -482,6 +483,19 @@ def test_rules_are_compiled_without_reasons_unless_asked_for() -> None:
     assert compile_rules(rules)({"a": 1}) is True
     assert compile_rules(rules)({"a": 2}) is False
     assert compile_rules(rules, with_reason=True)({})[1] is Reason.ON
+
+
+def test_a_compiled_function_with_reasons_calls_what_is_replaced_later() -> None:
+    """It gives a reason then, too."""
+    condition = Condition(a=1)
+    decide = compile_rules(
+        FeatureFlagStoreMeta(1, conditions=[condition]), with_reason=True
+    )
+    matched = (True, Reason.CONDITION_MATCHED, None, None)
+    assert decide({"a": 1}) == matched
+    with patch.object(EqualityOperator, "compare", return_value=False):
+        assert decide({"a": 1}) == (False, condition.own_checks[0], None, None)
+    assert decide({"a": 1}) == matched
 
 
 def test_the_values_of_the_reasons_do_not_change() -> None:

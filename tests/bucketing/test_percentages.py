@@ -126,6 +126,8 @@ def test_the_time_since_a_ramp_began_has_microseconds() -> None:
     with patch(f"{MODULE}.datetime", ramp_clock):
         ramp = ramp_at(NOW + 0.123457, 0, 1, 60, NOW)
         assert ramp.dt == 0.123457
+        assert int(NOW) + 0.1 - int(NOW) != 0.1
+        assert ramp_at(int(NOW) + 0.1, 0, 1, 60, int(NOW)).dt == 0.1
         assert type(ramp_at(NOW - 0.25, 0, 1, 60, int(NOW)).dt) is float
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import operator
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+from flipper import Condition
+from flipper.conditions.check import Check
 from flipper.conditions.operators import Operator
 from flipper.conditions.operators.operator import (
     EqualityOperator,
@@ -54,6 +57,20 @@ def test_an_operator_compares_as_python_does(
             compare(argument, value)
     else:
         assert compare(argument, value) is expected
+
+
+@pytest.mark.parametrize("symbol", COMPARISONS)
+def test_a_replaced_compare_of_any_operator_is_called(symbol: str | None) -> None:
+    """It is called until it is put back, also by a condition that was asked before."""
+    key = Check.make_check_key("a", symbol)
+    condition = Condition(**{key: [1]})
+    argument = 1 if symbol in ("in", "not_in") else [1]
+    usual = condition.check(a=argument)
+    kind = Operator.OPERATOR_MAP[symbol]
+    with patch.object(kind, "compare", return_value=not usual) as compare:
+        assert condition.check(a=argument) is not usual
+        compare.assert_called_once_with(argument, [1])
+    assert condition.check(a=argument) is usual
 
 
 @pytest.mark.parametrize("symbol", ["", "GT", "==", "None", "not in", ["gt"], 1])

@@ -528,8 +528,8 @@ def test_an_evaluation_keeps_why_the_store_could_not_be_read() -> None:
         ),
     ):
         expected: Any = {"feature_name": "x", "enabled": decision[0], **rest}
-        assert Evaluation.of("x", decision) == Evaluation(**expected)
-        assert Evaluation.of("x", decision, error) == Evaluation(
+        assert Evaluation.from_decision("x", decision) == Evaluation(**expected)
+        assert Evaluation.from_decision("x", decision, error) == Evaluation(
             **expected, error=error
         )
 

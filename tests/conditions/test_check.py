@@ -65,7 +65,7 @@ def test_a_missing_field_is_an_error_that_names_it(field: str) -> None:
 def test_a_variable_that_is_no_text_is_refused(variable: Any) -> None:
     """The error shows it."""
     fields = {"variable": variable, "value": 1, "operator": None}
-    with pytest.raises(TypeError, match="no text") as caught:
+    with pytest.raises(TypeError) as caught:
         Check.from_dict(fields)
     assert repr(variable) in str(caught.value)
 

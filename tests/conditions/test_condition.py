@@ -40,7 +40,7 @@ def test_the_variables_are_those_of_the_checks() -> None:
 @pytest.mark.parametrize("checks", [None, 1, "text", {"a": 1}])
 def test_checks_that_are_no_list_are_refused(checks: Any) -> None:
     """The error shows them."""
-    with pytest.raises(TypeError, match="no list") as caught:
+    with pytest.raises(TypeError) as caught:
         Condition.from_dict({"a": checks})
     assert repr(checks) in str(caught.value)
 

@@ -9,7 +9,7 @@ import pytest
 
 from flipper import Condition
 from flipper.conditions import rule_compiler
-from support.flags import make_item
+from support.flag_builders import make_item
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ from support.naive_evaluator import COMPARISONS, Answer, NaiveEvaluator
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-EXAMPLES = int(os.environ.get("FLIPPER_TEST_EXAMPLES", "100"))
+EXAMPLES = int(os.environ.get("FLIPPER_TEST_EXAMPLES", "200"))
 NOW = 1_700_000_000.25  # binary fractions, so that differences of times are exact
 
 pytestmark = pytest.mark.usefixtures("_clock")

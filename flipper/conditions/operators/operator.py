@@ -126,6 +126,11 @@ def shared_operator(operator: AbstractOperator) -> AbstractOperator:
     return _SHARED.get(type(operator), operator)
 
 
+def is_shared(operator: AbstractOperator) -> bool:
+    """Return whether other checks may have this instance, too."""
+    return _SHARED.get(type(operator)) is operator
+
+
 class Operator:
     """Finds the operator of a symbol."""
 

@@ -560,7 +560,7 @@ def test_the_bucket_of_a_user_is_looked_up_without_a_call(percentage: Any) -> No
     """If it depends on one argument, and the percentage is constant."""
     item = bucketed(percentage)
     with patch.object(
-        ConsistentHashPercentageBucketer, "assign", side_effect=LookupError
+        ConsistentHashPercentageBucketer, "decide", side_effect=LookupError
     ):
         assert item.is_enabled(user_id=1) is (percentage >= 0.48)
         assert item.is_enabled(user_id=2, a=1) is (percentage >= 0.94)
@@ -590,11 +590,11 @@ def test_the_bucket_of_a_user_is_looked_up_without_a_call(percentage: Any) -> No
 def test_any_other_flag_asks_its_bucketer(item: FeatureFlagStoreItem) -> None:
     """It is asked with all arguments, and its answer is returned as it is."""
     bucketer = item.raw_meta.bucketer
-    with patch.object(ConsistentHashPercentageBucketer, "assign") as assign:
-        assign.return_value = ("mine", bucketer, None, None)
+    with patch.object(ConsistentHashPercentageBucketer, "decide") as decide:
+        decide.return_value = ("mine", bucketer, None, None)
         assert item.is_enabled(user_id=1, a=2) == "mine"
-        assert item.decide({"user_id": 1}) == assign.return_value
-        assert [call.args for call in assign.call_args_list] == [
+        assert item.decide({"user_id": 1}) == decide.return_value
+        assert [call.args for call in decide.call_args_list] == [
             ({"user_id": 1, "a": 2},),
             ({"user_id": 1},),
         ]

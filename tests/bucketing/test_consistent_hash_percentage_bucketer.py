@@ -118,15 +118,15 @@ def test_the_white_list_has_each_name_once_in_order_of_mention() -> None:
     assert ConsistentHashPercentageBucketer(key_whitelist=None).key_whitelist == []
 
 
-def test_assign_explains_what_check_answers() -> None:
+def test_decide_explains_what_check_answers() -> None:
     """It returns the answer, the bucketer, the bucket and the percentage."""
     bucketer = ConsistentHashPercentageBucketer(percentage=0.48)
-    assert bucketer.assign({"user_id": 1}) == (True, bucketer, 0.48, 0.48)
-    assert bucketer.assign({"user_id": 2}) == (False, bucketer, 0.94, 0.48)
+    assert bucketer.decide({"user_id": 1}) == (True, bucketer, 0.48, 0.48)
+    assert bucketer.decide({"user_id": 2}) == (False, bucketer, 0.94, 0.48)
     assert bucketer.check(user_id=1) is True
     assert bucketer.check(user_id=2) is False
     nobody = ConsistentHashPercentageBucketer(percentage=0)
-    assert nobody.assign({"user_id": {1}}) == (False, nobody, None, 0)
+    assert nobody.decide({"user_id": {1}}) == (False, nobody, None, 0)
 
 
 def test_a_randomizer_is_never_hashed() -> None:

@@ -21,7 +21,7 @@ def test_a_number_up_to_the_percentage_is_on(number: float, answer: bool) -> Non
     """The number that equals the percentage counts."""
     bucketer = PercentageBucketer(0.3)
     assert bucketer.check(randomizer=lambda: number) is answer
-    told = bucketer.assign({"randomizer": lambda: number, "a": 1})
+    told = bucketer.decide({"randomizer": lambda: number, "a": 1})
     assert told == (answer, bucketer, number, 0.3)
 
 
@@ -34,8 +34,8 @@ def test_a_randomizer_that_is_no_function_is_an_ordinary_argument(
     random.seed(1)
     number = random.random()  # noqa: S311
     for ask in (
-        lambda: bucketer.assign({"randomizer": randomizer}),
-        lambda: bucketer.assign({}),
+        lambda: bucketer.decide({"randomizer": randomizer}),
+        lambda: bucketer.decide({}),
     ):
         random.seed(1)
         assert ask() == (number <= 0.3, bucketer, number, 0.3)
@@ -49,7 +49,7 @@ def test_a_randomizer_that_is_no_function_is_an_ordinary_argument(
 def test_no_number_is_drawn_for_a_percentage_of_0(nothing: Any) -> None:
     """The flag is off, although a drawn number may be 0."""
     bucketer = PercentageBucketer(nothing)
-    told = bucketer.assign({"randomizer": lambda: pytest.fail("drawn")})
+    told = bucketer.decide({"randomizer": lambda: pytest.fail("drawn")})
     assert told == (False, bucketer, None, nothing)
     assert bucketer.check(randomizer=lambda: 0.0) is False
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connections to one SQLite file, and tries again while the file is locked."""
+"""Opens connections to one SQLite file, and tries again while the file is locked."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ like all others. The last tests look at what a bare interpreter has loaded.
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 # Programs inside a room: they create any store by its name.
 PROGRAMS = {"flipper.contrib.thrift.server"}
+LONGEST_MODULE = 320  # lines
+LONGEST_FUNCTION = 45  # lines after its docstring
 LARGEST_SHARE = 0.3  # of the lines of flipper/ that one room may have
 
 THIRD_PARTY_BELOW_DRIVERS = {("flipper.events", "pyee")}
@@ -210,6 +213,22 @@ def test_no_room_is_too_large() -> None:
         lines[place] = lines.get(place, 0) + count
     share = {place: count / sum(lines.values()) for place, count in lines.items()}
     assert {place for place in share if share[place] > LARGEST_SHARE} == set()
+
+
+def test_no_module_and_no_function_is_too_long() -> None:
+    """Who reads a module or a function can keep it in mind."""
+    long = []
+    for path in modules(ROOT, "flipper").values():
+        text = path.read_text(encoding="utf-8")
+        if text.count("\n") > LONGEST_MODULE:
+            long.append(str(path))
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                first = node.body[1:2] if ast.get_docstring(node) else node.body[:1]
+                start = (first or node.body)[0].lineno
+                if (node.end_lineno or 0) - start >= LONGEST_FUNCTION:
+                    long.append(f"{path}: {node.name}")
+    assert not long
 
 
 def test_no_module_has_two_floors() -> None:

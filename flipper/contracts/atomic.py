@@ -91,6 +91,10 @@ class AtomicFeatureFlagStore(SupportsUpdate, AbstractFeatureFlagStore):
         self._swap(item, ANY)
         return item
 
+    def create_whole(self, item: FeatureFlagStoreItem) -> bool:
+        """Write a new flag with all it has, unless there is one; return if it did."""
+        return self._swap(item, ABSENT)
+
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag, or `None` if there is none."""
         loaded = self._load(feature_name)

@@ -46,7 +46,7 @@ LOADED_WHEN_CALLED = {("flipper.client", "flipper.urls")}
 HEAVY = {
     *("asyncio", "boto3", "botocore", "consul", "django", "flask", "lru"),
     *("psycopg", "psycopg_pool", "pytest", "redis", "thrift"),
-    *("importlib.metadata", "flipper.urls"),
+    *("importlib.metadata", "flipper.urls", "flipper.cli", "click", "rich", "sqlite3"),
 }
 
 
@@ -343,6 +343,16 @@ def test_the_import_of_flipper_loads_no_driver(statement: str) -> None:
     loaded = loaded_by(statement)
     assert "flipper" in loaded
     assert not loaded & HEAVY
+
+
+def test_the_help_of_the_command_loads_no_store() -> None:
+    """A command loads only what it needs, so each of them starts quickly."""
+    loaded = loaded_by(
+        "import contextlib, io\nfrom flipper.cli.program import run\n"
+        "with contextlib.redirect_stdout(io.StringIO()): run(['--help'])"
+    )
+    assert "click" in loaded
+    assert not loaded & ((HEAVY - {"flipper.cli", "click"}) | {"flipper.flag_files"})
 
 
 def test_only_the_cache_reads_a_clock_that_tests_can_freeze() -> None:

@@ -24,7 +24,7 @@ parallel := --numprocesses 4 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo install-dev servers interpreters test check test-all contract bench
-.PHONY: bench-quick thrift architecture terminal-picture release-check
+.PHONY: bench-quick thrift architecture terminal-picture mutants release-check
 
 help: ## Say what the targets are for
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +88,10 @@ thrift: ## Generate flipper_thrift/ from thrift/feature_flag_store.thrift
 
 architecture: $(development) ## Draw docs/architecture.svg from the imports in the code
 	$(VENV)/bin/python tests/architecture/draw.py
+
+mutants: $(development) ## Change the rules in many small ways, and fail if no test notices one
+	$(pip) install --requirement tests/mutants/requirements.txt
+	$(VENV)/bin/python tests/mutants/find_survivors.py $(ARGS)
 
 terminal-picture: $(development) ## Draw docs/command-line.svg from a run of the command in a terminal
 	$(VENV)/bin/python tests/project/record_terminal.py

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from ..evaluation import Reason
-from .errors import DONE, FAILED
+from .exit_codes import DONE, FAILED
 from .options import command, feature_name
 from .output import print_json, print_text, warn
 from .percentages import format_share

@@ -45,7 +45,6 @@ def add(session: Session, feature_name: str, checks: tuple[str, ...]) -> None:
 @command("set")
 @feature_name
 @_checks
-@yes
 def replace(session: Session, feature_name: str, checks: tuple[str, ...]) -> None:
     """Replace all conditions by one condition, made of all the CHECKs."""
     new = parse_condition(checks)

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..bucketing import (
     ConsistentHashPercentageBucketer,
     LinearRampPercentage,
     NoOpBucketer,
+    Percentage,
     PercentageBucketer,
 )
 from .condition_text import format_condition
@@ -19,11 +20,29 @@ if TYPE_CHECKING:
     from ..contrib.storage import FeatureFlagStoreItem
 
 
+_BUCKETERS_BY_SHARE: Final = (PercentageBucketer, ConsistentHashPercentageBucketer)
+
+
 def state_word(item: FeatureFlagStoreItem) -> str:
     """Return "off", "on" for everybody, or "partly"."""
     if not item.raw_is_enabled:
         return "off"
-    return "on" if item.answer is True else "partly"
+    return "on" if reaches_everybody(item) else "partly"
+
+
+def reaches_everybody(item: FeatureFlagStoreItem | None) -> bool:
+    """Return whether a flag is on for all arguments, also by a share of 100%."""
+    if item is None or not item.raw_is_enabled:
+        return False
+    if item.answer is True:
+        return True
+    meta = item.raw_meta
+    return (
+        not meta.conditions
+        and type(meta.bucketer) in _BUCKETERS_BY_SHARE
+        and type(meta.bucketer.own_percentage) is Percentage
+        and meta.bucketer.own_percentage.value == 1
+    )
 
 
 def describe_audience(item: FeatureFlagStoreItem) -> str:

@@ -17,9 +17,11 @@ from ..bucketing import LinearRampPercentage, PercentageBucketer
 from ..contracts.update import get_uncached
 from ..contracts.watch import SupportsWatch
 from ..exceptions import FlipperError, ReadOnlyStoreError
+from ..runtime.clock import monotonic
 from .changes import flags_of
 from .describe import format_time
 from .errors import message_of
+from .exit_codes import DONE, FAILED, UNREACHABLE
 from .options import command
 from .output import note, print_json, printable
 
@@ -94,9 +96,9 @@ class Examination:
         try:
             get_uncached(self._store, self._name)  # past every copy and cache
             for _ in range(_READS):
-                began = time.perf_counter()
+                began = monotonic()
                 self._store.get(self._name)
-                durations.append(time.perf_counter() - began)
+                durations.append(monotonic() - began)
         except Exception as error:  # noqa: BLE001  (the finding is the error)
             return Finding("reading", BAD, message_of(error))
         typical, slowest = median(durations), max(durations)
@@ -108,13 +110,13 @@ class Examination:
 
     def _flags(self) -> Iterator[Finding]:
         """Read all flags, and look at each."""
-        began = time.perf_counter()
+        began = monotonic()
         try:
             items = list(flags_of(self._store).values())
         except Exception as error:  # noqa: BLE001  (the finding is the error)
             yield Finding("flags", BAD, message_of(error))
             return
-        seconds = time.perf_counter() - began
+        seconds = monotonic() - began
         yield Finding("flags", OK, f"{len(items):,}, read in {1000 * seconds:.0f} ms")
         yield _broken_documents(sorted({*self._session.left_out}))
         yield _unusable_names(items)
@@ -149,10 +151,10 @@ class Examination:
         try:
             watch = store.watch()
             try:
-                began = time.perf_counter()
+                began = monotonic()
                 store.create(name, is_enabled=False)
                 reported = self._is_reported(watch)
-                seconds = time.perf_counter() - began
+                seconds = monotonic() - began
             finally:
                 store.delete(name)
                 watch.close()
@@ -168,8 +170,8 @@ class Examination:
         )
 
     def _is_reported(self, watch: Any) -> bool:
-        limit = time.monotonic() + _SIGNAL_TIMEOUT
-        while time.monotonic() < limit:
+        limit = monotonic() + _SIGNAL_TIMEOUT
+        while monotonic() < limit:
             names = watch.wait(1.0)
             if names is None or self._name in names:
                 return True
@@ -251,9 +253,9 @@ def doctor(session: Session, read_only: bool) -> int:
         print_json([finding._asdict() for finding in findings])
     failed = {each.subject for each in findings if each.result == BAD}
     if not failed:
-        return 0
+        return DONE
     note(f"Failed: {', '.join(sorted(failed))}.")
-    return 4 if "reading" in failed else 1
+    return UNREACHABLE if "reading" in failed else FAILED
 
 
 def _print(finding: Finding) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import click
-
 from ..exceptions import (
     FlagDoesNotExistError,
     FlipperError,
@@ -16,25 +14,14 @@ from ..exceptions import (
     StoreTimeoutError,
     StoreUnavailableError,
 )
+from .exit_codes import FAILED, NO_SUCH_FLAG, UNREACHABLE, USAGE
 from .output import printable
 
 if TYPE_CHECKING:
     from .session import Session
 
-DONE: Final = 0
-FAILED: Final = 1
-USAGE: Final = 2
-NO_SUCH_FLAG: Final = 3
-UNREACHABLE: Final = 4
-
 
 _LONGEST: Final = 400  # characters of a driver's message
-
-
-class RefusedError(click.ClickException):
-    """The command needs an option to do this; it needs no reminder of its usage."""
-
-    exit_code = USAGE
 
 
 def exit_code_of(error: Exception, session: Session) -> int:

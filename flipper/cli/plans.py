@@ -14,6 +14,7 @@ from ..contracts.whole_flags import is_same_flag
 from ..contrib.storage import FeatureFlagStoreItem
 from .blast_radius import blast_radius
 from .changes import Change, compare, flags_of
+from .describe import reaches_everybody
 from .flag_sources import read_file
 from .options import command, existing_file, yes
 from .output import note, print_json, print_text, printable
@@ -202,9 +203,7 @@ def _confirm(session: Session, changes: list[Change]) -> None:
     opened = [
         c.feature_name
         for c in changes
-        if c.after is not None
-        and c.after.answer is True
-        and (c.before is None or c.before.answer is not True)
+        if reaches_everybody(c.after) and not reaches_everybody(c.before)
     ]
     questions = []
     if opened:

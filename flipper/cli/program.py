@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -11,7 +12,8 @@ import click
 
 from .. import __version__
 from .command_table import CommandTable
-from .errors import DONE, FAILED, exit_code_of, message_of
+from .errors import exit_code_of, message_of
+from .exit_codes import DONE, FAILED
 from .log_messages import log_messages_printed
 from .options import common_options
 from .output import printable
@@ -66,6 +68,9 @@ def program(ctx: click.Context) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command, and return its exit code. No error is raised."""
     session = Session()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name may have characters that the encoding of the terminal does not have.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with log_messages_printed(session), session:
             result = program.main(

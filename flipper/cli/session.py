@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from ..exceptions import FlagDoesNotExistError, InvalidFlagDataError
-from .errors import FAILED, RefusedError
+from .exit_codes import FAILED, RefusedError
 from .output import note, printable
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ DEFAULT_FILE: Final = "flipper.db"
 DEFAULT_URL: Final = f"sqlite:///{DEFAULT_FILE}"
 
 
-# Errors of drivers that no store has among its `outage_errors`: one is raised before there
-# is a store, and a store of Consul answers also while Consul is away.
+# Errors of drivers that no store has among its `outage_errors`: one is raised before
+# there is a store, and a store of Consul answers also while Consul is away.
 _AWAY_ERRORS: Final = (
     ("redis.exceptions", "RedisClusterException"),
     ("requests.exceptions", "ConnectionError"),
@@ -166,7 +166,9 @@ class Session:
         self, before: FeatureFlagStoreItem | None, after: FeatureFlagStoreItem
     ) -> None:
         """Ask before a flag becomes on for everybody."""
-        if after.answer is True and (before is None or before.answer is not True):
+        from .describe import reaches_everybody
+
+        if reaches_everybody(after) and not reaches_everybody(before):
             name = after.feature_name
             self.confirm(f"The flag {name!r} will be on for everybody.")
 

@@ -25,7 +25,7 @@ def schema(_: Session) -> None:
 @command("completion", has_store=False)
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
 def completion(session: Session, shell: str) -> None:
-    r"""Print what completes commands, options and names of flags in a SHELL.
+    """Print what completes commands, options and names of flags in a SHELL.
 
     \b
     For bash, put this line into ~/.bashrc:
@@ -34,7 +34,7 @@ def completion(session: Session, shell: str) -> None:
         eval "$(flipper completion zsh)"
     For fish, into ~/.config/fish/config.fish:
         flipper completion fish | source
-    """
+    """  # noqa: D301  (click takes the backspace for "do not wrap")
     from click.shell_completion import get_completion_class
 
     from .program import program
@@ -73,7 +73,11 @@ def serve_thrift(session: Session, host: str, port: int) -> None:
         if session.as_json:
             print_json({"host": host, "port": port}, indent=None)
 
+    store = session.store
     try:
-        serve(session.store, host, port, ready)
+        serve(store, host, port, ready)
     except KeyboardInterrupt:
         note("Stopped.")
+    except OSError as error:
+        message = f"{host}:{port} cannot be listened on: {error.strerror or error}"
+        raise click.ClickException(message) from None

@@ -11,7 +11,7 @@ import click
 from ..client import FeatureFlagClient
 from ..flag_files import READABLE, WRITABLE, format_of, write_flags
 from .changes import compare, flags_of, with_dates
-from .errors import DONE, FAILED
+from .exit_codes import DONE, FAILED
 from .flag_sources import flags_at, read_file
 from .options import command, existing_file, yes
 from .output import note, print_json, printable_data

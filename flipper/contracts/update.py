@@ -52,7 +52,7 @@ class SupportsUpdate:
             cls.get_uncached_bypasses = getattr(cls, "get", None)
         if "delete_existing" in own:
             cls.delete_existing_bypasses = getattr(cls, "delete", None)
-        if "update" in own and not _changes_flags(own["update"]):
+        if "update" in own and not _has_parameters_of_update(own["update"]):
             cls.update_bypasses = ()
         elif not _METHODS_THAT_WRITE.isdisjoint(own):
             cls.update_bypasses = tuple(
@@ -94,7 +94,7 @@ class SupportsUpdate:
         raise NotImplementedError
 
 
-def _changes_flags(update: Any) -> bool:
+def _has_parameters_of_update(update: Any) -> bool:
     # Drop-in: a subclass of a store, written for flipper-client, may have an `update`
     # that does something else.
     code = getattr(update, "__code__", None)

@@ -42,9 +42,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def flipper(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Result]:
+def flipper(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
     """Give a function that runs a command within this process."""
 
     def run_here(*arguments: str) -> Result:
@@ -65,7 +63,8 @@ def program(folder: Path) -> Callable[..., Result]:
             input=input,
             capture_output=True,
             text=True,
-            encoding="utf-8",
+            encoding=environment.get("PYTHONIOENCODING", "utf-8"),
+            errors="replace",
             timeout=60,
             check=False,
             cwd=folder,

@@ -8,6 +8,7 @@ import fcntl
 import os
 import pty
 import re
+import select
 import signal
 import struct
 import sys
@@ -18,6 +19,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from typing_extensions import Self
+
+_TIMEOUT = 60.0  # seconds
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -50,7 +54,7 @@ class Terminal:
             fcntl.ioctl(0, termios.TIOCSWINSZ, size)
             names = {"TERM": "xterm", "COLUMNS": "", **(environment or {})}
             kept = {k: v for k, v in {**os.environ, **names}.items() if v}
-            os.execvpe(arguments[0], list(arguments), kept)
+            os.execvpe(arguments[0], list(arguments), kept)  # noqa: S606
 
     @classmethod
     def flipper(
@@ -60,25 +64,38 @@ class Terminal:
         program = [sys.executable, "-m", "flipper", *arguments]
         return cls(program, columns=columns, environment=environment)
 
-    def wait_for(self, text: str, timeout: float = 60) -> None:
+    def wait_for(self, text: str) -> None:
         """Read until the program has printed a text.
 
         Raises:
             AssertionError: it ends before.
         """
-        limit = time.monotonic() + timeout
+        limit = time.monotonic() + _TIMEOUT
         while text not in without_colours(self.output):
             assert time.monotonic() < limit, self.output
+            assert select.select([self._terminal], [], [], _TIMEOUT)[0], self.output
             assert self._read(), f"{text!r} is not in {self.output!r}"
 
-    def type(self, text: str) -> None:
-        """Type a text, as at a keyboard."""
-        os.write(self._terminal, text.encode())
+    def answer(self, text: str) -> int:
+        """Type a text, wait until the program ends, and return its exit code.
+
+        It is typed again if nothing happens: a program that prepares the terminal for
+        its question throws away what was typed before.
+        """
+        limit = time.monotonic() + _TIMEOUT
+        while True:
+            with contextlib.suppress(OSError):  # it has just ended
+                os.write(self._terminal, text.encode())
+            while select.select([self._terminal], [], [], 2)[0]:
+                if not self._read():
+                    return self.wait()
+            assert time.monotonic() < limit, self.output
 
     def wait(self) -> int:
         """Read until the program ends, and return its exit code."""
-        while self._read():
-            pass
+        limit = time.monotonic() + _TIMEOUT
+        while select.select([self._terminal], [], [], _TIMEOUT)[0] and self._read():
+            assert time.monotonic() < limit, self.output
         _, status = os.waitpid(self._pid, 0)
         self.code = os.waitstatus_to_exitcode(status)
         return self.code
@@ -91,7 +108,7 @@ class Terminal:
         self.output += data.decode(errors="replace").replace("\r\n", "\n")
         return bool(data)
 
-    def __enter__(self) -> Terminal:
+    def __enter__(self) -> Self:
         """Return the terminal."""
         return self
 

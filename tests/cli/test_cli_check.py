@@ -28,7 +28,7 @@ def test_the_exit_code_is_the_answer(flipper: Any) -> None:
     """A shell can ask `if flipper check ...`."""
     on = flipper("check", "adults", "age=18", "country=SE")
     assert on.code == 0
-    assert on.out.startswith("Feature 'adults' is on: its conditions")
+    assert on.out.startswith("Feature 'adults' is on: every check")
     off = flipper("check", "adults", "age=17", "country=SE")
     assert off.code == 1
     assert off.out.startswith("Feature 'adults' is off")
@@ -40,9 +40,15 @@ def test_the_exit_code_is_the_answer(flipper: Any) -> None:
 @pytest.mark.parametrize(
     ("argument", "warning"),
     [
-        ('age="18"', 'age="18" is a text, but the check age__gte compares it with a nu'),
+        (
+            'age="18"',
+            'age="18" is a text, but the check age__gte compares it with a nu',
+        ),
         ("age=true", "age=true is a truth value, but"),
-        ("country=1", "country=1 is a number, but the check country__in compares it wi"),
+        (
+            "country=1",
+            "country=1 is a number, but the check country__in compares it wi",
+        ),
         ("country=null", "country=null is null, but"),
     ],
 )

@@ -130,8 +130,7 @@ def test_clearing_what_restricts_an_enabled_flag_needs_a_yes(
     before = client.get_meta("flag")
     for arguments in (["set", "flag", "100%"], ["clear", "flag"]):
         refused = flipper("bucket", *arguments)
-        if refused.code == 2:
-            assert client.get_meta("flag") == before
+        assert (refused.code, client.get_meta("flag")) == (2, before)
     assert flipper("bucket", "clear", "flag", "--yes").code == 0
     assert client.is_enabled("flag") is True
 
@@ -184,7 +183,14 @@ def test_a_ramp_begins_now(flipper: Any, client: FeatureFlagClient) -> None:
 
 @pytest.mark.parametrize(
     ("text", "share"),
-    [("25%", 0.25), ("0.25", 0.25), ("0", 0), ("100%", 1), ("0.5 %", 0.005), (".5", 0.5)],
+    [
+        ("25%", 0.25),
+        ("0.25", 0.25),
+        ("0", 0),
+        ("100%", 1),
+        ("0.5 %", 0.005),
+        (".5", 0.5),
+    ],
 )
 def test_a_percentage_is_read(text: str, share: float) -> None:
     """With its sign, or as a fraction."""
@@ -224,7 +230,9 @@ def test_a_duration_is_read_and_written(text: str, seconds: int) -> None:
     assert parse_duration(format_duration(seconds)) == seconds
 
 
-@pytest.mark.parametrize("text", ["90", "h", "", "1y", "-1h", "1 h", "0s", "9" * 400 + "d"])
+@pytest.mark.parametrize(
+    "text", ["90", "h", "", "1y", "-1h", "1 h", "0s", "9" * 400 + "d"]
+)
 def test_a_duration_that_cannot_be_used_is_refused(text: str) -> None:
     """Without a unit it could be minutes as well as seconds."""
     with pytest.raises(click.BadParameter, match="duration"):

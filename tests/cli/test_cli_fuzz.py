@@ -35,8 +35,9 @@ fuzz = settings(
 # What the operating system can give to a program: everything but NUL characters. Bytes
 # that are not UTF-8 arrive as lone surrogates.
 ANY_TEXT = st.text(
-    st.characters(exclude_characters="\0", exclude_categories=())
-    .filter(lambda c: not "\ud800" <= c <= "\udfff" or "\udc80" <= c <= "\udcff"),
+    st.characters(exclude_characters="\0", exclude_categories=()).filter(
+        lambda c: not "\ud800" <= c <= "\udfff" or "\udc80" <= c <= "\udcff"
+    ),
     max_size=12,
 )
 PIECES = st.lists(
@@ -55,7 +56,15 @@ PIECES = st.lists(
 WORD = st.one_of(PIECES, ANY_TEXT)
 OPTION = st.sampled_from(
     [
-        *("--json", "--yes", "--help", "--enabled", "--prune", "--dry-run", "--version"),
+        *(
+            "--json",
+            "--yes",
+            "--help",
+            "--enabled",
+            "--prune",
+            "--dry-run",
+            "--version",
+        ),
         *("--replace", "--overwrite", "--sample", "--by", "--over", "--from", "--to"),
         *("--data", "--format", "--out", "--url", "--app", "-y", "-d", "--read-only"),
     ]
@@ -63,7 +72,6 @@ OPTION = st.sampled_from(
 # Others wait for changes, or listen.
 QUICK = sorted({*COMMANDS} - {"watch", "serve-thrift", "doctor"})
 SUBCOMMANDS = ("add", "set", "clear", "ramp", "get", "bash")
-
 
 
 def documents(store: Any) -> dict[str, bytes]:
@@ -124,7 +132,7 @@ def check_outcome(store: Any, before: dict[str, bytes], outcome: Any) -> None:
 def test_random_arguments_get_an_exit_code_and_a_message(
     command: str, words: list[str]
 ) -> None:
-    """Whatever is typed, there is no traceback, and a refused command writes nothing."""
+    """There is no traceback, and a refused command writes nothing."""
     store = flags()
     before = documents(store)
     check_outcome(store, before, run_on(store, [command, *words]))

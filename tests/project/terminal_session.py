@@ -45,7 +45,8 @@ def without_colours(text: str) -> str:
 
 def environment_with(programs: Path) -> dict[str, str]:
     """Return environment variables with which a shell finds `flipper` in a folder."""
-    unwanted = ("FLIPPER", "NO_COLOR", "FORCE_COLOR", "COLORTERM", "COLUMNS")
+    colours = ("NO_COLOR", "FORCE_COLOR", "COLORTERM", "COLUMNS")
+    unwanted = ("FLIPPER", "PYTHONPATH", *colours)
     kept = {k: v for k, v in os.environ.items() if not k.startswith(unwanted)}
     path = f"{programs}{os.pathsep}{kept.get('PATH', os.defpath)}"
     return {**kept, "PATH": path, "TERM": "xterm-256color"}

@@ -69,8 +69,10 @@ class Archives(NamedTuple):
 
 def run(*command: str | Path, cwd: Path, **variables: str) -> str:
     """Run a program with these environment variables, and return its output."""
-    # Coverage would double the time of pip and build.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
+    # Coverage would double the time of pip and build, and with the path of a checkout
+    # pip would find this library installed.
+    unwanted = ("COVERAGE", "PYTHONPATH")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(unwanted)}
     environment |= variables
     done = subprocess.run(
         command, cwd=cwd, env=environment, capture_output=True, text=True, check=False

@@ -95,8 +95,8 @@ def survivors() -> list[Mutant]:
     found = []
     for line in mutmut("results").splitlines():
         name, _, status = line.strip().partition(": ")
-        # Tests that took many times as long as usual were stopped, and count as failed.
-        if status and status not in ("killed", "timeout", "not checked"):
+        # Without a test, or with tests that took too long, nothing was noticed either.
+        if status and status not in ("killed", "not checked"):
             found.append(described(name))
     return found
 
@@ -133,7 +133,8 @@ def main() -> int:
     copy_sources()
     command = [sys.executable, "-m", "mutmut", "run", *sys.argv[1:]]
     # Random flags find a change in the first few examples or hardly ever.
-    environment = {**os.environ, "FLIPPER_TEST_EXAMPLES": "20"}
+    random_flags = {"FLIPPER_TEST_EXAMPLES": "20", "FLIPPER_TEST_NO_SHRINK": "1"}
+    environment = {**os.environ, **random_flags}
     status = subprocess.run(command, cwd=WORK, check=False, env=environment).returncode
     if status:
         return status  # the tests fail without any change; mutmut has said why

@@ -12,7 +12,7 @@ from ..contrib.storage import FeatureFlagStoreItem
 from ..exceptions import InvalidFlagDataError
 from .atomic import ABSENT, ANY, AtomicFeatureFlagStore
 from .flag_locks import per_flag_lock, reentrant_flag_lock
-from .last_known import SupportsLastKnown, has_room, put_bounded
+from .last_known import MAX_REMEMBERED, SupportsLastKnown, put_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -146,16 +146,25 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
     def _flags(
         self, documents: Iterator[tuple[str, bytes]]
     ) -> Iterator[FeatureFlagStoreItem]:
-        last_write = self._last_write
+        # A program reads all flags when it starts: few calls are made for each of them.
+        decoded, last_write = self._decoded, self._last_write
+        deserialize = FeatureFlagStoreItem.deserialize
         for feature_name, document in documents:
-            is_latest = self._last_write is last_write
-            # A list of very many flags must not displace those that are in use.
-            keep = is_latest and has_room(self._decoded, feature_name)
-            try:
-                item = self._decode(feature_name, document, is_latest=keep)
-            except InvalidFlagDataError:
-                self._log_left_out(feature_name, document)
-                continue
+            item = decoded.get(feature_name)
+            if item is None or item.document != document:
+                # A list of very many flags must not displace those that are in use.
+                has_room = len(decoded) < MAX_REMEMBERED or item is not None
+                keep = has_room and self._last_write is last_write
+                try:
+                    item = deserialize(document)
+                except InvalidFlagDataError:
+                    if keep:
+                        decoded.pop(feature_name, None)
+                    self._log_left_out(feature_name, document)
+                    continue
+                item.document = document
+                if keep:
+                    decoded[feature_name] = item
             if item.feature_name == feature_name:
                 yield item
 

@@ -12,7 +12,7 @@ from ..contrib.storage import FeatureFlagStoreItem
 from ..exceptions import InvalidFlagDataError
 from .atomic import ABSENT, ANY, AtomicFeatureFlagStore
 from .flag_locks import per_flag_lock, reentrant_flag_lock
-from .last_known import MAX_REMEMBERED, SupportsLastKnown, put_bounded
+from .last_known import SupportsLastKnown, has_room, put_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,8 +153,8 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
             item = decoded.get(feature_name)
             if item is None or item.document != document:
                 # A list of very many flags must not displace those that are in use.
-                has_room = len(decoded) < MAX_REMEMBERED or item is not None
-                keep = has_room and self._last_write is last_write
+                is_latest = self._last_write is last_write
+                keep = is_latest and has_room(decoded, feature_name)
                 try:
                     item = deserialize(document)
                 except InvalidFlagDataError:

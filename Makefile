@@ -24,13 +24,13 @@ parallel := --numprocesses 4 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo install-dev servers interpreters test check test-all contract bench
-.PHONY: bench-quick thrift architecture release-check
+.PHONY: bench-quick thrift architecture terminal-picture mutants release-check
 
 help: ## Say what the targets are for
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "Settings: PYTHON=python3.12 another interpreter, ARGS='-k redis' more for pytest"
 
-demo: $(runtime) ## Install the library and run examples/quickstart.py
+demo: $(runtime) ## Install the library with its command and run examples/quickstart.py
 	@$(VENV)/bin/python examples/quickstart.py
 
 install-dev: $(development) ## Make .venv with the library and all that its tests need
@@ -89,6 +89,13 @@ thrift: ## Generate flipper_thrift/ from thrift/feature_flag_store.thrift
 architecture: $(development) ## Draw docs/architecture.svg from the imports in the code
 	$(VENV)/bin/python tests/architecture/draw.py
 
+mutants: $(development) ## Change the rules in many small ways, and fail if no test notices one
+	$(pip) install --requirement tests/mutants/requirements.txt
+	$(VENV)/bin/python tests/mutants/find_survivors.py $(ARGS)
+
+terminal-picture: $(development) ## Draw docs/command-line.svg from a run of the command in a terminal
+	$(VENV)/bin/python tests/project/record_terminal.py
+
 release-check: $(development) ## Build the archives in dist/, check them, and try the wheel in a new environment
 	rm -rf dist
 	$(VENV)/bin/python -m build --outdir dist .
@@ -96,11 +103,13 @@ release-check: $(development) ## Build the archives in dist/, check them, and tr
 	@set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 	$(VENV)/bin/python -m venv --without-pip "$$folder/environment"; \
 	python="$$folder/environment/bin/python"; \
-	$(pip) --python "$$python" install dist/*.whl; \
+	$(pip) --python "$$python" install "$$(ls "$$PWD"/dist/*.whl)[cli]"; \
 	cp examples/quickstart.py "$$folder"; \
 	cd "$$folder"; \
 	"$$python" -I -c 'import flipper; print(flipper.__version__, flipper.__file__)'; \
-	"$$python" -I quickstart.py
+	"$$python" -I quickstart.py; \
+	"$$folder/environment/bin/flipper" --version; \
+	"$$folder/environment/bin/flipper" create NEW_CHECKOUT
 
 # What is raised is hashable, and what Python adds to it (__notes__) is none of its value.
 define mend-exception
@@ -116,7 +125,7 @@ $(runtime): pyproject.toml setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "No Python 3.10 or newer is '$(PYTHON)'; as in: make PYTHON=python3.12"; exit 1; }
 	@test -x $(VENV)/bin/python$(version) || $(make-environment)
-	$(pip) install --editable .
+	$(pip) install --editable '.[cli]'
 	@touch $@
 
 $(development): $(runtime)

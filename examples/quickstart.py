@@ -1,71 +1,90 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A tour of feature flags: conditions, rollouts, ramps and explanations.
+"""A tour of feature flags: an application, and commands that change its flags.
 
-Run it by `make demo`, or by `python examples/quickstart.py`. It needs no server.
+Run it by `make demo`, or by `python examples/quickstart.py`. It needs no server: the
+flags are in a SQLite file in a temporary folder. This process is the application. Each
+command runs in a process of its own, and the application sees what it has changed.
 """
 
-from time import time
+from __future__ import annotations
 
-from flipper import Condition, FeatureFlagClient, MemoryFeatureFlagStore
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+
+from flipper import FeatureFlagClient
 from flipper.bucketing import ConsistentHashPercentageBucketer, LinearRampPercentage
-from flipper.events import EventType
 
-MINUTE = 60
+HOUR = 3600
 USERS = range(1, 1001)
 
-features = FeatureFlagClient(MemoryFeatureFlagStore())
+
+def main() -> None:
+    """Work in a temporary folder, which is deleted at the end."""
+    before = os.getcwd()  # noqa: PTH109  (to go back to it)
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        try:
+            with FeatureFlagClient.from_url("sqlite:///flipper.db") as features:
+                tour(features)
+        finally:
+            os.chdir(before)
 
 
-def users_with(feature_name: str) -> set[int]:
-    """Return the users for whom a flag is on."""
-    return {user for user in USERS if features.is_enabled(feature_name, user_id=user)}
+def tour(features: FeatureFlagClient) -> None:
+    """Change flags by commands and by code, and ask for them."""
+    command("create", "NEW_CHECKOUT")
+    ask(features, country="NO")
+
+    command("condition", "add", "NEW_CHECKOUT", "country in NO,SE")
+    command("enable", "NEW_CHECKOUT")
+    ask(features, country="NO")
+    ask(features, country="FR")
+
+    command("bucket", "set", "NEW_CHECKOUT", "25%", "--by", "user_id")
+    ask(features, user_id=1)
+    command("check", "NEW_CHECKOUT", "--sample", "user_id=1..1000")
+
+    print("\nThe application itself ramps it up to 100% within an hour:")
+    for minutes in (0, 20, 40, 60):
+        began = time.time() - 60 * minutes
+        bucketer = ConsistentHashPercentageBucketer(
+            key_whitelist=["user_id"],
+            percentage=LinearRampPercentage(0.25, 1, HOUR, began),
+        )
+        features.set_bucketer("NEW_CHECKOUT", bucketer)
+        print(f"  Minute {minutes:2}: on for {count(features):4} of 1,000 users.")
+
+    command("check", "NEW_CHECKOUT", "user_id=1")
+    command("delete", "NEW_CHECKOUT", "--yes")
+    ask(features, user_id=1)
 
 
-def share(
-    percentage: float | LinearRampPercentage,
-) -> ConsistentHashPercentageBucketer:
-    """Return a bucketer for a share of the users, always the same ones."""
-    return ConsistentHashPercentageBucketer(
-        key_whitelist=["user_id"], percentage=percentage
+def command(*arguments: str) -> None:
+    """Print a command, and run it in a process of its own."""
+    print(f"\n$ flipper {shlex.join(arguments)}", flush=True)
+    subprocess.run(  # noqa: S603  (the commands of this tour)
+        [sys.executable, "-m", "flipper", *arguments],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
+        check=True,
     )
 
 
-@features.events.on(EventType.POST_ENABLE)
-def print_event(feature_name: str) -> None:
-    """Print the event; a real listener could write an audit log."""
-    print(f"   Event: somebody switched {feature_name} on.")
+def ask(features: FeatureFlagClient, **arguments: object) -> None:
+    """Print what the application is told."""
+    shown = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+    state = "on" if features.is_enabled("NEW_CHECKOUT", **arguments) else "off"
+    print(f"  The application sees that it is {state} for {shown}.")
 
 
-print("1. A flag is off until it is switched on")
-checkout = features.create("NEW_CHECKOUT")
-print(f"   NEW_CHECKOUT is {'on' if checkout.is_enabled() else 'off'}.")
-checkout.enable()
-print(f"   NEW_CHECKOUT is {'on' if checkout.is_enabled() else 'off'}.")
+def count(features: FeatureFlagClient) -> int:
+    """Return how many users have the flag."""
+    return sum(features.is_enabled("NEW_CHECKOUT", user_id=user) for user in USERS)
 
-print("\n2. A condition limits the flag")
-checkout.add_condition(Condition(country__in=["CH", "NO"]))
-for country in ("CH", "FR"):
-    state = "on" if checkout.is_enabled(country=country) else "off"
-    print(f"   For country={country!r} it is {state}.")
 
-print("\n3. A rollout to 50 % of 1,000 users is always for the same users")
-search = features.create("NEW_SEARCH")
-search.set_bucketer(share(0.5))
-search.enable()
-first, second = users_with("NEW_SEARCH"), users_with("NEW_SEARCH")
-print(f"   It is on for {len(first)} users, {100 * len(first) / len(USERS)} %.")
-print(f"   On the second try, it is on for {len(first & second)} of them.")
-
-print("\n4. A ramp of one hour turns a flag on for more and more users")
-images = features.create("NEW_IMAGES", is_enabled=True)
-for minutes in (-10, 1, 20, 40, 60):
-    ramp = LinearRampPercentage(0, 1, 60 * MINUTE, time() - minutes * MINUTE)
-    images.set_bucketer(share(ramp))
-    print(f"   Minute {minutes:3}: on for {len(users_with('NEW_IMAGES')):4} users.")
-
-print("\n5. Every answer can be explained")
-print(f"   {checkout.explain(country='NO')}")
-print(f"   {checkout.explain(country='FR')}")
-print(f"   {search.explain(user_id=1)}")
-print(f"   {search.explain(user_id=2)}")
-print(f"   {features.explain('NEW_PRICES')}")
+if __name__ == "__main__":
+    main()

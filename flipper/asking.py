@@ -136,8 +136,8 @@ class AskingClient:
         reader = current_reader(source)
         # With on_error="raise" the caller wants each error of the store itself, so each
         # question goes to the store, even while its circuit breaker is open.
-        is_asked = reader is source or self._raises
-        self._reader = source.fast_path() if is_asked else reader
+        uses_store = reader is source or self._raises
+        self._reader = source.fast_path() if uses_store else reader
 
     def _after_failed_read(self, feature_name: Any, error: Exception) -> Any:
         """Log why a read failed, and return the last known state of the flag.

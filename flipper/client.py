@@ -47,6 +47,14 @@ def flag_must_exist(method: F) -> F:
     return cast("F", checked)
 
 
+def store_of(client: FeatureFlagClient) -> AbstractFeatureFlagStore:
+    """Return the store of a client.
+
+    It is no attribute of clients, because subclasses may have one of this name.
+    """
+    return client._store  # noqa: SLF001  (the one way to it from outside)
+
+
 class FeatureFlagClient(Closeable, AskingClient, WritingClient):
     """Answers questions about the flags of one store, and changes them. Thread-safe.
 

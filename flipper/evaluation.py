@@ -57,7 +57,7 @@ DISABLED: Decision = (False, Reason.DISABLED, None, None)
 MATCHED: Decision = (True, Reason.CONDITION_MATCHED, None, None)
 ON: Decision = (True, Reason.ON, None, None)
 
-# Compiled rules call `assign` of these instead of `check`, unless `check` is replaced.
+# Compiled rules call `decide` of these instead of `check`, unless `check` is replaced.
 _BUCKETERS = (PercentageBucketer, ConsistentHashPercentageBucketer)
 for _kind in _BUCKETERS:
     guard(_kind, "check")
@@ -98,13 +98,13 @@ class Evaluation(NamedTuple):
         cls, feature_name: str, decision: Decision, error: Exception | None = None
     ) -> Evaluation:
         """Make an evaluation of a decision."""
-        enabled, decider, bucket, percentage = decision
-        if isinstance(decider, Reason):
-            return cls(feature_name, enabled, decider, error=error)
+        enabled, cause, bucket, percentage = decision
+        if isinstance(cause, Reason):
+            return cls(feature_name, enabled, cause, error=error)
         made = cls(feature_name, enabled, Reason.BUCKETER, error=error)
-        if not hasattr(decider, "get_type"):  # a check or a condition, no bucketer
-            return made._replace(reason=Reason.CONDITION_NOT_MATCHED, check=decider)
-        return made._replace(bucketer=decider, bucket=bucket, percentage=percentage)
+        if not hasattr(cause, "get_type"):  # a check or a condition, no bucketer
+            return made._replace(reason=Reason.CONDITION_NOT_MATCHED, check=cause)
+        return made._replace(bucketer=cause, bucket=bucket, percentage=percentage)
 
     def __bool__(self) -> bool:
         """Return whether the flag is on."""
@@ -125,7 +125,8 @@ class Evaluation(NamedTuple):
             return self._describe_bucketing()
         if self.reason is Reason.ERROR:
             error = self.error
-            return f"{type(error).__name__}: {error}; the answer is the default"
+            text = str(error).rstrip(".")
+            return f"{type(error).__name__}: {text}; the answer is the default"
         return _SENTENCES[self.reason]
 
     def _describe_bucketing(self) -> str:
@@ -174,36 +175,36 @@ def compile_rules(rules: Rules, *, with_reason: bool = False) -> Decider:
     compiler = RuleCompiler(rules, with_reason=with_reason)
     matched, on = ("MATCHED", "ON") if with_reason else ("True", "True")
     admits_everybody = _admits_everybody(rules.bucketer)
-    on_match = None
+    line_on_match = None
     # If the flag is on either way, it does not matter whether a condition applied.
     if rules.conditions and (with_reason or not admits_everybody):
-        on_match = "matched = True"
-        compiler.add("matched = False")
+        line_on_match = "matched = True"
+        compiler.add_lines("matched = False")
     for condition in rules.conditions:
         if type(condition) is Condition:
-            compiler.add_checks(condition.own_checks, on_match)
+            compiler.add_checks(condition.own_checks, line_on_match)
         else:
-            _add_custom_condition(compiler, condition, on_match)
-    if on_match:
-        compiler.add("if matched:", f"    return {matched}")
+            _add_custom_condition(compiler, condition, line_on_match)
+    if line_on_match:
+        compiler.add_lines("if matched:", f"    return {matched}")
     if admits_everybody:
-        compiler.add(f"return {on}")
+        compiler.add_lines(f"return {on}")
     else:
         _add_bucketer(compiler, rules.bucketer)
     return compiler.function()
 
 
 def _add_custom_condition(
-    compiler: RuleCompiler, condition: Any, on_match: str | None
+    compiler: RuleCompiler, condition: Any, line_on_match: str | None
 ) -> None:
-    own = compiler.bind(condition)
-    compiler.add(
+    own = compiler.bind_value(condition)
+    compiler.add_lines(
         f"verdict = custom_verdict({own}, context)",
         "if verdict is False:",
-        f"    return {compiler.failure(own)}",
+        f"    return {compiler.off_answer(own)}",
     )
-    if on_match:
-        compiler.add("if verdict:", f"    {on_match}")
+    if line_on_match:
+        compiler.add_lines("if verdict:", f"    {line_on_match}")
 
 
 def _custom_verdict(condition: Any, context: Mapping[str, Any]) -> bool | None:
@@ -218,20 +219,22 @@ def _custom_verdict(condition: Any, context: Mapping[str, Any]) -> bool | None:
 
 
 def _add_bucketer(compiler: RuleCompiler, bucketer: Any) -> None:
-    own = compiler.bind(bucketer)
+    own = compiler.bind_value(bucketer)
     call = f"return {own}.check(**context)"
     if compiler.with_reason:
         call += f", {own}, None, None"
     if type(bucketer) not in _BUCKETERS or compiler.calls_everything:
-        compiler.add(call)
+        compiler.add_lines(call)
         return
     # `check` may be replaced in this one object; then it is in the object's dict.
-    compiler.add(f"if 'check' in {compiler.bind(vars(bucketer))}:", f"    {call}")
+    compiler.add_lines(
+        f"if 'check' in {compiler.bind_value(vars(bucketer))}:", f"    {call}"
+    )
     if compiler.with_reason:
-        compiler.add(f"return {own}.assign(context)")
+        compiler.add_lines(f"return {own}.decide(context)")
         return
     _add_known_buckets(compiler, bucketer)
-    compiler.add(f"return {own}.assign(context)[0]")
+    compiler.add_lines(f"return {own}.decide(context)[0]")
 
 
 def _add_known_buckets(compiler: RuleCompiler, bucketer: Any) -> None:
@@ -246,9 +249,9 @@ def _add_known_buckets(compiler: RuleCompiler, bucketer: Any) -> None:
         return
     if type(known.name) is not str:
         return
-    count = compiler.bind(known.count_up_to(share))
+    count = compiler.bind_value(known.count_up_to(share))
     # An error for a missing argument is slow, but rare.
-    compiler.add(
+    compiler.add_lines(
         "try:",
         f"    value = context[{known.name!r}]",
         "except KeyError:",
@@ -256,7 +259,7 @@ def _add_known_buckets(compiler: RuleCompiler, bucketer: Any) -> None:
         "else:",
         "    kind = type(value)",
         "    if kind is str or kind is int:",
-        f"        return {compiler.bind(known)}[value] < {count}",
+        f"        return {compiler.bind_value(known)}[value] < {count}",
     )
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import copy
 import random
+from datetime import datetime
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import pytest
 
@@ -15,11 +18,13 @@ from flipper.bucketing import (
     ConsistentHashPercentageBucketer,
     LinearRampPercentage,
     NoOpBucketer,
+    Percentage,
     PercentageBucketer,
 )
 from flipper.bucketing.base import AbstractBucketer
+from flipper.conditions.operators.operator import EqualityOperator
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
-from flipper.evaluation import Evaluation, Reason
+from flipper.evaluation import Evaluation, Reason, compile_rules
 from support.copies import pickled
 from support.custom_stores import FailingMemoryStore
 from support.flag_builders import CustomWeekend
@@ -444,3 +449,165 @@ def test_explain_and_is_enabled_agree() -> None:
         )
         reasons.add(evaluation.reason)
     assert reasons == {*Reason} - {Reason.MISSING, Reason.OWN_ITEM}
+
+
+def test_a_bucketer_of_the_type_of_no_bucketer_is_not_asked() -> None:
+    """A flag with it is on, whatever its class."""
+
+    class Nobody(AbstractBucketer):
+        def check(self, **kwargs: Any) -> bool:
+            return False
+
+        @classmethod
+        def get_type(cls) -> str:
+            return "NoOpBucketer"
+
+        def to_dict(self) -> dict[str, Any]:
+            return super().to_dict()
+
+        @classmethod
+        def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+            return cls()
+
+    rules = FeatureFlagStoreMeta(1, conditions=[Condition(a=1)], bucketer=Nobody())
+    item = FeatureFlagStoreItem("x", True, rules)
+    assert item.is_enabled() is True
+    assert item.decide({}) == (True, Reason.ON, None, None)
+    assert item.is_enabled(a=2) is False
+    assert FeatureFlagStoreMeta(1, bucketer=Nobody()).is_constant
+
+
+def test_rules_are_compiled_without_reasons_unless_asked_for() -> None:
+    """The function then returns the answer alone."""
+    rules = FeatureFlagStoreMeta(1, conditions=[Condition(a=1)])
+    assert compile_rules(rules)({"a": 1}) is True
+    assert compile_rules(rules)({"a": 2}) is False
+    assert compile_rules(rules, with_reason=True)({})[1] is Reason.ON
+
+
+def test_a_compiled_function_with_reasons_calls_what_is_replaced_later() -> None:
+    """It gives a reason then, too."""
+    condition = Condition(a=1)
+    decide = compile_rules(
+        FeatureFlagStoreMeta(1, conditions=[condition]), with_reason=True
+    )
+    matched = (True, Reason.CONDITION_MATCHED, None, None)
+    assert decide({"a": 1}) == matched
+    with patch.object(EqualityOperator, "compare", return_value=False):
+        assert decide({"a": 1}) == (False, condition.own_checks[0], None, None)
+    assert decide({"a": 1}) == matched
+
+
+def test_the_values_of_the_reasons_do_not_change() -> None:
+    """Applications write them to logs."""
+    assert [reason.value for reason in Reason] == [
+        *("missing", "disabled", "condition matched", "condition not matched"),
+        *("bucketer", "on", "own item", "error"),
+    ]
+
+
+def test_an_evaluation_keeps_why_the_store_could_not_be_read() -> None:
+    """Whatever decided by the last known state."""
+    error = OSError("away")
+    check = Condition(a=1).own_checks[0]
+    bucketer = PercentageBucketer(0.5)
+    for decision, rest in (
+        ((True, Reason.ON, None, None), {"reason": Reason.ON}),
+        (
+            (False, check, None, None),
+            {"reason": Reason.CONDITION_NOT_MATCHED, "check": check},
+        ),
+        (
+            (True, bucketer, 0.25, 0.5),
+            {
+                "reason": Reason.BUCKETER,
+                "bucketer": bucketer,
+                "bucket": 0.25,
+                "percentage": 0.5,
+            },
+        ),
+    ):
+        expected: Any = {"feature_name": "x", "enabled": decision[0], **rest}
+        assert Evaluation.from_decision("x", decision) == Evaluation(**expected)
+        assert Evaluation.from_decision("x", decision, error) == Evaluation(
+            **expected, error=error
+        )
+
+
+# Speed
+
+
+class Name(str):
+    """A name whose `repr` is no literal of it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "user_id"
+
+
+def bucketed(
+    percentage: Any, *, names: Any = ("user_id",), bucketer: Any = None
+) -> FeatureFlagStoreItem:
+    """Make a flag that is on for a share of its users."""
+    kind = bucketer or ConsistentHashPercentageBucketer
+    made = kind(key_whitelist=names, percentage=percentage)
+    return FeatureFlagStoreItem("x", True, FeatureFlagStoreMeta(1, bucketer=made))
+
+
+@pytest.mark.parametrize("percentage", [0.48, 0.94, 1, 1.0, -1, 2])
+def test_the_bucket_of_a_user_is_looked_up_without_a_call(percentage: Any) -> None:
+    """If it depends on one argument, and the percentage is constant."""
+    item = bucketed(percentage)
+    with patch.object(
+        ConsistentHashPercentageBucketer, "decide", side_effect=LookupError
+    ):
+        assert item.is_enabled(user_id=1) is (percentage >= 0.48)
+        assert item.is_enabled(user_id=2, a=1) is (percentage >= 0.94)
+        assert type(item.is_enabled(user_id="1")) is bool
+        for call in ({}, {"user_id": 1.0}, {"user_id": True}, {"user_id": Name("1")}):
+            with pytest.raises(LookupError):
+                item.is_enabled(**call)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        bucketed(0),
+        bucketed(0.0),
+        bucketed(True),
+        bucketed(float("nan")),
+        bucketed(Fraction(1, 2)),
+        bucketed(Percentage("0.5")),
+        bucketed(LinearRampPercentage()),
+        bucketed(SimpleNamespace(value=0.5)),
+        bucketed(0.5, names=()),
+        bucketed(0.5, names=("user_id", "b")),
+        bucketed(0.5, names=(Name("only_here"),)),
+    ],
+    ids=lambda item: str(item.raw_meta.bucketer.own_percentage),
+)
+def test_any_other_flag_asks_its_bucketer(item: FeatureFlagStoreItem) -> None:
+    """It is asked with all arguments, and its answer is returned as it is."""
+    bucketer = item.raw_meta.bucketer
+    with patch.object(ConsistentHashPercentageBucketer, "decide") as decide:
+        decide.return_value = ("mine", bucketer, None, None)
+        assert item.is_enabled(user_id=1, a=2) == "mine"
+        assert item.decide({"user_id": 1}) == decide.return_value
+        assert [call.args for call in decide.call_args_list] == [
+            ({"user_id": 1, "a": 2},),
+            ({"user_id": 1},),
+        ]
+
+
+def test_a_ramp_is_read_for_every_question() -> None:
+    """Also if the bucket of the user is known."""
+    item = bucketed(LinearRampPercentage(0, 1, 100, 1_700_000_000))
+    module = "flipper.bucketing.percentage.linear_ramp_percentage"
+    answers = []
+    with patch(f"{module}.datetime") as clock:
+        for seconds in (0, 47, 49, 100, 47):
+            now = datetime.fromtimestamp(1_700_000_000 + seconds)  # noqa: DTZ006
+            clock.now.return_value = now
+            answers.append(item.is_enabled(user_id=1))
+    assert answers == [False, False, True, True, False]

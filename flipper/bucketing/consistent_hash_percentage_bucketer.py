@@ -128,9 +128,9 @@ class ConsistentHashPercentageBucketer(PercentageBucketer):
         Raises:
             TypeError: JSON cannot express an argument that has to be hashed.
         """
-        return self.assign(kwargs)[0]
+        return self.decide(kwargs)[0]
 
-    def assign(
+    def decide(
         self, context: Mapping[str, Any]
     ) -> tuple[bool, Self, float | None, Any]:
         """Decide as `check` does; return the answer, itself, bucket and percentage.

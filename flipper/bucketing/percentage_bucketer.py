@@ -65,7 +65,7 @@ class PercentageBucketer(AbstractBucketer, metaclass=Patchable):
         """
         return self._draw(randomizer)[0]
 
-    def assign(
+    def decide(
         self, context: Mapping[str, Any]
     ) -> tuple[bool, Self, float | None, Any]:
         """Decide as `check` does; return the answer, itself, number and percentage.

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A check: one comparison of a condition, with a variable, an operator, a value."""
+"""A check: one comparison of a condition, with a variable, an operator, a value.
+
+`is_enabled` does not call `Check.check`: `rule_compiler` writes the comparison into the
+function that decides, as in `value > 18`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from sys import intern
 from typing import TYPE_CHECKING, Any
 
 from ..runtime.containers import copy_containers
-from .operators.operator import Operator, shared_operator, sign_of
+from .operators.operator import Operator, is_shared, shared_operator, sign_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +54,7 @@ class Check:
     def operator(self) -> AbstractOperator:
         """The operator that compares; each check has its own."""
         operator = self._operator
-        if operator is shared_operator(operator):
+        if is_shared(operator):
             # The caller may change it, and other checks have the same object.
             operator = self._operator = type(operator)()
         return operator

@@ -74,8 +74,8 @@ class Condition:
     def compile(self) -> Decider:
         """Return a function that does what `check` does; see `RuleCompiler`."""
         compiler = RuleCompiler(self)
-        compiler.add_checks(self._checks, on_match=None)
-        compiler.add("return True")
+        compiler.add_checks(self._checks, line_on_match=None)
+        compiler.add_lines("return True")
         return compiler.function()
 
     def to_dict(self) -> dict[str, list[dict[str, Any]]]:

@@ -66,24 +66,26 @@ class RuleCompiler:
         self._lines = ["def decide(bound, context):"]
         if not self.calls_everything:
             argument = "with_reason=True" if with_reason else ""
-            self.add("if patched:", f"    return bound[0].compile({argument})(context)")
+            self.add_lines(
+                "if patched:", f"    return bound[0].compile({argument})(context)"
+            )
 
-    def add(self, *lines: str) -> None:
+    def add_lines(self, *lines: str) -> None:
         """Append lines to the function."""
         self._lines.extend([f"    {line}" for line in lines])
 
-    def bind(self, value: Any) -> str:
+    def bind_value(self, value: Any) -> str:
         """Hand a value to the function, and return the expression that reads it."""
         self._bound.append(value)
         return f"bound[{len(self._bound) - 1}]"
 
-    def add_checks(self, checks: Sequence[Check], on_match: str | None) -> None:
+    def add_checks(self, checks: Sequence[Check], line_on_match: str | None) -> None:
         """Append the checks of a condition.
 
         Args:
             checks: all checks of the condition; those on one variable are neighbours.
-            on_match: a statement for after the checks on a variable if all of them
-                hold; `None` for none.
+            line_on_match: the line to append after the checks on a variable, for when
+                all of them hold; `None` for none.
         """
         variables = [check.variable for check in checks]
         all_checks = None
@@ -91,18 +93,20 @@ class RuleCompiler:
             variable = variables[number]
             literal = repr(str.__str__(variable))
             if variable not in variables[:number]:
-                self.add(f"if {literal} in context:")
+                self.add_lines(f"if {literal} in context:")
             comparison = self._comparison(check, f"context[{literal}]")
             is_last = variable == variables[-1]
             if all_checks is None and (self.with_reason or not is_last):
-                all_checks = self.bind(checks)
+                all_checks = self.bind_value(checks)
             if is_last:  # no later check can come before this one in the call
-                self.add(f"    if not {comparison}:")
-                self.add(f"        return {self.failure(f'{all_checks}[{number}]')}")
+                self.add_lines(f"    if not {comparison}:")
+                self.add_lines(
+                    f"        return {self.off_answer(f'{all_checks}[{number}]')}"
+                )
             else:
                 self._add_out_of_order(comparison, f"{all_checks}, {number}, context")
-            if on_match is not None and variable not in variables[number + 1 :]:
-                self.add(f"    {on_match}")
+            if line_on_match is not None and variable not in variables[number + 1 :]:
+                self.add_lines(f"    {line_on_match}")
 
     def _add_out_of_order(self, comparison: str, arguments: str) -> None:
         """Append a check whose argument may come after others in the call.
@@ -110,30 +114,30 @@ class RuleCompiler:
         The order of the call decides which check fails first. It does not matter if all
         checks hold.
         """
-        self.add(
+        self.add_lines(
             "    try:",
             f"        if not {comparison}:",
             f"            failed = first_failed_check({arguments})",
-            f"            return {self.failure('failed')}",
+            f"            return {self.off_answer('failed')}",
             "    except Exception as error:",
             f"        failed = first_failed_check({arguments}, error)",
-            f"        return {self.failure('failed')}",
+            f"        return {self.off_answer('failed')}",
         )
 
-    def failure(self, check: str) -> str:
+    def off_answer(self, check: str) -> str:
         """Return the expression to return when a check or a condition fails."""
         return f"False, {check}, None, None" if self.with_reason else "False"
 
     def _comparison(self, check: Check, value: str) -> str:
         sign = None if self.calls_everything else check.sign
         if sign is None:
-            return f"{self.bind(check)}.check({value})"
-        comparison = f"{value} {sign} {self.bind(check.value)}"
+            return f"{self.bind_value(check)}.check({value})"
+        comparison = f"{value} {sign} {self.bind_value(check.value)}"
         kind = _common_type(check.value)
         if kind is None or not sign.endswith("in"):
             return comparison
         # Values of this one type are equal in a set exactly if they are in a list.
-        found = f"{value} {sign} {self.bind(frozenset(check.value))}"
+        found = f"{value} {sign} {self.bind_value(frozenset(check.value))}"
         return f"({found} if type({value}) is {kind} else {comparison})"
 
     def function(self) -> Decider:

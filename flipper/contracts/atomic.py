@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`AtomicFeatureFlagStore`: a store made of four hooks, whose writes lose nothing.
+"""`AtomicFeatureFlagStore`: a store made of five hooks, whose writes lose nothing.
 
 A write reads a flag, changes it, and stores it only if nobody else has written in the
 meantime (compare and swap); otherwise it starts again.
@@ -41,10 +41,9 @@ ABSENT: Final = _Expectation("ABSENT")
 
 
 class AtomicFeatureFlagStore(SupportsUpdate, AbstractFeatureFlagStore):
-    """A store made of four hooks: `_load`, `_swap`, `_remove` and `_scan`.
+    """A store made of five hooks: `_load`, `_swap`, `_remove`, `_scan` and `_now`.
 
-    It has no constructor to call. `_now` gives the creation date of new flags, in
-    seconds since the epoch. Safe for threads if the hooks are.
+    It has no constructor to call. Safe for threads if the hooks are.
     """
 
     max_attempts: ClassVar[int] = 200
@@ -91,6 +90,10 @@ class AtomicFeatureFlagStore(SupportsUpdate, AbstractFeatureFlagStore):
         item = self._new(feature_name, is_enabled, client_data)
         self._swap(item, ANY)
         return item
+
+    def create_whole(self, item: FeatureFlagStoreItem) -> bool:
+        """Write a new flag with all it has, unless there is one; return if it did."""
+        return self._swap(item, ABSENT)
 
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag, or `None` if there is none."""

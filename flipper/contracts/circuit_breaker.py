@@ -143,11 +143,13 @@ class CircuitBreaker:
         self._outage.failed(error, feature_name=self._feature_name)
 
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
-        """Raise a copy of the store's last error, without a request to the server.
+        """Raise the last error of the store again, without a request to the server.
+
+        While it is open, the circuit breaker is what clients read instead of the store.
 
         Raises:
-            Exception: the copy. Each question gets its own, because an error keeps the
-                frames alive that it was raised through.
+            Exception: a copy of that error. Each question gets its own, because an
+                error keeps the frames alive that it was raised through.
         """
         detect_fork()
         if not self._is_open or (self._thread is None and self._try_in_question()):
@@ -238,8 +240,9 @@ class CircuitBreaker:
 class RecoveryReporter:
     """Reads a store that fails, and reports when it answers again.
 
-    Drop-in: nothing is known about the errors of a custom store. An error may concern
-    one flag only, or be over at the next question. So each question goes to the store.
+    It is used instead of a circuit breaker for errors that are not in the store's
+    `outage_errors`. Drop-in: such an error may concern one flag only, or be over at the
+    next question. So each question goes to the store.
 
     Args:
         store: the store.

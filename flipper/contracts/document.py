@@ -24,9 +24,9 @@ logger = logging.getLogger(__name__)
 
 
 class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
-    """A store made of four hooks that read and write bytes.
+    """A store made of five hooks: four that read and write bytes, and `_now`.
 
-    The hooks are `_read`, `_replace`, `_remove` and `_documents`. A document is decoded
+    The four are `_read`, `_replace`, `_remove` and `_documents`. A document is decoded
     once, and again only when its bytes have changed. The decoded flags are also the
     last known ones while the server is down. A subclass's constructor has to call
     `super().__init__()`. Safe for threads if the hooks are.

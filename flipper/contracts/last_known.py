@@ -93,7 +93,10 @@ class TableFastPath(SupportsLastKnown, metaclass=Patchable):
 
 
 class LastKnownFlags(SupportsLastKnown):
-    """Reads a store that is no `SupportsLastKnown`, and remembers what it returned.
+    """Reads a store that is not flipper's own, and remembers what it returned.
+
+    The stores of flipper are `SupportsLastKnown` themselves: those of documents answer
+    from the documents that they have decoded.
 
     Thread-safe without a lock: each access to the dict is one atomic step.
     """

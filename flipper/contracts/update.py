@@ -52,7 +52,7 @@ class SupportsUpdate:
             cls.get_uncached_bypasses = getattr(cls, "get", None)
         if "delete_existing" in own:
             cls.delete_existing_bypasses = getattr(cls, "delete", None)
-        if "update" in own and not _changes_flags(own["update"]):
+        if "update" in own and not _has_parameters_of_update(own["update"]):
             cls.update_bypasses = ()
         elif not _METHODS_THAT_WRITE.isdisjoint(own):
             cls.update_bypasses = tuple(
@@ -94,7 +94,7 @@ class SupportsUpdate:
         raise NotImplementedError
 
 
-def _changes_flags(update: Any) -> bool:
+def _has_parameters_of_update(update: Any) -> bool:
     # Drop-in: a subclass of a store, written for flipper-client, may have an `update`
     # that does something else.
     code = getattr(update, "__code__", None)
@@ -123,10 +123,17 @@ def update(store: Any, feature_name: str, change: Change) -> FeatureFlagStoreIte
             return after
         has_new_meta = not after.shares_meta_with(before)
         # Drop-in: enabling a flag that is enabled already writes it all the same.
-        if not has_new_meta or after.raw_is_enabled is not before.raw_is_enabled:
+        sets_state = not has_new_meta or (
+            after.raw_is_enabled is not before.raw_is_enabled
+        )
+        # A flag is switched off before its metadata changes, and on after that, so that
+        # it is never on by the wrong rules.
+        if sets_state and not after.raw_is_enabled:
             store.set(feature_name, after.raw_is_enabled)
         if has_new_meta:
             store.set_meta(feature_name, after.raw_meta)
+        if sets_state and after.raw_is_enabled:
+            store.set(feature_name, after.raw_is_enabled)
         return after
 
 

@@ -139,7 +139,7 @@ def schema() -> dict[str, Any]:
 
     It knows the operators, bucketers and percentages that are registered now.
     """
-    from .schema import schema as make
+    from .json_schema import schema as make
 
     return make()
 

@@ -38,7 +38,7 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != "pytest":
             raise
-        raise MissingDependencyError.for_extra("pytest", "dev") from None
+        raise MissingDependencyError.for_extra("pytest", "testing") from None
     globals()[name] = value
     return value
 

@@ -7,6 +7,7 @@ like all others. The last tests look at what a bare interpreter has loaded.
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 # Programs inside a room: they create any store by its name.
 PROGRAMS = {"flipper.contrib.thrift.server"}
+LONGEST_MODULE = 320  # lines
+LONGEST_FUNCTION = 45  # lines after its docstring
 LARGEST_SHARE = 0.3  # of the lines of flipper/ that one room may have
 
 THIRD_PARTY_BELOW_DRIVERS = {("flipper.events", "pyee")}
@@ -43,7 +46,7 @@ LOADED_WHEN_CALLED = {("flipper.client", "flipper.urls")}
 HEAVY = {
     *("asyncio", "boto3", "botocore", "consul", "django", "flask", "lru"),
     *("psycopg", "psycopg_pool", "pytest", "redis", "thrift"),
-    *("importlib.metadata", "flipper.urls"),
+    *("importlib.metadata", "flipper.urls", "flipper.cli", "click", "rich", "sqlite3"),
 }
 
 
@@ -212,6 +215,22 @@ def test_no_room_is_too_large() -> None:
     assert {place for place in share if share[place] > LARGEST_SHARE} == set()
 
 
+def test_no_module_and_no_function_is_too_long() -> None:
+    """Who reads a module or a function can keep it in mind."""
+    long = []
+    for path in modules(ROOT, "flipper").values():
+        text = path.read_text(encoding="utf-8")
+        if text.count("\n") > LONGEST_MODULE:
+            long.append(str(path))
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                first = node.body[1:2] if ast.get_docstring(node) else node.body[:1]
+                start = (first or node.body)[0].lineno
+                if (node.end_lineno or 0) - start >= LONGEST_FUNCTION:
+                    long.append(f"{path}: {node.name}")
+    assert not long
+
+
 def test_no_module_has_two_floors() -> None:
     """The entry of a package and one of its module would contradict each other."""
     nested = [name for name in FLOORS if room(name.rpartition(".")[0]) is not None]
@@ -324,6 +343,16 @@ def test_the_import_of_flipper_loads_no_driver(statement: str) -> None:
     loaded = loaded_by(statement)
     assert "flipper" in loaded
     assert not loaded & HEAVY
+
+
+def test_the_help_of_the_command_loads_no_store() -> None:
+    """A command loads only what it needs, so each of them starts quickly."""
+    loaded = loaded_by(
+        "import contextlib, io\nfrom flipper.cli.program import run\n"
+        "with contextlib.redirect_stdout(io.StringIO()): run(['--help'])"
+    )
+    assert "click" in loaded
+    assert not loaded & ((HEAVY - {"flipper.cli", "click"}) | {"flipper.flag_files"})
 
 
 def test_only_the_cache_reads_a_clock_that_tests_can_freeze() -> None:

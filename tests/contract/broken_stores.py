@@ -11,10 +11,10 @@ from broken import (
     TESTS,
     caches,
     change_signal,
+    concurrent_writes,
     documents,
     listing,
     methods,
-    rivals,
     settings_without_shrinking,
     values,
 )
@@ -26,10 +26,10 @@ from flipper.testing import StoreContract, stateful, waiting
 __all__ = [
     "caches",
     "change_signal",
+    "concurrent_writes",
     "documents",
     "listing",
     "methods",
-    "rivals",
     "values",
 ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from itertools import takewhile
 
 import pytest
 from run_example import run_example
@@ -25,55 +26,56 @@ def lines() -> list[str]:
     return run.stdout.splitlines()
 
 
+def after(lines: list[str], command: str) -> list[str]:
+    """Return what is printed after a command, up to the next empty line."""
+    begin = lines.index(f"$ flipper {command}") + 1
+    return [*takewhile(bool, lines[begin:])]
+
+
 def test_the_output_fits_on_one_screen(lines: list[str]) -> None:
     """The output has at most 32 lines of 120 characters."""
     assert len(lines) <= 32
     assert max(map(len, lines)) <= 120
 
 
-def test_a_flag_is_switched_on_and_an_event_is_shown(lines: list[str]) -> None:
-    """The flag is off, an event is emitted, and the flag is on."""
-    assert lines[1:4] == [
-        "   NEW_CHECKOUT is off.",
-        "   Event: somebody switched NEW_CHECKOUT on.",
-        "   NEW_CHECKOUT is on.",
+def test_the_application_sees_what_commands_of_other_processes_change(
+    lines: list[str],
+) -> None:
+    """A flag is off when it is new, then on for a country, and off when it is deleted."""
+    sees = "  The application sees that it is"
+    assert after(lines, "create NEW_CHECKOUT")[-1] == f"{sees} off for country='NO'."
+    assert after(lines, "enable NEW_CHECKOUT")[-2:] == [
+        f"{sees} on for country='NO'.",
+        f"{sees} off for country='FR'.",
+    ]
+    state = "on" if BUCKETS[0] <= 25 else "off"
+    share = after(lines, "bucket set NEW_CHECKOUT 25% --by user_id")
+    assert share[-1] == f"{sees} {state} for user_id=1."
+    assert after(lines, "delete NEW_CHECKOUT --yes") == [
+        "Deleted NEW_CHECKOUT.",
+        f"{sees} off for user_id=1.",
     ]
 
 
-def test_a_condition_limits_the_flag(lines: list[str]) -> None:
-    """The same flag is on for one call and off for the next."""
-    assert "   In CH it is on." in lines
-    assert "   In FR it is off." in lines
+def test_a_rollout_includes_the_stated_number_of_users(lines: list[str]) -> None:
+    """The users of the rollout are those whose buckets are 25 % or less."""
+    users_in = sum(bucket <= 25 for bucket in BUCKETS)
+    assert 200 < users_in < 300
+    assert after(lines, "check NEW_CHECKOUT --sample user_id=1..1000") == [
+        f"{users_in} of 1,000 are in ({users_in / 10}%)."
+    ]
 
 
-def test_the_rollout_includes_the_stated_number_of_users(lines: list[str]) -> None:
-    """The users of the rollout are those whose buckets are 50 % or less."""
-    users_in = sum(bucket <= 50 for bucket in BUCKETS)
-    assert 450 < users_in < 550
-    assert f"   {users_in} users are in, {users_in / 10} %." in lines
-    assert f"   Asked again, {users_in} of them are in." in lines
-
-
-def test_the_ramp_includes_more_users_over_time(lines: list[str]) -> None:
-    """No user is in before the ramp begins, and all users are in at its end."""
-    found = re.findall(r"Minute +(-?\d+): +(\d+) users", "\n".join(lines))
+def test_a_ramp_includes_more_users_over_time(lines: list[str]) -> None:
+    """The ramp begins with the users of the rollout, and ends with all users."""
+    found = re.findall(r"Minute +(\d+): on for +(\d+) of", "\n".join(lines))
     assert {int(minute): int(users) for minute, users in found} == {
-        -10: 0,
-        1: sum(bucket <= 100 * 1 / 60 for bucket in BUCKETS),
-        20: sum(bucket <= 100 * 20 / 60 for bucket in BUCKETS),
-        40: sum(bucket <= 100 * 40 / 60 for bucket in BUCKETS),
-        60: len(USERS),
+        minute: sum(bucket <= 25 + 75 * minute / 60 for bucket in BUCKETS)
+        for minute in (0, 20, 40, 60)
     }
 
 
-def test_answers_are_explained(lines: list[str]) -> None:
-    """Five answers are explained: by conditions, by buckets, and by the default."""
-    text = "\n".join(lines)
-    for part in (
-        "is on: its conditions look at these arguments, and every check holds.",
-        "is off: the check country__in=['CH', 'NO'] says no.",
-        f"drew bucket {BUCKETS[0] / 100}, up to the percentage 0.5.",
-        f"drew bucket {BUCKETS[1] / 100}, beyond the percentage 0.5.",
-        "is off: there is no such flag, so the default counts.",
-    ):
-        assert part in text
+def test_a_command_explains_what_the_application_has_changed(lines: list[str]) -> None:
+    """The command reads the ramp that the application has written."""
+    (answer,) = after(lines, "check NEW_CHECKOUT user_id=1")
+    assert f"chose bucket {BUCKETS[0] / 100}, within the percentage 1." in answer

@@ -16,7 +16,7 @@ How to write an example:
   they can be replaced. Other tests use the same servers, so use your own keys.
 * ``<!-- no-run: why -->`` above a block: it cannot be run. These blocks are counted.
 
-Every fence names its language. Readers do not see the markers.
+`console_examples.py` runs commands. Every fence names its language. Readers do not see the markers.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ SHOWN = {"console", "diff", "html", "json", "sql", "text", "thrift", "toml", "ya
 
 HEADING = re.compile(r"(#+) +(.+)")
 FENCE = re.compile(r"( *)```(.*)")
-MARKER = re.compile(r" *<!-- (fresh|needs|no-run)(?:: (.+))? -->")
+MARKERS = "fresh|needs|no-run|beside|port"
+MARKER = re.compile(rf" *<!-- ({MARKERS})(?:: (.+))? -->")
+COMMAND = re.compile(r"^\$ flipper\b", re.MULTILINE)
 SHOW = b"__import__('sys').displayhook((", b"))"
 ARROW = re.compile(r"# ->(?: (.*))?")
 COMPARISON = (
@@ -68,9 +70,16 @@ class Fence(NamedTuple):
     text: str
     markers: dict[str, str]
 
+    @property
+    def is_run(self) -> bool:
+        """Whether this is an example of a language that can be run."""
+        return self.language == "python" or (
+            self.language == "console" and COMMAND.search(self.text) is not None
+        )
+
 
 class Program(NamedTuple):
-    """Blocks that run one after the other in one interpreter."""
+    """Blocks that run one after the other in one interpreter, or in one shell."""
 
     fences: list[Fence]
 
@@ -161,11 +170,11 @@ def _fences(name: str, text: str) -> Iterator[Fence]:
                 section += len(found[1]) <= 2
 
 
-def programs(blocks: list[Fence]) -> list[Program]:
-    """Join the blocks that are one program."""
+def programs(blocks: list[Fence], language: str = "python") -> list[Program]:
+    """Join the blocks of a language that are one program."""
     made: list[Program] = []
     for block in blocks:
-        if block.language != "python" or "no-run" in block.markers:
+        if block.language != language or not block.is_run or "no-run" in block.markers:
             continue
         if (
             not made
@@ -192,17 +201,18 @@ def faults(document: Path) -> list[str]:
     found = [f"{block.where}: {fault}" for block in blocks for fault in _faults(block)]
     if len(re.findall(r"^ *```", text, re.MULTILINE)) != 2 * len(blocks):
         found.append(f"{document.name}: a fence is not closed")
-    written = len(re.findall(r"^ *<!-- *(?:fresh|needs|no-run)", text, re.MULTILINE))
+    written = len(re.findall(rf"^ *<!-- *(?:{MARKERS})", text, re.MULTILINE))
     if stray := written - sum(len(block.markers) for block in blocks):
         found.append(f"{document.name}: {stray} markers are misspelt or above no fence")
-    unknown = {need for made in programs(blocks) for need in made.needs} - {*SERVERS}
+    made = [*programs(blocks), *programs(blocks, "console")]
+    unknown = {need for program in made for need in program.needs} - {*SERVERS}
     return found + [f"{document.name}: no server is called {need}" for need in unknown]
 
 
 def _faults(block: Fence) -> Iterator[str]:
     if block.language not in {"python", *SHOWN}:
         yield f"what language is {block.language!r}?"
-    if block.language != "python" and block.markers:
+    if not block.is_run and block.markers:
         yield "only what is run has markers"
     if block.markers.get("no-run") == "":
         yield "why is it not run?"

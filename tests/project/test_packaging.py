@@ -18,9 +18,11 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import console_examples
 import pytest
-from document_examples import fences, programs, run_and_compare
+from document_examples import Program, fences, programs, run_and_compare
 from packaging.requirements import Requirement
+from terminal_session import environment_with
 
 import flipper
 
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 REQUIRED = {"boto3", "lru-dict", "pyee", "python-consul", "redis", "thrift"}
 EXTRAS = {
-    *("all", "consul", "dev", "files", "postgres", "redis", "s3", "thrift", "yaml")
+    *("all", "cli", "consul", "dev", "files", "postgres", "redis", "s3", "testing"),
+    *("thrift", "yaml"),
 }
 IDL = "feature_flag_store.thrift"
 # The versions that `make test-all` runs the tests on.
@@ -110,11 +113,23 @@ def archives(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Archiv
 def installed(archives: Archives, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Install the wheel into a new environment, and give its interpreter."""
     folder = tmp_path_factory.mktemp("environment")
+    return install(f"{archives.wheel}", folder)
+
+
+@pytest.fixture(scope="module")
+def installed_cli(archives: Archives, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Do the same with the extra `cli`."""
+    folder = tmp_path_factory.mktemp("environment_with_cli")
+    return install(f"{archives.wheel}[cli]", folder)
+
+
+def install(requirement: str, folder: Path) -> Path:
+    """Make an environment with one requirement, and return its interpreter."""
     # Without pip, so that only the wheel and its requirements are installed.
     venv.create(folder, with_pip=False, symlinks=True)
     python = folder / "bin" / "python"
     pip = (sys.executable, "-m", "pip", "--quiet", "--python", python)
-    run(*pip, "install", archives.wheel, cwd=folder)
+    run(*pip, "install", requirement, cwd=folder)
     run(*pip, "check", cwd=folder)
     return python
 
@@ -238,7 +253,8 @@ def test_the_newest_python_installs_the_wheel_without_a_compiler(
     nothing.mkdir()
     # Not from pip's cache, which may have wheels that were compiled here.
     pip = (python, "-m", "pip", "--quiet", "--no-cache-dir")
-    run(*pip, "install", archives.wheel, cwd=tmp_path, PATH=str(nothing), CC="none")
+    wheel = f"{archives.wheel}[cli]"
+    run(*pip, "install", wheel, cwd=tmp_path, PATH=str(nothing), CC="none")
     run(*pip, "check", cwd=tmp_path)
     example = shutil.copy(checkout / "examples" / "quickstart.py", tmp_path)
     assert run(python, "-I", example, cwd=tmp_path)
@@ -258,11 +274,11 @@ def test_the_installed_library_is_not_the_checkout(
 
 @pytest.mark.slow
 def test_the_installed_library_runs_the_quickstart_example(
-    installed: Path, checkout: Path, tmp_path: Path
+    installed_cli: Path, checkout: Path, tmp_path: Path
 ) -> None:
     """`examples/quickstart.py` runs outside of the checkout."""
     example = shutil.copy(checkout / "examples" / "quickstart.py", tmp_path)
-    assert run(installed, "-I", example, cwd=tmp_path)
+    assert run(installed_cli, "-I", example, cwd=tmp_path)
 
 
 @pytest.mark.slow
@@ -276,3 +292,49 @@ def test_the_installed_library_runs_the_quickstart_of_the_readme(
         if program.fences[0].heading == "Quickstart"
     )
     run_and_compare(quickstart, tmp_path, {}, (str(installed), "-I"))
+
+
+README_COMMANDS = programs(fences(ROOT / "README.md"), "console")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", README_COMMANDS, ids=lambda program: program.name)
+def test_the_installed_command_prints_what_the_readme_says(
+    program: Program, installed_cli: Path, tmp_path: Path
+) -> None:
+    """With the extra `cli`, the commands of README.md run outside of the checkout."""
+    assert not program.needs
+    environment = environment_with(installed_cli.parent)
+    console_examples.run_and_compare(program, tmp_path, {}, environment)
+
+
+@pytest.mark.slow
+def test_the_installed_command_is_also_a_module(
+    installed_cli: Path, tmp_path: Path
+) -> None:
+    """`python -m flipper` is the same as `flipper`."""
+    script = run(installed_cli.with_name("flipper"), "--version", cwd=tmp_path)
+    module = run(installed_cli, "-I", "-m", "flipper", "--version", cwd=tmp_path)
+    assert script == module == f"flipper, version {flipper.__version__}\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["flipper", "python -I -m flipper"])
+def test_without_its_extra_the_command_names_it(
+    command: str, installed: Path, tmp_path: Path
+) -> None:
+    """Without click, the command says what to install, without a traceback."""
+    program, *arguments = command.split()
+    done = subprocess.run(
+        [installed.with_name(program), *arguments, "list"],
+        cwd=tmp_path,
+        env=environment_with(installed.parent),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    (message,) = done.stderr.splitlines()
+    assert "pip install 'flipper-client[cli]'" in message
+    assert not list(tmp_path.iterdir())

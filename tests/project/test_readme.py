@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs every Python example of README.md and docs/, and compares its output."""
+"""Runs every example of README.md and docs/, and compares its output."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
+import console_examples
 import pytest
 from document_examples import (
     ROOT,
@@ -18,7 +19,9 @@ from document_examples import (
     programs,
     run_and_compare,
 )
+from terminal_session import environment_of_checkout
 
+from flipper import store_from_url
 from servers.process import Server
 
 if TYPE_CHECKING:
@@ -56,7 +59,7 @@ def thrift_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThriftServer]:
         yield server
 
 
-def _parameters() -> list[Any]:
+def _parameters(language: str) -> list[Any]:
     return [
         pytest.param(
             program,
@@ -65,11 +68,11 @@ def _parameters() -> list[Any]:
         )
         for document in DOCUMENTS
         if document.exists()
-        for program in programs(fences(document))
+        for program in programs(fences(document), language)
     ]
 
 
-@pytest.mark.parametrize("program", _parameters())
+@pytest.mark.parametrize("program", _parameters("python"))
 def test_an_example_prints_what_it_says(
     program: Program, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -80,6 +83,24 @@ def test_an_example_prints_what_it_says(
     run_and_compare(program, tmp_path, servers)
 
 
+@pytest.mark.parametrize("program", _parameters("console"))
+def test_commands_print_what_the_document_says(
+    program: Program, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Each command runs in a terminal, which shows what is written below it."""
+    servers = {
+        need: request.getfixturevalue(SERVERS[need].fixture) for need in program.needs
+    }
+    if "redis" in servers:  # may be shared with an earlier run
+        with store_from_url(f"{servers['redis'].url}?base_key=shop") as store:
+            for item in store.list():
+                store.delete(item.feature_name)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    environment = environment_of_checkout(tmp_path)
+    console_examples.run_and_compare(program, folder, servers, environment)
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
 def test_examples_are_written_correctly(
     document: Path, capsys: pytest.CaptureFixture[str]
@@ -88,7 +109,8 @@ def test_examples_are_written_correctly(
     assert not faults(document)
     blocks = fences(document)
     summary = [
-        f"{document.name}: {len(programs(blocks))} programs of examples",
+        f"{document.name}: {len(programs(blocks))} programs of examples, "
+        f"{len(programs(blocks, 'console'))} sessions of commands",
         *examples_not_run(blocks),
     ]
     with capsys.disabled():
@@ -98,3 +120,4 @@ def test_examples_are_written_correctly(
 def test_the_readme_has_examples() -> None:
     """README.md has examples, so that the tests above test something."""
     assert programs(fences(ROOT / "README.md"))
+    assert programs(fences(ROOT / "README.md"), "console")

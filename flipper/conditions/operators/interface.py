@@ -23,6 +23,7 @@ class AbstractOperator(metaclass=ABCMeta):
         """Return whether the comparison holds; only the truth of the result matters.
 
         Args:
-            expected: the argument of `is_enabled`.
+            expected: the argument of `is_enabled`. Drop-in: the two names of
+                flipper-client are the wrong way round.
             actual: the value of the check.
         """

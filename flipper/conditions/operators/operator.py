@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operators, and the table that finds them by their symbol."""
+"""The operators, and the table that finds them by their symbol.
+
+`is_enabled` does not call `compare` of these classes: `rule_compiler` writes Python's
+own operator into the function that decides. The method is called only if a test has
+replaced it, and for operators of applications.
+"""
 
 from __future__ import annotations
 
@@ -119,6 +124,11 @@ def shared_operator(operator: AbstractOperator) -> AbstractOperator:
     An operator of a custom class is returned as it is.
     """
     return _SHARED.get(type(operator), operator)
+
+
+def is_shared(operator: AbstractOperator) -> bool:
+    """Return whether other checks may have this instance, too."""
+    return _SHARED.get(type(operator)) is operator
 
 
 class Operator:

@@ -51,12 +51,9 @@ class CachedFeatureFlagStore(Closeable, CacheEntries, FeatureFlagStoreWrapper):
     inner store and are visible at once in this process; other processes see them when
     their entry expires. `list` always asks the inner store.
 
-    With `invalidate`, a daemon thread listens to the inner store. It ends soon after
-    this store is closed or garbage-collected. In a forked child the cache is empty at
-    first, and the thread starts when a flag is asked for. While the listener has no
-    connection, because the server is down or sends no change signal, the cache keeps
-    flags for `ttl` seconds at most; if `ttl` is `None`, every `get` asks the inner
-    store. All entries expire whenever the connection is lost or restored.
+    With `invalidate`, a daemon thread listens to the inner store until this store is
+    closed. In a forked child it starts when a flag is asked for. While the inner store
+    reports no changes, flags are kept for `ttl` seconds, or not at all if it is `None`.
 
     Args:
         store: the inner store, of any kind; with `invalidate`, of any kind but one that

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lends connections to one SQLite file, and tries again while the file is locked."""
+"""Opens connections to one SQLite file, and tries again while the file is locked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ...runtime.clock import monotonic
 from ...runtime.fork import detect_fork, renew_after_fork, uwsgi_is_to_fork
 from ...runtime.jitter import uniform
 from . import forks
-from .errors import explain, is_locked, is_undecodable, locked
+from .errors import is_locked, is_undecodable, locked_error, to_flipper_error
 from .schema import prepare, set_up
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Connections:
         # SQLite would let threads wait for each other by sleeping.
         writing = self._writing
         if not writing.acquire(timeout=self._timeout):
-            raise locked(self._file.path, self._timeout)
+            raise locked_error(self._file.path, self._timeout)
         try:
             return self._run(statement, parameters)[1] > 0
         finally:
@@ -162,7 +162,7 @@ class Connections:
         if end is None:
             end = now + self._timeout
         if now >= end or not is_locked(error):
-            raise explain(error, self._file.path, self._timeout) from error
+            raise to_flipper_error(error, self._file.path, self._timeout) from error
         return end
 
     def _open(self) -> sqlite3.Cursor:

@@ -42,7 +42,7 @@ def is_undecodable(error: sqlite3.Error) -> bool:
     return str(error).lower().startswith(_UNDECODABLE)
 
 
-def explain(error: sqlite3.Error, path: str, timeout: float) -> Exception:
+def to_flipper_error(error: sqlite3.Error, path: str, timeout: float) -> Exception:
     """Return the error to raise instead, with the path and the remedy in its message.
 
     An error that is not about the file, but about an argument, is returned unchanged.
@@ -53,19 +53,19 @@ def explain(error: sqlite3.Error, path: str, timeout: float) -> Exception:
         timeout: for how many seconds the store has waited if the file is locked.
     """
     if is_locked(error):
-        return locked(path, timeout)
+        return locked_error(path, timeout)
     if type(error) not in {sqlite3.OperationalError, sqlite3.DatabaseError}:
         return error
     problem = str(error)
     if problem.startswith(_CANNOT_OPEN):
-        return unavailable(path, f"cannot be opened: {_why_closed(path)}")
+        return unavailable_error(path, f"cannot be opened: {_why_closed(path)}")
     for beginning, remedy in _REMEDIES.items():
         if problem.lower().startswith(beginning):
-            return unavailable(path, f"{remedy} ({problem})")
-    return unavailable(path, f"cannot be used: {problem}")
+            return unavailable_error(path, f"{remedy} ({problem})")
+    return unavailable_error(path, f"cannot be used: {problem}")
 
 
-def locked(path: str, timeout: float) -> StoreTimeoutError:
+def locked_error(path: str, timeout: float) -> StoreTimeoutError:
     """Return the error that says that a file was locked for so many seconds."""
     return StoreTimeoutError(
         f"The SQLite file {path!r} was locked by another program for {timeout:g} "
@@ -74,7 +74,7 @@ def locked(path: str, timeout: float) -> StoreTimeoutError:
     )
 
 
-def unavailable(path: str, problem: str) -> FlipperError:
+def unavailable_error(path: str, problem: str) -> FlipperError:
     """Return the error that says what is wrong with a file."""
     return StoreUnavailableError(f"The SQLite file {path!r} {problem}")
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from ...exceptions import InvalidArgumentError
 from ...runtime.clock import monotonic
 from . import forks
-from .errors import unavailable
+from .errors import unavailable_error
 
 _CHECK_INTERVAL: Final = 1.0  # seconds
 
@@ -58,13 +58,13 @@ class DatabaseFile:
             return
         found = self._find()
         if found is None:
-            raise unavailable(
+            raise unavailable_error(
                 self.path,
                 "was deleted or moved away; put it back, or restart all processes that "
                 "use it, to begin with a new one",
             )
         if found != self.identity:
-            raise unavailable(
+            raise unavailable_error(
                 self.path,
                 "was replaced by another one while it was in use; restart all "
                 "processes that use it",
@@ -78,7 +78,7 @@ class DatabaseFile:
             StoreUnavailableError: it has.
         """
         if forks.is_inherited(self.identity or self._find()):
-            raise unavailable(
+            raise unavailable_error(
                 self.path,
                 "was open when this process was forked, so SQLite cannot use it here; "
                 "close the store before the fork, or fork by os.fork, before which the "
@@ -92,7 +92,7 @@ class DatabaseFile:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise unavailable(self.path, f"cannot be opened: {error}") from error
+            raise unavailable_error(self.path, f"cannot be opened: {error}") from error
         return found.st_dev, found.st_ino
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from .errors import unavailable
+from .errors import unavailable_error
 
 if TYPE_CHECKING:
     import sqlite3
@@ -97,7 +97,7 @@ def prepare(connection: sqlite3.Connection, path: str) -> None:
     """
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
-        raise unavailable(
+        raise unavailable_error(
             path,
             f"cannot have a write-ahead log (its journal mode stays {mode!r}), because "
             f"its file system shares no memory, as many network file systems; move it "

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stores that each break one promise, and the rules of the contract that catch them.
 
-The modules are named after those of `flipper.testing.contract`. `broken_stores.py` runs
-the contract on the stores, and `test_contract_catches.py` wants the rules to fail.
+The modules are named after those of `flipper.testing.contract`; `caches` has caches
+that break several of them. `broken_stores.py` runs the contract on the stores, and
+`test_contract_catches.py` wants the rules to fail.
 """
 
 from __future__ import annotations

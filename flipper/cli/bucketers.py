@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Commands that set and clear the bucketer of a flag."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ..bucketing import (
+    ConsistentHashPercentageBucketer,
+    LinearRampPercentage,
+    NoOpBucketer,
+    Percentage,
+    PercentageBucketer,
+)
+from .command_table import table_of
+from .options import command, feature_name, yes
+from .percentages import parse_duration, parse_share
+from .report import report
+
+if TYPE_CHECKING:
+    from ..bucketing.base import AbstractBucketer
+    from .session import Session
+
+bucket = table_of(
+    "bucket",
+    "Let a share of the calls in: at random, or the same users each time.",
+    {
+        "set": ("bucketers:set_share", "Let a share of the calls in."),
+        "ramp": ("bucketers:ramp", "Let a growing share of the calls in."),
+        "clear": ("bucketers:clear", "Remove the bucketer."),
+    },
+)
+
+_by = click.option(
+    "--by",
+    metavar="ARGUMENT",
+    multiple=True,
+    help=(
+        "Give the same answer each time for the same value of this argument, such as "
+        "user_id; may be given several times. Without it, each call is drawn at random."
+    ),
+)
+
+
+@command("set")
+@feature_name
+@click.argument("percentage", type=parse_share)
+@_by
+@yes
+def set_share(
+    session: Session, feature_name: str, percentage: float, by: tuple[str, ...]
+) -> None:
+    """Let a PERCENTAGE of the calls in, such as 25% or 0.25."""
+    _set_bucketer(session, feature_name, _bucketer(Percentage(percentage), by))
+
+
+@command("ramp")
+@feature_name
+@click.option(
+    *("--from", "first"),
+    type=parse_share,
+    metavar="PERCENTAGE",
+    default="0%",
+    show_default=True,
+    help="The share now.",
+)
+@click.option(
+    *("--to", "last"),
+    type=parse_share,
+    metavar="PERCENTAGE",
+    default="100%",
+    show_default=True,
+    help="The share at the end, which stays.",
+)
+@click.option(
+    "--over",
+    type=parse_duration,
+    metavar="DURATION",
+    required=True,
+    help="How long it takes from now on, as in 90s, 30m, 2h or 7d.",
+)
+@_by
+@yes
+def ramp(  # noqa: PLR0913, PLR0917  (one for each option)
+    session: Session,
+    feature_name: str,
+    first: float,
+    last: float,
+    over: float,
+    by: tuple[str, ...],
+) -> None:
+    """Let a share of the calls in that changes evenly, beginning now."""
+    duration = int(over) if over == int(over) else over
+    share = LinearRampPercentage(first, last, duration)
+    _set_bucketer(session, feature_name, _bucketer(share, by))
+
+
+@command("clear")
+@feature_name
+@yes
+def clear(session: Session, feature_name: str) -> None:
+    """Remove the bucketer, so that the conditions alone decide."""
+    _set_bucketer(session, feature_name, NoOpBucketer())
+
+
+def _bucketer(percentage: object, by: tuple[str, ...]) -> PercentageBucketer:
+    if by:
+        return ConsistentHashPercentageBucketer(key_whitelist=by, percentage=percentage)
+    return PercentageBucketer(percentage=percentage)
+
+
+def _set_bucketer(
+    session: Session, feature_name: str, bucketer: AbstractBucketer
+) -> None:
+    before = session.item(feature_name)
+    meta = before.raw_meta
+    meta.bucketer = bucketer
+    session.confirm_for_everybody(before, before.replace(meta=meta))
+    session.client.set_bucketer(feature_name, bucketer)
+    report(session, feature_name, "Changed")

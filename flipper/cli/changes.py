@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What has to change in a store so that it has the flags of a file or another store.
+
+A change is computed from what the store has and from what is wanted. It is applied only
+if the flag still is what it was then.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..bucketing import NoOpBucketer
+from ..client import store_of
+from ..contracts.update import get_uncached
+from ..contracts.whole_flags import create_whole, is_same_flag, replace_whole
+from ..contrib.storage import FeatureFlagStoreItem
+from ..events.types import EventType
+from ..exceptions import ConcurrentUpdateError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from ..client import FeatureFlagClient
+
+    Announcement = tuple[str, tuple[Any, ...], dict[str, Any]]
+
+
+class Change(NamedTuple):
+    """One flag that is to be created, changed or deleted.
+
+    Attributes:
+        feature_name: the flag.
+        before: the flag as the store has it; `None` if it is to be created.
+        after: the flag as it shall be; `None` if it is to be deleted.
+    """
+
+    feature_name: str
+    before: FeatureFlagStoreItem | None
+    after: FeatureFlagStoreItem | None
+
+    @property
+    def kind(self) -> str:
+        """What is done: "create", "change" or "delete"."""
+        if self.before is None:
+            return "create"
+        return "delete" if self.after is None else "change"
+
+    def apply(self, client: FeatureFlagClient) -> None:
+        """Make the change in the client's store, and emit the client's events.
+
+        Raises:
+            ConcurrentUpdateError: the flag is not what it was; nothing was written.
+        """
+        store = store_of(client)
+        if self.after is None:
+            self._delete(client)
+            return
+        announcements = list(_announcements(self.before, self.after))
+        for name, arguments, named in announcements:
+            client.events.emit(
+                EventType[f"PRE_{name}"], self.feature_name, *arguments, **named
+            )
+        if self.before is None:
+            create_whole(store, self.after)
+        else:
+            replace_whole(store, self.after, self.before)
+        for name, arguments, named in announcements:
+            client.events.emit(
+                EventType[f"POST_{name}"], self.feature_name, *arguments, **named
+            )
+
+    def _delete(self, client: FeatureFlagClient) -> None:
+        found = get_uncached(store_of(client), self.feature_name)
+        if found is None:
+            return
+        found = FeatureFlagStoreItem.from_item(found)
+        if self.before is None or not is_same_flag(found, self.before):
+            raise ConcurrentUpdateError(
+                f"Feature {self.feature_name!r} was changed by somebody else "
+                f"meanwhile; it was not deleted",
+                feature_name=self.feature_name,
+            )
+        client.destroy(self.feature_name)
+
+
+def _announcements(
+    before: FeatureFlagStoreItem | None, after: FeatureFlagStoreItem
+) -> Iterator[Announcement]:
+    """Yield the name and the arguments of each event that belongs to a change."""
+    new = after.raw_meta
+    if before is None:
+        state = {"is_enabled": after.raw_is_enabled, "client_data": new.client_data}
+        yield "CREATE", (), state
+    old = None if before is None else before.meta
+    plain = new.to_dict()
+    if old is not None and old["client_data"] != plain["client_data"]:
+        yield "SET_CLIENT_DATA", (new.client_data,), {}
+    if plain["conditions"] != ([] if old is None else old["conditions"]):
+        yield "SET_CONDITIONS", (new.conditions,), {}
+    no_bucketer = NoOpBucketer().to_dict()
+    if plain["bucketer"] != (no_bucketer if old is None else old["bucketer"]):
+        yield "SET_BUCKETER", (new.bucketer,), {}
+    if before is not None and bool(before.raw_is_enabled) != bool(after.raw_is_enabled):
+        yield ("ENABLE" if after.raw_is_enabled else "DISABLE"), (), {}
+
+
+def with_dates(
+    items: Iterable[FeatureFlagStoreItem], others: Mapping[str, FeatureFlagStoreItem]
+) -> Iterator[FeatureFlagStoreItem]:
+    """Yield items; one without a creation date gets that of the other of its name."""
+    for item in items:
+        meta = item.raw_meta
+        other = others.get(item.feature_name)
+        if meta.created_date is None and other is not None:
+            meta.created_date = other.raw_meta.created_date
+            yield item.replace(meta=meta)
+        else:
+            yield item
+
+
+def flags_of(store: Any) -> dict[str, FeatureFlagStoreItem]:
+    """Return all flags of a store, by name."""
+    found = (item for item in store.list() if item is not None)
+    return {item.feature_name: FeatureFlagStoreItem.from_item(item) for item in found}
+
+
+def compare(
+    current: Mapping[str, FeatureFlagStoreItem],
+    wanted: Iterable[FeatureFlagStoreItem],
+    *,
+    prune: bool = False,
+) -> list[Change]:
+    """Return what has to change for a store to have the wanted flags, sorted by name.
+
+    Args:
+        current: the flags of the store.
+        wanted: the flags that it shall have. One without a creation date keeps the date
+            of the present flag, or gets the present time.
+        prune: whether flags that are not wanted are deleted.
+    """
+    changes = []
+    names = set()
+    for each in with_dates(wanted, current):
+        names.add(each.feature_name)
+        before = current.get(each.feature_name)
+        after = _complete(each)
+        if before is None or not is_same_flag(before, after):
+            changes.append(Change(each.feature_name, before, after))
+    if prune:
+        changes += [Change(n, i, None) for n, i in current.items() if n not in names]
+    return sorted(changes, key=lambda change: change.feature_name)
+
+
+def _complete(wanted: FeatureFlagStoreItem) -> FeatureFlagStoreItem:
+    """Return a new item with a creation date, for any store."""
+    meta = wanted.raw_meta
+    if meta.created_date is None:
+        meta.created_date = int(time.time())
+    return FeatureFlagStoreItem(wanted.feature_name, wanted.raw_is_enabled, meta)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command that prints changes of flags as they happen."""
+
+from __future__ import annotations
+
+import queue
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..contrib.storage import FeatureFlagStoreItem
+from .changes import Change
+from .options import command
+from .output import note, print_json
+from .plans import plain_change, print_change
+
+if TYPE_CHECKING:
+    from ..contrib.synced import SyncedFeatureFlagStore
+    from .session import Session
+
+_POLL_INTERVAL = 2.0  # seconds; finds the changes of stores without a change signal
+
+
+@command("watch")
+@click.option("--count", type=click.IntRange(1), help="Stop after this many changes.")
+def watch(session: Session, count: int | None) -> None:
+    """Print each change of a flag when it happens, until Ctrl-C.
+
+    With --json, each change is one line.
+    """
+    changes: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+    synced = _follow(session)
+    synced.on_change(lambda change: changes.put(("change", change)))
+    synced.on_status(lambda status: changes.put(("status", status)))
+    try:
+        note("Watching; Ctrl-C ends.")
+        shown = 0
+        while count is None or shown < count:
+            kind, what = changes.get()
+            if kind == "status":
+                note(f"The store is {what.state}.")
+                continue
+            _print(session, Change(what.feature_name, _item(what.old), _item(what.new)))
+            shown += 1
+    except KeyboardInterrupt:
+        return
+    finally:
+        if synced is not session.store:
+            synced.close()
+
+
+def _follow(session: Session) -> SyncedFeatureFlagStore:
+    from ..contrib.synced import SyncedFeatureFlagStore
+
+    store = session.store
+    if isinstance(store, SyncedFeatureFlagStore):
+        return store
+    return SyncedFeatureFlagStore(store, poll_interval=_POLL_INTERVAL)
+
+
+def _item(flag: Any) -> FeatureFlagStoreItem | None:
+    return None if flag is None else FeatureFlagStoreItem.from_item(flag)
+
+
+def _print(session: Session, change: Change) -> None:
+    now = datetime.now().astimezone()
+    if session.as_json:
+        fields = {"time": now.isoformat(), **plain_change(change)}
+        print_json(fields, indent=None)
+        return
+    click.echo(click.style(f"{now:%H:%M:%S} ", dim=True), nl=False)
+    print_change(change)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from .rule_compiler import Decider
 
+_new = object.__new__
+
 
 class Condition:
     """Limits a flag to calls whose keyword arguments pass its checks.
@@ -35,11 +37,13 @@ class Condition:
     def __init__(self, /, **checks: Any) -> None:
         self._set_checks([Check.factory(key, value) for key, value in checks.items()])
 
-    def _set_checks(self, checks: Iterable[Check]) -> None:
+    def _set_checks(self, checks: list[Check]) -> None:
         # Checks on one variable are neighbours. A tuple takes a third of the memory of
         # a dict of lists.
-        grouped = _by_variable(checks).values()
-        self._checks = tuple([check for each in grouped for check in each])
+        if len({check.variable for check in checks}) < len(checks):
+            grouped = _by_variable(checks).values()
+            checks = [check for each in grouped for check in each]
+        self._checks = tuple(checks)
         self._decider: Decider | None = None  # made by the first `check`
 
     def __getstate__(self) -> tuple[Any, dict[str, Any]]:
@@ -99,7 +103,8 @@ class Condition:
                 message = f"the checks of a variable are not a list: {checks!r}"
                 raise TypeError(message)
             found.extend([Check.from_dict(check) for check in checks])
-        condition = cls()
+        is_own = cls is Condition  # a subclass may have attributes of its own
+        condition: Condition = _new(Condition) if is_own else cls()
         condition._set_checks(found)
         return condition
 

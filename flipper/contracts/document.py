@@ -146,16 +146,25 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
     def _flags(
         self, documents: Iterator[tuple[str, bytes]]
     ) -> Iterator[FeatureFlagStoreItem]:
-        last_write = self._last_write
+        # A program reads all flags when it starts: few calls are made for each of them.
+        decoded, last_write = self._decoded, self._last_write
+        deserialize = FeatureFlagStoreItem.deserialize
         for feature_name, document in documents:
-            is_latest = self._last_write is last_write
-            # A list of very many flags must not displace those that are in use.
-            keep = is_latest and has_room(self._decoded, feature_name)
-            try:
-                item = self._decode(feature_name, document, is_latest=keep)
-            except InvalidFlagDataError:
-                self._log_left_out(feature_name, document)
-                continue
+            item = decoded.get(feature_name)
+            if item is None or item.document != document:
+                # A list of very many flags must not displace those that are in use.
+                is_latest = self._last_write is last_write
+                keep = is_latest and has_room(decoded, feature_name)
+                try:
+                    item = deserialize(document)
+                except InvalidFlagDataError:
+                    if keep:
+                        decoded.pop(feature_name, None)
+                    self._log_left_out(feature_name, document)
+                    continue
+                item.document = document
+                if keep:
+                    decoded[feature_name] = item
             if item.feature_name == feature_name:
                 yield item
 

@@ -22,6 +22,8 @@ def copy_containers(value: T) -> T:
     Raises:
         InvalidArgumentError: `value` contains itself, or is nested too deeply.
     """
+    if type(value) in _LEAVES:  # as are most values of checks
+        return value
     try:
         return _copied(value)  # type: ignore[no-any-return]  # of the same type
     except RecursionError:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from functools import lru_cache
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +29,6 @@ if TYPE_CHECKING:
 
 _UNCHANGED: Any = object()
 _new = object.__new__
-
-
-@lru_cache(maxsize=1000)
-def _plain_meta(date: bytes) -> FeatureFlagStoreMeta:
-    return FeatureFlagStoreMeta(int(date))
 
 
 class FeatureFlagStoreItem:
@@ -87,12 +81,20 @@ class FeatureFlagStoreItem:
     @property
     def meta(self) -> dict[str, Any]:
         """A copy of the metadata as plain data."""
-        return self._meta.to_dict()  # type: ignore[no-any-return]
+        return self._own_meta.to_dict()  # type: ignore[no-any-return]
 
     @property
     def raw_meta(self) -> FeatureFlagStoreMeta:
         """A copy of the metadata as a record, which may be changed for `replace`."""
-        return self._meta.copy()  # type: ignore[no-any-return]
+        return self._own_meta.copy()  # type: ignore[no-any-return]
+
+    @property
+    def _own_meta(self) -> Any:
+        """The metadata itself, which is never changed."""
+        meta = self._meta
+        # Metadata takes more time and memory than the rest of a plain flag, and nobody
+        # reads that of most flags.
+        return FeatureFlagStoreMeta(int(meta)) if type(meta) is bytes else meta
 
     def is_enabled(self, /, **kwargs: Any) -> Any:
         """Return whether the flag is on for these arguments.
@@ -118,7 +120,7 @@ class FeatureFlagStoreItem:
 
     @property
     def _rules(self) -> FeatureFlagStoreMeta:
-        meta = self._meta
+        meta = self._own_meta
         # Not by `isinstance`, which takes a mock with a spec for one.
         if issubclass(type(meta), FeatureFlagStoreMeta):
             return meta  # type: ignore[no-any-return]
@@ -154,7 +156,7 @@ class FeatureFlagStoreItem:
         """Return this flag with one more condition."""
         meta = self._meta
         if type(meta) is not FeatureFlagStoreMeta:
-            meta = meta.copy()
+            meta = self.raw_meta
             meta.conditions.append(condition)
             return self.replace(meta=meta)
         made: FeatureFlagStoreItem = _new(FeatureFlagStoreItem)
@@ -170,7 +172,7 @@ class FeatureFlagStoreItem:
         """Return this flag under the given name; its document may have been copied."""
         if self.feature_name == feature_name:
             return self
-        return FeatureFlagStoreItem(feature_name, self._is_enabled, self._meta)
+        return FeatureFlagStoreItem(feature_name, self._is_enabled, self._own_meta)
 
     def shares_meta_with(self, other: FeatureFlagStoreItem) -> bool:
         """Return whether both have the same metadata object, as after `with_state`."""
@@ -219,11 +221,10 @@ class FeatureFlagStoreItem:
         """
         plain = match_plain_flag(serialized) if type(serialized) is bytes else None
         if plain is not None:
-            name, state, date = plain.groups()
             found: FeatureFlagStoreItem = _new(cls)
+            name, state, found._meta = plain.groups()
             found.feature_name = name.decode()
             found._is_enabled = found.answer = state == b"true"
-            found._meta = _plain_meta(date)
             found.decider = found.document = None
             found._answer_if_enabled = True
             return found

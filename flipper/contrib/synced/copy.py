@@ -226,8 +226,12 @@ def _hold(lock: Any, feature_name: str, timeout: float | None) -> Iterator[None]
 
 
 def _is_equal(old: Any, new: Any) -> bool:
-    return old is new or (
-        type(old) is type(new)
-        and old.raw_is_enabled == new.raw_is_enabled
-        and old.meta == new.meta
-    )
+    if old is new:
+        return True
+    if type(old) is not type(new):
+        return False
+    # Equal documents are equal flags. To compare them is the fastest.
+    document = getattr(old, "document", None)
+    if document is not None and document == getattr(new, "document", None):
+        return True
+    return old.raw_is_enabled == new.raw_is_enabled and bool(old.meta == new.meta)

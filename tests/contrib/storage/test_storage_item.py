@@ -158,3 +158,22 @@ def test_containers_of_metadata_are_not_shared() -> None:
         pickled(meta),
     ):
         assert copied.to_dict() == meta.to_dict()
+
+
+@pytest.mark.parametrize("read", [lambda item: item, pickled, copy.copy])
+def test_a_plain_flag_that_was_read_has_all_its_metadata(read: Any) -> None:
+    """It is made of the document when it is asked for, and nobody can change it."""
+    written = FeatureFlagStoreItem("x", True, FeatureFlagStoreMeta(1_700_000_000))
+    item = read(FeatureFlagStoreItem.deserialize(written.serialize()))
+    item.raw_meta.client_data["a"] = 1
+    item.raw_meta.created_date = 2
+    assert item.to_dict() == written.to_dict()
+    assert item.serialize() == written.serialize()
+    off = item.with_state(False)
+    assert off.shares_meta_with(item)
+    assert off.meta == written.meta
+    assert item.with_name("y").meta == written.meta
+    limited = item.with_condition(Condition(a=1))
+    assert limited.meta["created_date"] == 1_700_000_000
+    assert (limited.is_enabled(a=1), limited.is_enabled(a=2)) == (True, False)
+    assert item.decide({})[:2] == (True, Reason.ON)

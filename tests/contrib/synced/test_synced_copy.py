@@ -7,6 +7,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from flipper import FeatureFlagClient
+from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
+from flipper.contrib.synced.copy import LocalCopy
 from flipper.testing.contract import at_once, eventually
 from support.synced_stores import InnerStore, synced
 
@@ -79,3 +81,27 @@ def test_a_copy_can_be_followed_by_another_copy(inner: InnerStore) -> None:
     with synced(inner) as store, synced(store) as second:
         inner.set("on", False)
         eventually(lambda: second.get("on").raw_is_enabled is False)
+
+
+def test_a_flag_that_is_read_again_with_the_same_document_is_kept() -> None:
+    """It is no change, and a flag with another document is one."""
+    copy, seen = LocalCopy(), []
+    copy.add_listener(seen.append)
+
+    def read(is_enabled: bool) -> FeatureFlagStoreItem:
+        written = FeatureFlagStoreItem("x", is_enabled, FeatureFlagStoreMeta(1))
+        document = written.serialize()
+        item = FeatureFlagStoreItem.deserialize(document)
+        item.document = document
+        copy.apply({"x": item}, complete=True)
+        return item
+
+    first, again = read(is_enabled=False), read(is_enabled=False)
+    assert first is not again
+    assert copy.flags["x"] is first
+    changed = read(is_enabled=True)
+    assert copy.flags["x"] is changed
+    assert [(change.old, change.new) for change in seen] == [
+        (None, first),
+        (first, changed),
+    ]

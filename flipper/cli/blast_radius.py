@@ -59,10 +59,15 @@ def _rules(before: FeatureFlagStoreItem, after: FeatureFlagStoreItem) -> Iterato
     old, new = before.raw_meta, after.raw_meta
     had = [format_condition(each) for each in old.conditions]
     has = [format_condition(each) for each in new.conditions]
-    for added in [each for each in has if each not in had]:
-        yield f"now needs {added}; who does not meet it is excluded"
-    for removed in [each for each in had if each not in has]:
-        yield f"no longer needs {removed}"
+    added = [each for each in has if each not in had]
+    removed = [each for each in had if each not in has]
+    if len(added) == len(removed) == 1:
+        yield f"condition {removed[0]} -> {added[0]}"
+    else:
+        for each in added:
+            yield f"now needs {each}; who does not meet it is excluded"
+        for each in removed:
+            yield f"no longer needs {each}"
     first, last = describe_bucketer(old.bucketer), describe_bucketer(new.bucketer)
     if old.bucketer.to_dict() == new.bucketer.to_dict():
         return

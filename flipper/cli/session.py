@@ -181,10 +181,7 @@ def open_store(url: str | None) -> Any:
     if not url:
         url = DEFAULT_URL
         if not Path(DEFAULT_FILE).exists():
-            note(
-                f"New store: {DEFAULT_FILE} in this folder ({DEFAULT_URL}). For "
-                f"another store, use --url or set FLIPPER_URL."
-            )
+            note(f"New store: {DEFAULT_URL} (choose another by --url or FLIPPER_URL).")
     return store_from_url(url)
 
 

@@ -35,11 +35,14 @@ def watch(session: Session, count: int | None) -> None:
     synced.on_status(lambda status: changes.put(("status", status)))
     try:
         note("Watching; Ctrl-C ends.")
-        shown = 0
+        shown, is_live = 0, True
         while count is None or shown < count:
             kind, what = changes.get()
             if kind == "status":
-                note(f"The store is {what.state}.")
+                # The first one may only say that the copy of the flags is loaded.
+                if not (is_live and what.state == "live"):
+                    note(f"The store is {what.state}.")
+                is_live = what.state == "live"
                 continue
             _print(session, Change(what.feature_name, _item(what.old), _item(what.new)))
             shown += 1

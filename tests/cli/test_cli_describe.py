@@ -96,11 +96,14 @@ def test_a_time_that_is_none_is_shown_as_it_is() -> None:
         (
             flag(True, ADULT),
             flag(True, NORDIC),
-            [
-                "now needs country in SE,NO; who does not meet it is excluded",
-                "no longer needs age >= 18",
-            ],
+            ["condition age >= 18 -> country in SE,NO"],
         ),
+        (
+            flag(True, ADULT),
+            flag(True, ADULT, NORDIC),
+            ["now needs country in SE,NO; who does not meet it is excluded"],
+        ),
+        (flag(True, ADULT, NORDIC), flag(True, NORDIC), ["no longer needs age >= 18"]),
         (
             flag(True, by=share(0.1, "id")),
             flag(True, by=share(0.5, "id")),

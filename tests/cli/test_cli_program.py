@@ -95,7 +95,7 @@ def test_the_url_comes_from_the_option_then_the_environment(
     assert flipper("create", "x", "--url", "sqlite:///option.db").err.startswith("Crea")
     assert flipper("create", "y").err.startswith("Created")
     monkeypatch.setenv("FLIPPER_URL", "")
-    assert flipper("create", "z").err.startswith("New store: flipper.db in this folder")
+    assert flipper("create", "z").err.startswith("New store: sqlite:///flipper.db")
     assert flipper("create", "zz").err.startswith("Created")
     assert {path.name for path in Path().glob("*.db")} == {
         *("option.db", "environment.db", "flipper.db")
@@ -139,8 +139,7 @@ def test_the_program_is_python_m_flipper(program: Any) -> None:
     result = program("create", "new")
     assert (result.code, result.out) == (0, "")
     assert result.err == (
-        "New store: flipper.db in this folder (sqlite:///flipper.db). For another "
-        "store, use --url or set FLIPPER_URL.\n"
+        "New store: sqlite:///flipper.db (choose another by --url or FLIPPER_URL).\n"
         "Created new. It is off; if enabled, on for everybody.\n"
     )
     assert program("list").out == "Name  State  For\nnew   off    everybody\n"

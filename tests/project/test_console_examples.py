@@ -54,7 +54,7 @@ Created:     20... UTC
 
 ```console
 $ flipper list
-New store: flipper.db in this folder (...). ...
+New store: sqlite:///flipper.db ...
 No flags.
 ```
 

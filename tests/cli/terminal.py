@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import fcntl
 import os
 import pty
 import re
 import select
-import signal
 import struct
+import subprocess
 import sys
 import termios
 import time
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _TIMEOUT = 60.0  # seconds
+# Makes the terminal the one whose Ctrl-C reaches the program. Ctrl-C has to end it also
+# if the tests run in the background of a shell, which ignores that.
+_LAUNCHER = """
+import fcntl, os, signal, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -48,13 +57,20 @@ class Terminal:
     ) -> None:
         self.output = ""
         self.code: int | None = None
-        self._pid, self._terminal = pty.fork()
-        if self._pid == 0:  # pragma: no cover  (becomes the program)
-            size = struct.pack("HHHH", 24, columns, 0, 0)
-            fcntl.ioctl(0, termios.TIOCSWINSZ, size)
-            names = {"TERM": "xterm", "COLUMNS": "", **(environment or {})}
-            kept = {k: v for k, v in {**os.environ, **names}.items() if v}
-            os.execvpe(arguments[0], list(arguments), kept)  # noqa: S606
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._terminal, inside = pty.openpty()
+        size = struct.pack("HHHH", 24, columns, 0, 0)
+        fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, size)
+        names = {"TERM": "xterm", "COLUMNS": "", **(environment or {})}
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _LAUNCHER, *arguments],
+            env={k: v for k, v in {**os.environ, **names}.items() if v},
+            stdin=inside,
+            stdout=inside,
+            stderr=inside,
+            start_new_session=True,
+        )
+        os.close(inside)
 
     @classmethod
     def flipper(
@@ -96,8 +112,7 @@ class Terminal:
         limit = time.monotonic() + _TIMEOUT
         while select.select([self._terminal], [], [], _TIMEOUT)[0] and self._read():
             assert time.monotonic() < limit, self.output
-        _, status = os.waitpid(self._pid, 0)
-        self.code = os.waitstatus_to_exitcode(status)
+        self.code = self._process.wait(_TIMEOUT)
         return self.code
 
     def _read(self) -> bool:
@@ -105,7 +120,7 @@ class Terminal:
             data = os.read(self._terminal, 65536)
         except OSError:  # Linux reports so that the program has ended
             return False
-        self.output += data.decode(errors="replace").replace("\r\n", "\n")
+        self.output += self._decoder.decode(data).replace("\r\n", "\n")
         return bool(data)
 
     def __enter__(self) -> Self:
@@ -115,7 +130,6 @@ class Terminal:
     def __exit__(self, *_: object) -> None:
         """End the program if it still runs."""
         if self.code is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._pid, signal.SIGKILL)
-            os.waitpid(self._pid, 0)
+            self._process.kill()
+            self._process.wait()
         os.close(self._terminal)

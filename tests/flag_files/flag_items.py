@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from flipper.arguments import check_feature_name
 from flipper.bucketing import (
-    BucketerFactory,
     ConsistentHashPercentageBucketer,
     LinearRampPercentage,
     NoOpBucketer,
@@ -25,9 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
-@BucketerFactory.register
 class WeekdayBucketer(AbstractBucketer):
-    """A bucketer as an application registers it."""
+    """A bucketer as an application registers it; `conftest.py` does so."""
 
     def __init__(self, days: list[Any]) -> None:
         self.days = days

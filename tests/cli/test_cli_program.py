@@ -185,6 +185,36 @@ def test_a_reader_that_has_seen_enough_is_no_fault(
 # -- confirmation and colours in a terminal --------------------------------------------
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no descriptors to close")
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ("list <&- >&-", 0, ""),
+        ("export >&-", 0, ""),
+        ("enable A --yes >&-", 0, "Enabled A."),
+        ("check A >&-", 1, ""),
+        ("check A 2>&-", 1, ""),
+        ("delete A <&-", 2, "Add --yes"),
+        ("import - <&-", 1, "the key 'flags' is missing"),
+    ],
+)
+def test_closed_streams_change_no_exit_code(
+    client: FeatureFlagClient, words: str, code: int, message: str
+) -> None:
+    """A command that is started without stdin or stdout does the same as with them."""
+    client.create("A")
+    result = subprocess.run(
+        ["/bin/sh", "-c", f'"$0" -m flipper {words}', sys.executable],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert result.returncode == code
+    assert message in result.stderr
+    assert "NoneType" not in result.stderr
+
+
 def test_a_question_is_answered_in_a_terminal(client: FeatureFlagClient) -> None:
     """No is the default, and changes nothing."""
     client.create("old")

@@ -16,7 +16,7 @@ from .errors import exit_code_of, message_of
 from .exit_codes import DONE, FAILED
 from .log_messages import log_messages_printed
 from .options import common_options
-from .output import printable
+from .output import message
 from .session import Session
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
             )
         sys.stdout.flush()
     except click.ClickException as error:
-        vars(error)["message"] = printable(error.message, keep_lines=True)
+        vars(error)["message"] = message(error.message)
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):

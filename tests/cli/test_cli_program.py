@@ -182,6 +182,31 @@ def test_a_reader_that_has_seen_enough_is_no_fault(
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:s3cret@host/db",
+        "postgres:/user:s3cret@host",
+        "redis://host/0?db=1&password=s3cret",
+    ],
+)
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["import"], ["plan"], ["apply"], ["export"], ["show"], ["list"], ["check"]),
+        *(["list", "--app"], [], ["diff", "x.toml"], ["list", "A"], ["meta", "set"]),
+    ],
+    ids=" ".join,
+)
+def test_messages_show_no_secrets_of_a_url_in_the_wrong_place(
+    flipper: Any, words: list[str], url: str
+) -> None:
+    """A URL may be taken for a file, a flag or a command; its password is not shown."""
+    result = flipper(*words, url)
+    assert result.out == ""
+    assert "s3cret" not in result.err
+
+
 # -- confirmation and colours in a terminal --------------------------------------------
 
 

@@ -173,7 +173,7 @@ class FlagFile:
             return None
         self._read_at = now
         # Race: the file may be replaced by a pipe, whose opening would wait for ever.
-        with open(self.path, "rb", opener=_open_at_once) as file:  # noqa: PTH123  (opener)
+        with open(self.path, "rb", opener=_open_at_once) as file:
             self._refuse_irregular(os.fstat(file.fileno()))
             return file.read()
 

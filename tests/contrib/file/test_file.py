@@ -210,7 +210,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_becomes_a_pipe_is_not_waited_for(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A pipe that replaces the file between the look at it and its opening is refused."""
+    """A pipe that replaces the file after the look at it is refused."""
     store = FileFeatureFlagStore(path, poll_interval=0)
     found = put(path, FLAGS + "\n").stat()
     path.unlink()

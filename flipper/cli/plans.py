@@ -20,6 +20,7 @@ from .options import command, existing_file, yes
 from .output import note, print_json, print_text, printable
 from .progress import with_progress
 from .values import format_value
+from .written_files import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -226,8 +227,8 @@ def _names(names: list[str]) -> str:
 
 def _write_plan(path: str, changes: list[Change]) -> None:
     kept = {"flipper_plan": _PLAN_VERSION, "changes": [*map(plain_change, changes)]}
-    text = json.dumps(kept, indent=2, ensure_ascii=False)
-    Path(path).write_text(f"{text}\n", encoding="utf-8")
+    # In ASCII, which expresses also halves of characters, that a JSON file may have.
+    write_file(path, f"{json.dumps(kept, indent=2)}\n")
 
 
 def _read_plan(path: str) -> list[Change] | None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +15,7 @@ from .flag_sources import flags_at, read_file
 from .options import command, existing_file, yes
 from .output import note, print_json, printable_data
 from .plans import apply_changes, make_changes, print_changes
+from .written_files import write_file
 
 if TYPE_CHECKING:
     from .session import Session
@@ -49,7 +49,7 @@ def export(session: Session, file: str | None, format_name: str | None) -> int:
     if file is None:
         click.echo(printable_data(text, form), nl=False)
     else:
-        Path(file).write_text(text, encoding="utf-8")
+        write_file(file, text)
         note(f"Wrote {_count(len(items))} to {file}.")
     return FAILED if _is_incomplete(session, "written") else DONE
 

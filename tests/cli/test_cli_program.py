@@ -382,3 +382,12 @@ def test_bash_completes_names_of_flags(
         env={**os.environ, "PATH": f"{command.parent}:{os.environ['PATH']}"},
     )
     assert (done.stdout, done.stderr) == ("shop-a\nshop-b\n", "")
+
+
+@pytest.mark.parametrize("options", ["", "&read_only=1"])
+def test_a_copy_whose_server_is_away_is_unreachable(flipper: Any, options: str) -> None:
+    """A copy has no errors of an outage of its own, but its server has."""
+    url = f"redis://127.0.0.1:1/0?sync=1&on_start_failure=empty{options}"
+    result = flipper("list", "--url", url)
+    assert result.code == 4
+    assert "refused" in result.err

@@ -11,7 +11,7 @@ from ..client import FeatureFlagClient
 from ..flag_files import READABLE, WRITABLE, format_of, write_flags
 from .changes import compare, flags_of, with_dates
 from .exit_codes import DONE, FAILED
-from .flag_sources import flags_at, read_file
+from .flag_sources import flags_at, flags_of_content, read_content
 from .options import command, existing_file, yes
 from .output import note, print_json, printable_data
 from .plans import apply_changes, make_changes, print_changes
@@ -66,7 +66,7 @@ def import_flags(
     session: Session, file: str, format_name: str | None, replace: bool, dry_run: bool
 ) -> None:
     """Create and change the flags that are in FILE (- is stdin); keep all others."""
-    wanted = read_file(file, format_name)
+    wanted = flags_of_content(read_content(file), file, format_name)
     changes = compare(flags_of(session.store), wanted, prune=replace)
     if dry_run:
         print_changes(session, changes)

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -420,3 +422,20 @@ def test_several_flags_that_toml_cannot_express_are_one_error(
     result = flipper("export")
     assert result.code == 1
     assert "The file to write has 2 mistakes:\n  feature 'A': " in result.err
+
+
+@pytest.mark.parametrize("is_plan", [True, False], ids=["plan", "flags"])
+@pytest.mark.parametrize("place", ["pipe.toml", "-"])
+def test_a_pipe_is_read_once(
+    flipper: Any, program: Any, folder: Path, place: str, is_plan: bool
+) -> None:
+    """What apply reads may be a pipe or stdin, for flags and for a plan."""
+    (folder / "flags.toml").write_text(FILE)
+    assert flipper("plan", "flags.toml", "--out", "plan.json").code == 0
+    text = (folder / ("plan.json" if is_plan else "flags.toml")).read_text()
+    if place != "-":
+        os.mkfifo(folder / place)
+        writing = threading.Thread(target=(folder / place).write_text, args=(text,))
+        writing.start()
+    result = program("apply", place, "--yes", input=text)
+    assert (result.code, result.err) == (0, "2 created, 0 changed, 0 deleted.\n")

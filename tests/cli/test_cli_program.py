@@ -210,6 +210,24 @@ def test_messages_show_no_secrets_of_a_url_in_the_wrong_place(
 # -- confirmation and colours in a terminal --------------------------------------------
 
 
+def test_ctrl_c_while_the_program_is_loaded_shows_no_traceback() -> None:
+    """It ends the program as Ctrl-C does later."""
+    code = """
+import sys
+from flipper.cli import main
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == "flipper.cli.program":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupting())
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (130, b"")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no descriptors to close")
 @pytest.mark.parametrize(
     ("words", "code", "message"),

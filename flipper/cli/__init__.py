@@ -23,6 +23,8 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(1)
-    from .program import run
-
+    try:
+        from .program import run
+    except KeyboardInterrupt:  # while modules are loaded
+        sys.exit(130)
     sys.exit(run())

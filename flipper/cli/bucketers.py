@@ -18,6 +18,7 @@ from .command_table import table_of
 from .options import command, feature_name, yes
 from .percentages import parse_duration, parse_share
 from .report import report
+from .values import utf8_text
 
 if TYPE_CHECKING:
     from ..bucketing.base import AbstractBucketer
@@ -33,9 +34,18 @@ bucket = table_of(
     },
 )
 
+
+def _argument_name(text: str) -> str:
+    if not text.strip():
+        message = "is empty; name an argument, such as user_id"
+        raise click.BadParameter(message)
+    return utf8_text(text)
+
+
 _by = click.option(
     "--by",
     metavar="ARGUMENT",
+    type=_argument_name,
     multiple=True,
     help=(
         "Give the same answer each time for the same value of this argument, such as "

@@ -13,7 +13,7 @@ from .exit_codes import DONE, FAILED
 from .options import command, feature_name
 from .output import print_json, print_text, warn
 from .percentages import format_share
-from .values import format_value, kind_of, parse_pairs, shortened
+from .values import format_value, kind_of, parse_pairs, shortened, utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,7 @@ _TEXTS: Final = re.compile(
 
 @command("check")
 @feature_name
-@click.argument("arguments", nargs=-1, metavar="[ARGUMENT=VALUE]...")
+@click.argument("arguments", nargs=-1, metavar="[ARGUMENT=VALUE]...", type=utf8_text)
 @click.option(
     "--sample",
     metavar="ARGUMENT=FIRST..LAST",

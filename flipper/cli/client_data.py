@@ -11,7 +11,7 @@ from .command_table import table_of
 from .options import command, feature_name
 from .output import note, print_json, print_text
 from .report import report
-from .values import format_value, parse_pairs
+from .values import format_value, parse_pairs, utf8_text
 
 if TYPE_CHECKING:
     from .session import Session
@@ -52,7 +52,9 @@ def get(session: Session, feature_name: str, key: str | None) -> None:
 
 @command("set")
 @feature_name
-@click.argument("pairs", nargs=-1, required=True, metavar="KEY=VALUE...")
+@click.argument(
+    "pairs", nargs=-1, required=True, metavar="KEY=VALUE...", type=utf8_text
+)
 def merge(session: Session, feature_name: str, pairs: tuple[str, ...]) -> None:
     """Set values of the client data. Keys that are not named stay as they are."""
     session.client.set_client_data(feature_name, parse_pairs(pairs))

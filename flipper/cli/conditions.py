@@ -11,6 +11,7 @@ from .command_table import table_of
 from .condition_text import parse_condition
 from .options import command, feature_name, yes
 from .report import report
+from .values import utf8_text
 
 if TYPE_CHECKING:
     from .session import Session
@@ -25,7 +26,9 @@ condition = table_of(
     },
 )
 
-_checks = click.argument("checks", nargs=-1, required=True, metavar="CHECK...")
+_checks = click.argument(
+    "checks", nargs=-1, required=True, metavar="CHECK...", type=utf8_text
+)
 
 
 @command("add")

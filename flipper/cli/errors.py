@@ -15,7 +15,7 @@ from ..exceptions import (
     StoreUnavailableError,
 )
 from .exit_codes import FAILED, NO_SUCH_FLAG, UNREACHABLE, USAGE
-from .output import printable
+from .output import message
 
 if TYPE_CHECKING:
     from .session import Session
@@ -38,7 +38,7 @@ def exit_code_of(error: Exception, session: Session) -> int:
 
 def message_of(error: Exception) -> str:
     """Return what people read about an error."""
-    return printable(_text_of(error), keep_lines=True)
+    return message(_text_of(error))
 
 
 def _text_of(error: Exception) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..flag_files import parse_flags, read_flags
+from ..flag_files import format_of, parse_flags, read_flags
 from .changes import flags_of
 
 if TYPE_CHECKING:
@@ -17,12 +17,18 @@ if TYPE_CHECKING:
     from .session import Session
 
 
-def read_file(file: str, format_name: str | None) -> list[FeatureFlagStoreItem]:
-    """Return the flags of a file, or of stdin for `-`."""
-    if file != "-":
-        return read_flags(file, format=format_name)
-    content = sys.stdin.buffer.read()
-    return parse_flags(content, format_name or "toml", where="stdin")
+def read_content(file: str) -> bytes:
+    """Return what is in a file, or in stdin for `-`."""
+    return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+
+
+def flags_of_content(
+    content: bytes, file: str, format_name: str | None = None
+) -> list[FeatureFlagStoreItem]:
+    """Return the flags of what is in a file, or in stdin for `-`."""
+    if file == "-":
+        return parse_flags(content, format_name or "toml", where="stdin")
+    return parse_flags(content, format_name or format_of(file), where=file)
 
 
 def flags_at(session: Session, place: str) -> dict[str, FeatureFlagStoreItem]:

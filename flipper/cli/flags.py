@@ -20,7 +20,7 @@ from .describe import (
 from .options import command, feature_name, yes
 from .output import note, print_fields, print_json, print_table
 from .report import report
-from .values import format_value, parse_pairs
+from .values import format_value, parse_pairs, utf8_text
 
 if TYPE_CHECKING:
     from .session import Session
@@ -75,6 +75,7 @@ def show(session: Session, feature_name: str) -> None:
 @click.option(
     *("--data", "-d"),
     metavar="KEY=VALUE",
+    type=utf8_text,
     multiple=True,
     help="Client data; may be given several times.",
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .session import Session, set_option
+from .values import utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +86,10 @@ def complete_feature_name(
 
 
 feature_name = click.argument(
-    "feature_name", metavar="NAME", shell_complete=complete_feature_name
+    "feature_name",
+    metavar="NAME",
+    type=utf8_text,
+    shell_complete=complete_feature_name,
 )
 existing_file = click.argument(
     "file", type=click.Path(exists=True, dir_okay=False, allow_dash=True)

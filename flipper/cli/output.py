@@ -54,9 +54,19 @@ def printable_data(text: str, form: str) -> str:
     return _UNUSUAL.sub(replace, text)
 
 
+def message(text: str) -> str:
+    """Return a text as it is printed to stderr, which logs may keep.
+
+    A URL that was given in the wrong place is shown without its secrets.
+    """
+    from ..urls.redaction import hide_in_urls
+
+    return printable(hide_in_urls(text), keep_lines=True)
+
+
 def note(text: str) -> None:
     """Print a message to stderr."""
-    click.echo(printable(text, keep_lines=True), err=True)
+    click.echo(message(text), err=True)
 
 
 def warn(text: str) -> None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -15,11 +14,12 @@ from ..contrib.storage import FeatureFlagStoreItem
 from .blast_radius import blast_radius
 from .changes import Change, compare, flags_of
 from .describe import reaches_everybody
-from .flag_sources import read_file
+from .flag_sources import flags_of_content, read_content
 from .options import command, existing_file, yes
 from .output import note, print_json, print_text, printable
 from .progress import with_progress
 from .values import format_value
+from .written_files import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,7 +46,8 @@ _prune = click.option(
 )
 def plan(session: Session, file: str, prune: bool, out: str | None) -> None:
     """Print what `flipper apply FILE` would change, and for whom."""
-    changes, unknown = _compute(session, file, prune=prune)
+    wanted = flags_of_content(read_content(file), file)
+    changes, unknown = _compute(session, wanted, prune=prune)
     print_changes(session, changes)
     _note_unknown(unknown, prune=prune)
     if out is not None:
@@ -63,9 +64,11 @@ def apply(session: Session, file: str, prune: bool) -> None:
 
     A plan is refused if a flag has changed since, and then nothing is written.
     """
-    changes = _read_plan(file)
+    content = read_content(file)  # once, because it may be a pipe
+    changes = _read_plan(content, file)
     if changes is None:
-        changes, unknown = _compute(session, file, prune=prune)
+        wanted = flags_of_content(content, file)
+        changes, unknown = _compute(session, wanted, prune=prune)
         _note_unknown(unknown, prune=prune)
     elif prune:
         message = "--prune belongs to `flipper plan`; the plan says what is deleted"
@@ -76,10 +79,9 @@ def apply(session: Session, file: str, prune: bool) -> None:
 
 
 def _compute(
-    session: Session, file: str, *, prune: bool
+    session: Session, wanted: list[FeatureFlagStoreItem], *, prune: bool
 ) -> tuple[list[Change], list[str]]:
     """Return what has to change, and the flags of the store that the file lacks."""
-    wanted = read_file(file, None)
     current = flags_of(session.store)
     names = {item.feature_name for item in wanted}
     unknown = sorted(name for name in current if name not in names)
@@ -226,20 +228,20 @@ def _names(names: list[str]) -> str:
 
 def _write_plan(path: str, changes: list[Change]) -> None:
     kept = {"flipper_plan": _PLAN_VERSION, "changes": [*map(plain_change, changes)]}
-    text = json.dumps(kept, indent=2, ensure_ascii=False)
-    Path(path).write_text(f"{text}\n", encoding="utf-8")
+    # In ASCII, which expresses also halves of characters, that a JSON file may have.
+    write_file(path, f"{json.dumps(kept, indent=2)}\n")
 
 
-def _read_plan(path: str) -> list[Change] | None:
+def _read_plan(content: bytes, path: str) -> list[Change] | None:
     """Return the changes of a kept plan, or `None` if the file is no plan.
 
     Raises:
         click.UsageError: the plan is damaged, or of another version.
     """
     try:
-        kept = json.loads(Path(path).read_text(encoding="utf-8"))
+        kept = json.loads(content.decode())
         version = kept["flipper_plan"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None  # a file of flags, whose reader says what is wrong with it
     if version != _PLAN_VERSION:
         message = (

@@ -16,7 +16,7 @@ from .errors import exit_code_of, message_of
 from .exit_codes import DONE, FAILED
 from .log_messages import log_messages_printed
 from .options import common_options
-from .output import printable
+from .output import message
 from .session import Session
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def program(ctx: click.Context) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command, and return its exit code. No error is raised."""
     session = Session()
+    _replace_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name may have characters that the encoding of the terminal does not have.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -83,7 +84,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
             )
         sys.stdout.flush()
     except click.ClickException as error:
-        vars(error)["message"] = printable(error.message, keep_lines=True)
+        vars(error)["message"] = message(error.message)
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
@@ -95,6 +96,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
         click.echo(f"Error: {message_of(error)}", err=True)
         return exit_code_of(error, session)
     return result if isinstance(result, int) else DONE
+
+
+def _replace_closed_streams() -> None:
+    """Read nothing from a closed stdin, and print nothing to closed outputs.
+
+    Python has `None` for a stream that was closed before it started, as by `>&-`.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
 def _has_no_reader() -> bool:

@@ -124,6 +124,10 @@ class Session:
     def _learn_away_errors(self, store: Any) -> None:
         # Now, since a closed store has none.
         self._away_errors += tuple(getattr(store, "outage_errors", ()))
+        # A copy has none, but commands read past it.
+        inner = getattr(store, "_store", None)
+        if inner is not None:
+            self._learn_away_errors(inner)
 
     def item(self, feature_name: str) -> FeatureFlagStoreItem:
         """Return a flag as the store has it.

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,10 +11,11 @@ from ..client import FeatureFlagClient
 from ..flag_files import READABLE, WRITABLE, format_of, write_flags
 from .changes import compare, flags_of, with_dates
 from .exit_codes import DONE, FAILED
-from .flag_sources import flags_at, read_file
+from .flag_sources import flags_at, flags_of_content, read_content
 from .options import command, existing_file, yes
 from .output import note, print_json, printable_data
 from .plans import apply_changes, make_changes, print_changes
+from .written_files import write_file
 
 if TYPE_CHECKING:
     from .session import Session
@@ -49,7 +49,7 @@ def export(session: Session, file: str | None, format_name: str | None) -> int:
     if file is None:
         click.echo(printable_data(text, form), nl=False)
     else:
-        Path(file).write_text(text, encoding="utf-8")
+        write_file(file, text)
         note(f"Wrote {_count(len(items))} to {file}.")
     return FAILED if _is_incomplete(session, "written") else DONE
 
@@ -66,7 +66,7 @@ def import_flags(
     session: Session, file: str, format_name: str | None, replace: bool, dry_run: bool
 ) -> None:
     """Create and change the flags that are in FILE (- is stdin); keep all others."""
-    wanted = read_file(file, format_name)
+    wanted = flags_of_content(read_content(file), file, format_name)
     changes = compare(flags_of(session.store), wanted, prune=replace)
     if dry_run:
         print_changes(session, changes)

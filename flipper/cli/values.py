@@ -129,6 +129,22 @@ def is_plain_text(text: str) -> bool:
     )
 
 
+def utf8_text(text: str) -> str:
+    """Return an argument of the command, unless a part of it is no text.
+
+    Python has halves of characters for the bytes that are no text in this locale.
+
+    Raises:
+        click.BadParameter: a part is none.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        message = f"{shortened(text)} is no text; write it in UTF-8, in a UTF-8 locale"
+        raise click.BadParameter(message) from None
+    return text
+
+
 def parse_pairs(words: Iterable[str]) -> dict[str, Any]:
     """Return the values of words such as `age=18`, by name.
 

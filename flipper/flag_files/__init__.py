@@ -110,7 +110,7 @@ def write_flags(items: Iterable[Any], format: str) -> str:  # noqa: A002
             if format == "toml":
                 module.find_inexpressible(place, plain[name])
     if problems:
-        raise error_of(problems.located(None), "The flags cannot be written")
+        raise error_of(problems.located(None), "The file to write")
     return module.write(  # type: ignore[no-any-return]
         {"version": VERSION, "flags": {name: plain[name] for name in sorted(plain)}}
     )

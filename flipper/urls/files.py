@@ -60,7 +60,10 @@ def _path_of(url: StoreURL) -> str:
     )
     if not url.path:
         url.refuse(f"names no file; write {scheme}:///flags.db")
-    path = Path(url.path).expanduser()
+    try:
+        path = Path(url.path).expanduser()
+    except RuntimeError:
+        url.refuse("names the home directory of a user that there is not")
     if not path.parent.exists() and Path("/", path).parent.exists():
         url.refuse(
             f"names a file in a folder below the working directory, which does not "

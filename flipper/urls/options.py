@@ -105,7 +105,10 @@ class Options:
         value = self._values[name]
         if not isinstance(value, (str, os.PathLike)) or not str(value):
             self._refuse(name, "is no file")
-        return str(Path(value).expanduser())
+        try:
+            return str(Path(value).expanduser())
+        except RuntimeError:
+            self._refuse(name, "is in the home directory of a user that there is not")
 
     def integer(self, name: str, default: int | None = None) -> Any:
         """Return an option that is an integer, 0 or larger."""

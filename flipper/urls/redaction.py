@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps the secrets of a URL out of errors that a driver raises about it."""
+"""Keeps the secrets of a URL out of errors, whoever raises them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote
 
 from ..exceptions import InvalidArgumentError
+from .options import Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +17,8 @@ T = TypeVar("T")
 
 _HIDDEN: Final = "***"
 _SHORT: Final = 8  # characters
+_USER: Final = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*:/{1,2})\S*@")
+_OPTION: Final = re.compile(r"([?&]([^\s=&?]+)=)[^\s&'\"]+")
 
 
 def call_hiding(secrets: Iterable[str], function: Callable[[], T]) -> T:
@@ -35,6 +38,15 @@ def call_hiding(secrets: Iterable[str], function: Callable[[], T]) -> T:
         message = hidden.sub(_HIDDEN, f"{type(error).__name__}: {error}")
     # Not within `except`: the error would keep the driver's as its context.
     raise InvalidArgumentError(f"The store of the URL cannot be made: {message}")
+
+
+def hide_in_urls(text: str) -> str:
+    """Return a text without the users and the secret options of URLs in it."""
+    text = _USER.sub(rf"\1{_HIDDEN}@", text)
+    return _OPTION.sub(
+        lambda found: found[1] + _HIDDEN if Options.is_secret(found[2]) else found[0],
+        text,
+    )
 
 
 def _pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:

@@ -181,7 +181,80 @@ def test_a_reader_that_has_seen_enough_is_no_fault(
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:s3cret@host/db",
+        "postgres:/user:s3cret@host",
+        "redis://host/0?db=1&password=s3cret",
+    ],
+)
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["import"], ["plan"], ["apply"], ["export"], ["show"], ["list"], ["check"]),
+        *(["list", "--app"], [], ["diff", "x.toml"], ["list", "A"], ["meta", "set"]),
+    ],
+    ids=" ".join,
+)
+def test_messages_show_no_secrets_of_a_url_in_the_wrong_place(
+    flipper: Any, words: list[str], url: str
+) -> None:
+    """A URL may be taken for a file, a flag or a command; its password is not shown."""
+    result = flipper(*words, url)
+    assert result.out == ""
+    assert "s3cret" not in result.err
+
+
 # -- confirmation and colours in a terminal --------------------------------------------
+
+
+def test_ctrl_c_while_the_program_is_loaded_shows_no_traceback() -> None:
+    """It ends the program as Ctrl-C does later."""
+    code = """
+import sys
+from flipper.cli import main
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == "flipper.cli.program":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupting())
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (130, b"")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no descriptors to close")
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ("list <&- >&-", 0, ""),
+        ("export >&-", 0, ""),
+        ("enable A --yes >&-", 0, "Enabled A."),
+        ("check A >&-", 1, ""),
+        ("check A 2>&-", 1, ""),
+        ("delete A <&-", 2, "Add --yes"),
+        ("import - <&-", 1, "the key 'flags' is missing"),
+    ],
+)
+def test_closed_streams_change_no_exit_code(
+    client: FeatureFlagClient, words: str, code: int, message: str
+) -> None:
+    """A command that is started without stdin or stdout does the same as with them."""
+    client.create("A")
+    result = subprocess.run(
+        ["/bin/sh", "-c", f'"$0" -m flipper {words}', sys.executable],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert result.returncode == code
+    assert message in result.stderr
+    assert "NoneType" not in result.stderr
 
 
 def test_a_question_is_answered_in_a_terminal(client: FeatureFlagClient) -> None:
@@ -326,3 +399,12 @@ def test_bash_completes_names_of_flags(
         env={**os.environ, "PATH": f"{command.parent}:{os.environ['PATH']}"},
     )
     assert (done.stdout, done.stderr) == ("shop-a\nshop-b\n", "")
+
+
+@pytest.mark.parametrize("options", ["", "&read_only=1"])
+def test_a_copy_whose_server_is_away_is_unreachable(flipper: Any, options: str) -> None:
+    """A copy has no errors of an outage of its own, but its server has."""
+    url = f"redis://127.0.0.1:1/0?sync=1&on_start_failure=empty{options}"
+    result = flipper("list", "--url", url)
+    assert result.code == 4
+    assert "refused" in result.err

@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -371,3 +374,68 @@ def test_what_was_written_before_an_error_is_counted(
     assert "1 of 3 flags were written before this:" in result.err
     assert "'b' was changed by somebody else" in result.err
     assert {*documents(client)} == {"a"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files")
+@pytest.mark.parametrize("words", [("export", "kept"), ("plan", "new.toml", "--out")])
+def test_a_file_that_cannot_be_written_stays_as_it_was(
+    client: FeatureFlagClient, folder: Path, words: tuple[str, ...]
+) -> None:
+    """On a full disk, the former export or plan is still there, and nothing else."""
+    client.create("A", client_data={"text": "x" * 300_000})
+    (folder / "new.toml").write_text("version = 1\n[flags.A]\nenabled = true\n")
+    kept = folder / "kept"
+    kept.write_text("former")
+    kept.chmod(0o640)
+    before = {path.name for path in folder.iterdir()}
+    options = ["--format", "toml"] if words[0] == "export" else ["kept"]
+    command = shlex.join([sys.executable, "-m", "flipper", *words, *options])
+    limited = f"ulimit -f 300; exec {command}"  # of 512 bytes
+    done = subprocess.run(["sh", "-c", limited], capture_output=True, check=False)
+    assert done.returncode == 1
+    assert b"File too large: kept" in done.stderr
+    assert kept.read_text() == "former"
+    after = {path.name for path in folder.iterdir()}
+    assert after - before <= {"flipper.db-wal", "flipper.db-shm"}
+    done = subprocess.run(shlex.split(command), check=False)
+    assert done.returncode == 0
+    assert len(kept.read_text()) > 300_000
+    assert kept.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_plan_keeps_halves_of_characters(flipper: Any, folder: Path) -> None:
+    """JSON files can have them, so a plan that is made of one can be applied."""
+    flag = {"enabled": False, "client_data": {"half": "\ud800"}}
+    flags = {"version": 1, "flags": {"A": flag}}
+    (folder / "flags.json").write_text(json.dumps(flags))
+    assert flipper("plan", "flags.json", "--out", "kept.json").code == 0
+    assert flipper("apply", "kept.json").code == 0
+    assert flipper("meta", "get", "A", "--json").data == {"half": "\ud800"}
+
+
+def test_several_flags_that_toml_cannot_express_are_one_error(
+    flipper: Any, client: FeatureFlagClient
+) -> None:
+    """The message is a sentence, and names each of them."""
+    for name in ("A", "B"):
+        client.create(name, client_data={"x": None})
+    result = flipper("export")
+    assert result.code == 1
+    assert "The file to write has 2 mistakes:\n  feature 'A': " in result.err
+
+
+@pytest.mark.parametrize("is_plan", [True, False], ids=["plan", "flags"])
+@pytest.mark.parametrize("place", ["pipe.toml", "-"])
+def test_a_pipe_is_read_once(
+    flipper: Any, program: Any, folder: Path, place: str, is_plan: bool
+) -> None:
+    """What apply reads may be a pipe or stdin, for flags and for a plan."""
+    (folder / "flags.toml").write_text(FILE)
+    assert flipper("plan", "flags.toml", "--out", "plan.json").code == 0
+    text = (folder / ("plan.json" if is_plan else "flags.toml")).read_text()
+    if place != "-":
+        os.mkfifo(folder / place)
+        writing = threading.Thread(target=(folder / place).write_text, args=(text,))
+        writing.start()
+    result = program("apply", place, "--yes", input=text)
+    assert (result.code, result.err) == (0, "2 created, 0 changed, 0 deleted.\n")

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
@@ -15,6 +15,10 @@ from flipper.cli.values import (
     parse_pairs,
     parse_value,
 )
+from flipper.client import store_of
+
+if TYPE_CHECKING:
+    from flipper import FeatureFlagClient
 
 TYPED = {
     "18": 18,
@@ -125,3 +129,29 @@ def test_types_have_names_for_people() -> None:
         *("null", "a truth value", "a number", "a number", "a text"),
         *("a list", "a list", "an object"),
     ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("create", "\udcff"),
+        ("show", "\udcff"),
+        ("create", "B", "--data", "a=\udcff"),
+        ("meta", "set", "A", "a=\udcff"),
+        ("check", "A", "a=\udcff"),
+        ("condition", "add", "A", "a == \udcff"),
+        ("bucket", "set", "A", "7%", "--by", "\udcff"),
+        ("bucket", "set", "A", "7%", "--by", " "),
+    ],
+    ids=ascii,
+)
+def test_arguments_that_are_no_text_are_refused(
+    flipper: Any, client: FeatureFlagClient, words: tuple[str, ...]
+) -> None:
+    """Bytes that are no UTF-8 are not stored, since TOML cannot express them."""
+    client.create("A")
+    before = [item.serialize() for item in store_of(client).list()]
+    result = flipper(*words)
+    assert result.code == 2
+    assert "is no text; write it in UTF-8" in result.err or "is empty" in result.err
+    assert [item.serialize() for item in store_of(client).list()] == before

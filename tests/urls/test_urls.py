@@ -393,3 +393,13 @@ def test_a_subclass_of_the_client_is_made() -> None:
     assert type(client) is Features
     with pytest.raises(flipper.FlagDoesNotExistError):
         client.is_enabled("missing")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["sqlite:///~nobody-of-this-name/x.db", "memory://?sync=1&snapshot=~no-such-one/x"],
+)
+def test_a_home_directory_of_nobody_is_refused(url: str) -> None:
+    """The error is about the URL, and none of Python's."""
+    with pytest.raises(InvalidArgumentError, match="a user that there is not"):
+        store_from_url(url)

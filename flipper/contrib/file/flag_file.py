@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from math import inf
 from pathlib import Path
@@ -17,8 +18,6 @@ from ...runtime.fork import renew_after_fork
 from ...runtime.log_throttle import LogThrottle
 
 if TYPE_CHECKING:
-    import os
-
     from ...contracts.watch import WatchQueue
     from ..storage import FeatureFlagStoreItem
 
@@ -142,8 +141,7 @@ class FlagFile:
         self._due = monotonic() + self.poll_interval
         try:
             found = self.path.stat()
-            if not S_ISREG(found.st_mode):  # reading a pipe would wait for ever
-                raise OSError(f"{self.path} is no regular file")  # noqa: TRY301
+            self._refuse_irregular(found)
             content = self._read_if_changed(found)
         except (OSError, ValueError) as error:  # ValueError: NUL in the path
             self._identity = self._pending = None
@@ -174,7 +172,14 @@ class FlagFile:
         elif self._read_at - self._changed_at > _COARSEST_DATE and not self._pending:
             return None
         self._read_at = now
-        return self.path.read_bytes()
+        # Race: the file may be replaced by a pipe, whose opening would wait for ever.
+        with open(self.path, "rb", opener=_open_at_once) as file:
+            self._refuse_irregular(os.fstat(file.fileno()))
+            return file.read()
+
+    def _refuse_irregular(self, found: os.stat_result) -> None:
+        if not S_ISREG(found.st_mode):  # reading a pipe would wait for ever
+            raise OSError(f"{self.path} is no regular file")
 
     def _use(self, content: bytes) -> None:
         """Replace the flags by those of a content, unless it has mistakes."""
@@ -201,3 +206,8 @@ class FlagFile:
         known = self.flags.get(item.feature_name)
         is_same = known is not None and known.serialize() == item.serialize()
         return known if known is not None and is_same else item
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file without waiting, as for the other end of a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

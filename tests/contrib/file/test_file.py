@@ -207,6 +207,23 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
             FileFeatureFlagStore(path)
 
 
+def test_a_file_that_becomes_a_pipe_is_not_waited_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pipe that replaces the file after the look at it is refused."""
+    store = FileFeatureFlagStore(path, poll_interval=0)
+    found = put(path, FLAGS + "\n").stat()
+    path.unlink()
+    os.mkfifo(path)
+    monkeypatch.setattr(type(path), "stat", lambda _: found)
+    asking = threading.Thread(target=store.get, args=("ON",), daemon=True)
+    asking.start()
+    asking.join(20)
+    assert not asking.is_alive()
+    assert store.get("ON") is not None
+    assert "no regular file" in str(store.last_error)
+
+
 def test_arguments_are_checked(path: Path) -> None:
     """A mistake in them is an error that names what there is."""
     with pytest.raises(InvalidArgumentError, match=r"\*\.toml"):

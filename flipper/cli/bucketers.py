@@ -49,8 +49,12 @@ _by = click.option(
     multiple=True,
     help=(
         "Give the same answer each time for the same value of this argument, such as "
-        "user_id; may be given several times. Without it, each call is drawn at random."
+        "user_id; may be given several times. By default, the arguments of the present "
+        "bucketer are kept; if there is none, each call is drawn at random."
     ),
+)
+_random = click.option(
+    "--random", "is_random", is_flag=True, help="Draw each call at random."
 )
 
 
@@ -58,11 +62,17 @@ _by = click.option(
 @feature_name
 @click.argument("percentage", type=parse_share)
 @_by
+@_random
 @yes
 def set_share(
-    session: Session, feature_name: str, percentage: float, by: tuple[str, ...]
+    session: Session,
+    feature_name: str,
+    percentage: float,
+    by: tuple[str, ...],
+    is_random: bool,
 ) -> None:
     """Let a PERCENTAGE of the calls in, such as 25% or 0.25."""
+    by = _arguments(session, feature_name, by, is_random=is_random)
     _set_bucketer(session, feature_name, _bucketer(Percentage(percentage), by))
 
 
@@ -92,6 +102,7 @@ def set_share(
     help="How long it takes from now on, as in 90s, 30m, 2h or 7d.",
 )
 @_by
+@_random
 @yes
 def ramp(  # noqa: PLR0913, PLR0917  (one for each option)
     session: Session,
@@ -100,10 +111,12 @@ def ramp(  # noqa: PLR0913, PLR0917  (one for each option)
     last: float,
     over: float,
     by: tuple[str, ...],
+    is_random: bool,
 ) -> None:
     """Let a share of the calls in that changes evenly, beginning now."""
     duration = int(over) if over == int(over) else over
     share = LinearRampPercentage(first, last, duration)
+    by = _arguments(session, feature_name, by, is_random=is_random)
     _set_bucketer(session, feature_name, _bucketer(share, by))
 
 
@@ -113,6 +126,22 @@ def ramp(  # noqa: PLR0913, PLR0917  (one for each option)
 def clear(session: Session, feature_name: str) -> None:
     """Remove the bucketer, so that the conditions alone decide."""
     _set_bucketer(session, feature_name, NoOpBucketer())
+
+
+def _arguments(
+    session: Session, feature_name: str, by: tuple[str, ...], *, is_random: bool
+) -> tuple[str, ...]:
+    """Return the arguments to choose by: those given, else those of the flag.
+
+    Without this, a larger percentage would choose other users, at random for each call.
+    """
+    if by and is_random:
+        message = "--by and --random contradict each other; leave one of them out"
+        raise click.UsageError(message)
+    present = session.item(feature_name).raw_meta.bucketer
+    if by or is_random or not isinstance(present, ConsistentHashPercentageBucketer):
+        return by
+    return tuple(present.key_whitelist)
 
 
 def _bucketer(percentage: object, by: tuple[str, ...]) -> PercentageBucketer:

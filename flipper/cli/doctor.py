@@ -243,6 +243,7 @@ def doctor(session: Session, read_only: bool) -> int:
     The exit code is 0 if nothing failed, 4 if the store cannot be read, else 1.
     """
     session.asks_server = False  # this is examined
+    session.makes_file = not read_only
     examination = Examination(session, writes=not read_only)
     findings = []
     for finding in examination.findings():

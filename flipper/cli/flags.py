@@ -85,6 +85,7 @@ def create(
 ) -> None:
     """Create a flag that is off. An existing flag is never replaced."""
     client_data = parse_pairs(data)
+    session.makes_file = True
     if session.client.exists(feature_name):  # raises if it cannot be read
         message = f"The flag {feature_name!r} exists already; nothing was changed"
         raise click.ClickException(message)

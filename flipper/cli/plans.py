@@ -66,6 +66,7 @@ def apply(session: Session, file: str, prune: bool) -> None:
     """
     content = read_content(file)  # once, because it may be a pipe
     changes = _read_plan(content, file)
+    session.makes_file = True
     if changes is None:
         wanted = flags_of_content(content, file)
         changes, unknown = _compute(session, wanted, prune=prune)

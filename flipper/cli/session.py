@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ..exceptions import FlagDoesNotExistError, InvalidFlagDataError
+from ..exceptions import (
+    FlagDoesNotExistError,
+    InvalidFlagDataError,
+    StoreUnavailableError,
+)
 from .exit_codes import FAILED, RefusedError
 from .output import note, printable
 
@@ -47,6 +51,7 @@ class Session:
         as_json: whether results are printed as JSON.
         yes: whether no question is asked.
         asks_server: whether stores have to reach their server when they are opened.
+        makes_file: whether a SQLite file that does not exist is made.
         left_out: the names of stored documents that are not flags, which were left out
             when flags were listed.
     """
@@ -57,6 +62,7 @@ class Session:
         self.as_json = False
         self.yes = False
         self.asks_server = True
+        self.makes_file = False
         self.left_out: list[str] = []
         self._opened: list[Any] = []
         self._away_errors: tuple[type[Exception], ...] = ()
@@ -101,7 +107,7 @@ class Session:
 
     def open(self, url: str | None) -> Any:
         """Open the store of a URL, or that of the defaults; the session closes it."""
-        store = open_store(url)
+        store = open_store(url, makes_file=self.makes_file)
         self._opened.append(store)
         self._learn_away_errors(store)
         self._ask_server(store)
@@ -177,16 +183,48 @@ class Session:
             self.confirm(f"The flag {name!r} will be on for everybody.")
 
 
-def open_store(url: str | None) -> Any:
-    """Return the store of a URL, of `FLIPPER_URL`, or of the file in this folder."""
+def open_store(url: str | None, *, makes_file: bool) -> Any:
+    """Return the store of a URL, of `FLIPPER_URL`, or of the file in this folder.
+
+    Args:
+        url: the URL, if one was given.
+        makes_file: whether a SQLite file that does not exist is made. Reading a wrong
+            path must leave no file behind.
+
+    Raises:
+        StoreUnavailableError: there is no such SQLite file.
+    """
     from ..urls import store_from_url
 
-    url = url or os.environ.get("FLIPPER_URL")
-    if not url:
-        url = DEFAULT_URL
-        if not Path(DEFAULT_FILE).exists():
+    named = url or os.environ.get("FLIPPER_URL")
+    file = sqlite_file(named or DEFAULT_URL)
+    if file is None or file.exists():
+        return store_from_url(named or DEFAULT_URL)
+    if makes_file:
+        if not named:
             note(f"New store: {DEFAULT_URL} (choose another by --url or FLIPPER_URL).")
-    return store_from_url(url)
+        return store_from_url(named or DEFAULT_URL)
+    if named:
+        message = f"There is no SQLite file {str(file)!r}; `flipper create` makes it"
+        raise StoreUnavailableError(message)
+    note(
+        f"There is no {DEFAULT_FILE} in this folder; `flipper create` makes it (choose "
+        f"another store by --url or FLIPPER_URL)."
+    )
+    return store_from_url("memory://")
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the file of a SQLite URL, and `None` for all other URLs."""
+    from urllib.parse import unquote
+
+    scheme, slashes, rest = url.strip().partition(":///")
+    if not slashes or scheme.lower() != "sqlite":
+        return None
+    try:
+        return Path(unquote(rest.partition("?")[0])).expanduser()
+    except RuntimeError:  # the home directory of nobody; the store says so
+        return None
 
 
 def client_of_application(place: str) -> FeatureFlagClient:

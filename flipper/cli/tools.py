@@ -68,6 +68,8 @@ def serve_thrift(session: Session, host: str, port: int) -> None:
     """
     from ..contrib.thrift.server import serve
 
+    session.makes_file = True
+
     def ready(host: str, port: int) -> None:
         note(f"Serving on {host}:{port}; Ctrl-C ends.")
         if session.as_json:

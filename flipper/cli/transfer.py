@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -45,6 +46,9 @@ def export(session: Session, file: str | None, format_name: str | None) -> int:
     if form is None:
         form = format_of(file) if file else "toml"
     items = list(flags_of(session.store).values())
+    if not items and file is not None and Path(file).exists():
+        message = f"There are no flags; {file} was left as it is"
+        raise click.ClickException(message)
     text = write_flags(items, form)
     if file is None:
         click.echo(printable_data(text, form), nl=False)
@@ -67,6 +71,7 @@ def import_flags(
 ) -> None:
     """Create and change the flags that are in FILE (- is stdin); keep all others."""
     wanted = flags_of_content(read_content(file), file, format_name)
+    session.makes_file = not dry_run
     changes = compare(flags_of(session.store), wanted, prune=replace)
     if dry_run:
         print_changes(session, changes)
@@ -103,6 +108,7 @@ def copy(session: Session, source: str, target: str, overwrite: bool) -> int:
     """
     wanted = flags_at(session, source)
     is_incomplete = _is_incomplete(session, "copied")
+    session.makes_file = True
     store = session.open(target)
     changes = compare(flags_of(store), wanted.values())
     differing = [c.feature_name for c in changes if c.kind == "change"]

@@ -29,6 +29,7 @@ def watch(session: Session, count: int | None) -> None:
 
     With --json, each change is one line.
     """
+    session.makes_file = True  # another process may be about to make it
     changes: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
     synced = _follow(session)
     synced.on_change(lambda change: changes.put(("change", change)))

@@ -73,6 +73,8 @@ class Check:
     def check(self, value: Any) -> Any:
         """Return the result of the comparison, whose truth is the answer.
 
+        `is_enabled` does not call this; see `rule_compiler`.
+
         Raises:
             TypeError: Python cannot compare the two values.
         """

@@ -169,6 +169,22 @@ def test_a_share_of_the_calls_is_let_in(
     assert type(bucketer_of(client, "flag")) is NoOpBucketer
 
 
+def test_a_new_percentage_keeps_the_arguments_that_are_hashed(
+    flipper: Any, client: FeatureFlagClient
+) -> None:
+    """Users who are in stay in, unless other arguments or chance are asked for."""
+    client.create("x")
+    flipper("bucket", "set", "x", "10%", "--by", "user_id")
+    assert "20% by user_id" in flipper("bucket", "set", "x", "20%").err
+    assert "by user_id" in flipper("bucket", "ramp", "x", "--over", "2h").err
+    assert "by team" in flipper("bucket", "set", "x", "20%", "--by", "team").err
+    refused = flipper("bucket", "set", "x", "30%", "--by", "team", "--random")
+    assert (refused.code, "contradict" in refused.err) == (2, True)
+    assert "20% by team" in flipper("show", "x").out
+    assert "at random" in flipper("bucket", "set", "x", "30%", "--random").err
+    assert "at random" in flipper("bucket", "set", "x", "40%").err
+
+
 def test_a_ramp_begins_now(flipper: Any, client: FeatureFlagClient) -> None:
     """And goes from one share to another in a given time."""
     client.create("flag")

@@ -134,6 +134,28 @@ def test_a_wrong_url_is_wrong_usage(flipper: Any, url: str, message: str) -> Non
     assert message in result.err
 
 
+READING = [
+    ["list"],
+    ["show", "x"],
+    ["check", "x"],
+    ["export"],
+    ["meta", "get", "x"],
+    ["doctor", "--read-only"],
+]
+
+
+@pytest.mark.parametrize("command", READING, ids=" ".join)
+def test_reading_makes_no_store(flipper: Any, command: list[str]) -> None:
+    """A command in the wrong folder, or with a wrong path, leaves no file behind."""
+    result = flipper(*command)
+    assert result.code in {0, 3}
+    assert "There is no flipper.db in this folder; `flipper create` makes" in result.err
+    result = flipper(*command, "--url", "sqlite:///typo.db")
+    assert result.code == 4
+    assert "There is no SQLite file 'typo.db'" in result.err
+    assert not list(Path().iterdir())
+
+
 def test_the_program_is_python_m_flipper(program: Any) -> None:
     """Results go to stdout, messages to stderr."""
     result = program("create", "new")

@@ -438,4 +438,15 @@ def test_a_pipe_is_read_once(
         writing = threading.Thread(target=(folder / place).write_text, args=(text,))
         writing.start()
     result = program("apply", place, "--yes", input=text)
-    assert (result.code, result.err) == (0, "2 created, 0 changed, 0 deleted.\n")
+    assert result.code == 0
+    assert result.err.endswith("\n2 created, 0 changed, 0 deleted.\n")
+
+
+def test_a_file_is_not_replaced_by_no_flags(flipper: Any, folder: Path) -> None:
+    """An export from the wrong folder leaves the file as it was."""
+    kept = folder / "flags.toml"
+    kept.write_text(FILE)
+    result = flipper("export", "flags.toml")
+    assert result.code == 1
+    assert "There are no flags; flags.toml was left as it is" in result.err
+    assert kept.read_text() == FILE

@@ -54,13 +54,14 @@ Created:     20... UTC
 
 ```console
 $ flipper list
-New store: sqlite:///flipper.db ...
+There is no flipper.db in this folder; ...
 No flags.
 ```
 
 <!-- beside -->
 ```console
 $ flipper watch
+New store: sqlite:///flipper.db ...
 Watching; Ctrl-C ends.
 ... + SECOND
     the answer stays the same

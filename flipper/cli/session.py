@@ -239,6 +239,9 @@ def client_of_application(place: str) -> FeatureFlagClient:
     """
     from ..client import FeatureFlagClient
 
+    if "//" in place:  # it may have a password, also where Python names parts of it
+        message = "--app names an object, as module:client; give a URL by --url"
+        raise click.UsageError(message)
     module_name, colon, path = place.partition(":")
     if not (module_name and colon and path):
         message = f"--app {place!r} does not name an object; write module:client"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -30,6 +31,14 @@ class Result(NamedTuple):
     def data(self) -> Any:
         """What stdout has as JSON."""
         return json.loads(self.out)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _ctrl_c_ends_programs() -> Iterator[None]:
+    """Let programs be ended by Ctrl-C, which the background of a shell ignores."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True)

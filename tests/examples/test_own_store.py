@@ -111,7 +111,7 @@ def test_each_store_runs_as_a_script(name: str, first: list[str]) -> None:
     """The last two lines of each script explain two answers of a flag."""
     *others, on, off = run_example(f"examples/{name}.py").stdout.splitlines()
     assert others == first
-    assert on.startswith("Feature 'NEW_SEARCH' is on: its conditions look at")
+    assert on.startswith("Feature 'NEW_SEARCH' is on: every check on")
     assert off.startswith("Feature 'NEW_SEARCH' is off: the check ")
 
 

@@ -140,7 +140,6 @@ class Near(AbstractOperator):
         return abs(expected - actual) < 1
 
 
-@PercentageFactory.register
 class Growing(AbstractPercentage):
     """A percentage as an application registers it."""
 
@@ -164,6 +163,7 @@ class Growing(AbstractPercentage):
 def test_classes_of_an_application_go_through(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is registered can be written and read."""
     monkeypatch.setitem(Operator.OPERATOR_MAP, "near.*", Near)
+    monkeypatch.setitem(PercentageFactory.PERCENTAGE_MAP, Growing.get_type(), Growing)
     condition = Condition(**{"age__near.*": 18})
     items = [item(conditions=(condition,), bucketer=PercentageBucketer(Growing()))]
     for format_name in ("toml", "json"):

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pytest
 
 from flipper import FeatureFlagClient, store_from_url
 from flipper.cli.program import run
+from servers import unmeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,7 +77,7 @@ def program(folder: Path) -> Callable[..., Result]:
             timeout=60,
             check=False,
             cwd=folder,
-            env={**os.environ, **environment},
+            env={**unmeasured(), **environment},
         )
         return Result(done.returncode, done.stdout, done.stderr)
 

@@ -17,6 +17,8 @@ import termios
 import time
 from typing import TYPE_CHECKING
 
+from servers import unmeasured
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -64,7 +66,7 @@ class Terminal:
         names = {"TERM": "xterm", "COLUMNS": "", **(environment or {})}
         self._process = subprocess.Popen(
             [sys.executable, "-c", _LAUNCHER, *arguments],
-            env={k: v for k, v in {**os.environ, **names}.items() if v},
+            env={k: v for k, v in {**unmeasured(), **names}.items() if v},
             stdin=inside,
             stdout=inside,
             stderr=inside,

@@ -24,8 +24,8 @@ from flipper.cli.condition_text import format_check, parse_condition
 from flipper.cli.program import COMMANDS, run
 from flipper.cli.values import format_value, parse_value
 from flipper.conditions import Condition
+from support.fuzz import CASES
 
-CASES = int(os.environ.get("FLIPPER_FUZZ_CASES", "100"))
 fuzz = settings(
     max_examples=CASES,
     deadline=None,

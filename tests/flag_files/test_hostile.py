@@ -14,6 +14,7 @@ from test_mistakes import JSON, RIGHT, YAML
 from flipper.contrib.file.flag_file import FlagFile
 from flipper.exceptions import FlagFileError
 from flipper.flag_files import parse_flags
+from support.fuzz import CASES
 
 FORMATS = ["toml", "json", "yaml"]
 GOOD = {"toml": RIGHT, "json": JSON, "yaml": YAML}
@@ -74,7 +75,7 @@ PIECES = [
         "%YAML 1.1\n",
     ),
 ]
-SETTINGS = settings(max_examples=500, deadline=None, database=None)
+SETTINGS = settings(max_examples=2 * CASES, deadline=None, database=None)
 
 
 def is_read_or_refused(content: bytes | str, format_name: str) -> bool:
@@ -157,7 +158,7 @@ def test_an_anchor_cannot_multiply_the_content() -> None:
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
-@settings(max_examples=200, deadline=None, database=None)
+@settings(max_examples=CASES, deadline=None, database=None)
 @given(data=st.data())
 def test_a_file_is_used_as_a_whole_or_not_at_all(format_name: str, data: Any) -> None:
     """After any edit, the flags are those of the old file or those of the new one."""

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from servers import unmeasured
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -47,7 +49,7 @@ def environment_with(programs: Path) -> dict[str, str]:
     """Return environment variables with which a shell finds `flipper` in a folder."""
     colours = ("NO_COLOR", "FORCE_COLOR", "COLORTERM", "COLUMNS")
     unwanted = ("FLIPPER", "PYTHONPATH", *colours)
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(unwanted)}
+    kept = {k: v for k, v in unmeasured().items() if not k.startswith(unwanted)}
     path = f"{programs}{os.pathsep}{kept.get('PATH', os.defpath)}"
     return {**kept, "PATH": path, "TERM": "xterm-256color"}
 

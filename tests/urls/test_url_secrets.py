@@ -17,6 +17,7 @@ from flipper.exceptions import InvalidArgumentError
 from flipper.urls.redaction import call_hiding
 from servers import Proxy
 from servers.process import free_port
+from support.fuzz import CASES
 
 if TYPE_CHECKING:
     from servers import ConsulServer
@@ -86,7 +87,7 @@ def texts_of(error: BaseException) -> str:
 
 
 @settings(
-    max_examples=2000,
+    max_examples=2 * CASES,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -13,6 +13,7 @@ from flipper import FeatureFlagClient
 from flipper.contrib.s3 import S3FeatureFlagStore
 from flipper.contrib.s3.keys import Keys
 from flipper.exceptions import InvalidArgumentError
+from support.fuzz import CASES
 
 names = st.text(st.sampled_from([*"/%.2FE5ab", "ü"]), min_size=1, max_size=8)
 prefixes = st.text(st.sampled_from([*"/ab%."]), min_size=1, max_size=4).filter(
@@ -20,7 +21,7 @@ prefixes = st.text(st.sampled_from([*"/ab%."]), min_size=1, max_size=4).filter(
 )
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=2 * CASES, deadline=None)
 @given(first=prefixes, second=prefixes, name=names, other=names)
 def test_keys_of_different_prefixes_or_names_differ(
     first: str, second: str, name: str, other: str

@@ -498,6 +498,13 @@ def test_a_compiled_function_with_reasons_calls_what_is_replaced_later() -> None
     assert decide({"a": 1}) == matched
 
 
+@pytest.mark.parametrize("text", ["away", "away.", ".env MAX.", "of X"])
+def test_the_sentence_of_an_error_has_one_full_stop(text: str) -> None:
+    """It is the one at the end, and the rest of the text stays as it is."""
+    evaluation = Evaluation("x", False, Reason.ERROR, error=OSError(text))
+    assert f" OSError: {text.removesuffix('.')}; " in str(evaluation)
+
+
 def test_the_values_of_the_reasons_do_not_change() -> None:
     """Applications write them to logs."""
     assert [reason.value for reason in Reason] == [

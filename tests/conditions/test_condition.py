@@ -114,3 +114,18 @@ def test_a_condition_without_a_dict_is_copied(duplicate: Any) -> None:
     assert not hasattr(again, "__dict__")
     assert again.check(a=1) is True
     assert again.check(a=2) is False
+
+
+def test_plain_data_makes_a_condition_of_the_class_that_was_asked() -> None:
+    """A subclass is made by its own constructor."""
+
+    class Counted(Condition):
+        def __init__(self) -> None:
+            super().__init__()
+            self.count = 0
+
+    condition = Counted.from_dict(Condition(a=1).to_dict())
+    assert type(condition) is Counted
+    assert condition.count == 0
+    assert condition.check(a=2) is False
+    assert type(Condition.from_dict({})) is Condition

@@ -68,7 +68,9 @@ def reply(status: str, body: bytes, *headers: str, is_chunked: bool = False) -> 
         length = "Transfer-Encoding: chunked"
         halves = body[: len(body) // 2], body[len(body) // 2 :], b""
         body = b"".join(b"%x\r\n%s\r\n" % (len(half), half) for half in halves)
-    lines = [f"HTTP/1.1 {status}", *headers, length, "Server: test"]
+    # The server closes after each reply; a client must not send another request then.
+    closing = "Connection: close"
+    lines = [f"HTTP/1.1 {status}", closing, *headers, length, "Server: test"]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 

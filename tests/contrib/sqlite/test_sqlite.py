@@ -560,6 +560,7 @@ def test_sqlite_is_imported_only_for_its_store() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_connections_are_closed_while_the_process_forks(
     store: SQLiteFeatureFlagStore, tmp_path: Path
 ) -> None:

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+# Newer Pythons warn of each fork beside threads, which is what some tests are about.
+_WARNINGS = ("-W", "error", "-W", "ignore:This process:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
 
 
@@ -42,7 +46,7 @@ def start(code: str, *arguments: object) -> subprocess.Popen[str]:
     )
     text = begin + textwrap.dedent(code)
     return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", text, *map(str, arguments)],
+        [sys.executable, *_WARNINGS, "-c", text, *map(str, arguments)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

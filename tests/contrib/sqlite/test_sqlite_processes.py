@@ -31,6 +31,10 @@ _WARNINGS = ("-W", "error", "-W", "ignore:This process:DeprecationWarning")
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+# Python is not told of such a fork, so its own state beside threads is undefined.
+forks_in_c = pytest.mark.skipif(
+    sys.version_info >= (3, 14), reason="Python may crash after a fork by C"
+)
 
 
 @pytest.fixture
@@ -290,6 +294,7 @@ def test_a_fork_of_which_python_is_not_told_is_refused(path: Path) -> None:
 
 
 @needs_fork
+@forks_in_c
 def test_a_store_that_is_closed_may_be_forked_in_any_way(path: Path) -> None:
     """It has no connection that a child could inherit."""
     store = SQLiteFeatureFlagStore(path)
@@ -307,6 +312,7 @@ def test_a_store_that_is_closed_may_be_forked_in_any_way(path: Path) -> None:
 
 
 @needs_fork
+@forks_in_c
 def test_uwsgi_forks_no_connection(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before its workers are forked, each statement has a connection of its own."""
     uwsgi: Any = type(sys)("uwsgi")

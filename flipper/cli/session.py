@@ -216,13 +216,13 @@ def open_store(url: str | None, *, makes_file: bool) -> Any:
 
 def sqlite_file(url: str) -> Path | None:
     """Return the file of a SQLite URL, and `None` for all other URLs."""
-    from urllib.parse import unquote
+    from ..urls.address import parse
 
-    scheme, slashes, rest = url.strip().partition(":///")
-    if not slashes or scheme.lower() != "sqlite":
+    address = parse(url, {}, "The store URL")
+    if address.scheme != "sqlite" or not address.path:
         return None
     try:
-        return Path(unquote(rest.partition("?")[0])).expanduser()
+        return Path(address.path).expanduser()
     except RuntimeError:  # the home directory of nobody; the store says so
         return None
 

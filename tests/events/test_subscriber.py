@@ -3,34 +3,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from flipper import Condition, FeatureFlagClient, MemoryFeatureFlagStore
-from flipper.bucketing import NoOpBucketer
+from flipper import FeatureFlagClient, MemoryFeatureFlagStore
 from flipper.events import EventType, FlipperEventEmitter, FlipperEventSubscriber
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-
-WRITES: dict[str, Callable[[Any], object]] = {
-    "create": lambda client: client.create("x", is_enabled=True, client_data={"a": 1}),
-    "enable": lambda client: client.enable("x"),
-    "disable": lambda client: client.disable("x"),
-    "add_condition": lambda client: client.add_condition("x", Condition(a=1)),
-    "set_conditions": lambda client: client.set_conditions("x", [Condition(a=1)]),
-    "set_client_data": lambda client: client.set_client_data("x", {"b": 2}),
-    "set_bucketer": lambda client: client.set_bucketer("x", NoOpBucketer()),
-    "destroy": lambda client: client.destroy("x"),
-}
-
-
-@pytest.fixture
-def emitter() -> FlipperEventEmitter:
-    """Return an emitter without listeners."""
-    return FlipperEventEmitter()
+from support.writes import WRITES
 
 
 @pytest.fixture

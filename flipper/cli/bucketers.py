@@ -22,6 +22,8 @@ from .values import utf8_text
 
 if TYPE_CHECKING:
     from ..bucketing.base import AbstractBucketer
+    from ..bucketing.percentage import AbstractPercentage
+    from ..contrib.storage import FeatureFlagStoreItem
     from .session import Session
 
 bucket = table_of(
@@ -72,8 +74,8 @@ def set_share(
     is_random: bool,
 ) -> None:
     """Let a PERCENTAGE of the calls in, such as 25% or 0.25."""
-    by = _arguments(session, feature_name, by, is_random=is_random)
-    _set_bucketer(session, feature_name, _bucketer(Percentage(percentage), by))
+    share = Percentage(percentage)
+    _set_percentage(session, feature_name, share, by, is_random=is_random)
 
 
 @command("ramp")
@@ -116,8 +118,7 @@ def ramp(  # noqa: PLR0913, PLR0917  (one for each option)
     """Let a share of the calls in that changes evenly, beginning now."""
     duration = int(over) if over == int(over) else over
     share = LinearRampPercentage(first, last, duration)
-    by = _arguments(session, feature_name, by, is_random=is_random)
-    _set_bucketer(session, feature_name, _bucketer(share, by))
+    _set_percentage(session, feature_name, share, by, is_random=is_random)
 
 
 @command("clear")
@@ -125,37 +126,42 @@ def ramp(  # noqa: PLR0913, PLR0917  (one for each option)
 @yes
 def clear(session: Session, feature_name: str) -> None:
     """Remove the bucketer, so that the conditions alone decide."""
-    _set_bucketer(session, feature_name, NoOpBucketer())
+    _set_bucketer(session, session.item(feature_name), NoOpBucketer())
 
 
-def _arguments(
-    session: Session, feature_name: str, by: tuple[str, ...], *, is_random: bool
-) -> tuple[str, ...]:
-    """Return the arguments to choose by: those given, else those of the flag.
+def _set_percentage(
+    session: Session,
+    feature_name: str,
+    percentage: AbstractPercentage,
+    by: tuple[str, ...],
+    *,
+    is_random: bool,
+) -> None:
+    """Let a share in by the given arguments, else by those of the present bucketer.
 
-    Without this, a larger percentage would choose other users, at random for each call.
+    Without the latter, a larger percentage would choose other users, at random for each
+    call.
     """
     if by and is_random:
         message = "--by and --random contradict each other; leave one of them out"
         raise click.UsageError(message)
-    present = session.item(feature_name).raw_meta.bucketer
-    if by or is_random or not isinstance(present, ConsistentHashPercentageBucketer):
-        return by
-    return tuple(present.key_whitelist)
-
-
-def _bucketer(percentage: object, by: tuple[str, ...]) -> PercentageBucketer:
-    if by:
-        return ConsistentHashPercentageBucketer(key_whitelist=by, percentage=percentage)
-    return PercentageBucketer(percentage=percentage)
+    before = session.item(feature_name)
+    present = before.raw_meta.bucketer
+    if isinstance(present, ConsistentHashPercentageBucketer) and not is_random:
+        by = by or tuple(present.key_whitelist)
+    bucketer = (
+        ConsistentHashPercentageBucketer(key_whitelist=by, percentage=percentage)
+        if by
+        else PercentageBucketer(percentage=percentage)
+    )
+    _set_bucketer(session, before, bucketer)
 
 
 def _set_bucketer(
-    session: Session, feature_name: str, bucketer: AbstractBucketer
+    session: Session, before: FeatureFlagStoreItem, bucketer: AbstractBucketer
 ) -> None:
-    before = session.item(feature_name)
     meta = before.raw_meta
     meta.bucketer = bucketer
     session.confirm_for_everybody(before, before.replace(meta=meta))
-    session.client.set_bucketer(feature_name, bucketer)
-    report(session, feature_name, "Changed")
+    session.client.set_bucketer(before.feature_name, bucketer)
+    report(session, before.feature_name, "Changed")

@@ -23,7 +23,7 @@ from .describe import format_time
 from .errors import message_of
 from .exit_codes import DONE, FAILED, UNREACHABLE
 from .options import command
-from .output import note, print_json, printable
+from .output import note, print_json, printable, some_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -182,7 +182,7 @@ def _broken_documents(names: list[str]) -> Finding:
     if not names:
         return Finding("documents", OK, "each can be read")
     text = (
-        f"{len(names):,} cannot be read as flags: {_some(names)}. They are off for "
+        f"{len(names):,} cannot be read as flags: {some_of(names)}. They are off for "
         f"everybody; remove them with `flipper delete`, or use --app if an application "
         f"registers their operators or bucketers"
     )
@@ -197,7 +197,7 @@ def _unusable_names(items: list[FeatureFlagStoreItem]) -> Finding:
         except FlipperError:
             unusable.append(repr(item.feature_name))
     if unusable:
-        text = f"{len(unusable):,} cannot be written: {_some(unusable)}"
+        text = f"{len(unusable):,} cannot be written: {some_of(unusable)}"
         return Finding("names", BAD, text)
     return Finding("names", OK, "each can be used")
 
@@ -219,17 +219,11 @@ def _clock(items: list[FeatureFlagStoreItem]) -> Finding:
                 begins = format_time(ramp.initial_time)
                 ramps.append(f"{item.feature_name} begins at {begins}")
     if future:
-        text = f"{_some(future)} were created in the future: is a clock wrong?"
+        text = f"{some_of(future)} were created in the future: is a clock wrong?"
         return Finding("clock", BAD, text)
     if ramps:
-        return Finding("clock", NOTE, f"ramps that have not begun: {_some(ramps)}")
+        return Finding("clock", NOTE, f"ramps that have not begun: {some_of(ramps)}")
     return Finding("clock", OK, f"{format_time(now)}, and no flag is from the future")
-
-
-def _some(names: list[str]) -> str:
-    few = 5
-    more = f" and {len(names) - few:,} more" if len(names) > few else ""
-    return ", ".join(names[:few]) + more
 
 
 @command("doctor")

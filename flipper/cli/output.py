@@ -64,6 +64,14 @@ def message(text: str) -> str:
     return printable(hide_in_urls(text), keep_lines=True)
 
 
+def some_of(texts: Iterable[str]) -> str:
+    """Return the first texts, and how many more there are."""
+    every = list(texts)
+    few = 5
+    more = f" and {len(every) - few:,} more" if len(every) > few else ""
+    return ", ".join(every[:few]) + more
+
+
 def note(text: str) -> None:
     """Print a message to stderr."""
     click.echo(message(text), err=True)

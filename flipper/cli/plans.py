@@ -16,7 +16,7 @@ from .changes import Change, compare, flags_of
 from .describe import reaches_everybody
 from .flag_sources import flags_of_content, read_content
 from .options import command, existing_file, yes
-from .output import note, print_json, print_text, printable
+from .output import note, print_json, print_text, printable, some_of
 from .progress import with_progress
 from .values import format_value
 from .written_files import write_file
@@ -210,18 +210,11 @@ def _confirm(session: Session, changes: list[Change]) -> None:
     ]
     questions = []
     if opened:
-        questions.append(f"{_names(opened)} will be on for everybody.")
+        questions.append(f"{some_of(map(repr, opened))} will be on for everybody.")
     if deleted:
-        questions.append(f"{_names(deleted)} will be deleted.")
+        questions.append(f"{some_of(map(repr, deleted))} will be deleted.")
     if questions:
         session.confirm(" ".join(questions))
-
-
-def _names(names: list[str]) -> str:
-    few = 5
-    if len(names) <= few:
-        return ", ".join(map(repr, names))
-    return f"{', '.join(map(repr, names[:few]))} and {len(names) - few:,} more"
 
 
 # -- kept plans ------------------------------------------------------------------------
@@ -291,7 +284,8 @@ def _refuse_if_outdated(session: Session, changes: list[Change]) -> None:
             changed.append(change.feature_name)
     if changed:
         message = (
-            f"{_names(changed)} changed since the plan was made; nothing was written. "
+            f"{some_of(map(repr, changed))} changed since the plan was made; nothing "
+            f"was written. "
             f"Plan again"
         )
         raise click.ClickException(message)

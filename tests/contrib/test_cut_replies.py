@@ -21,6 +21,7 @@ import pytest
 import redis
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from psycopg_pool import ConnectionPool
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from thrift.protocol.TCompactProtocol import TCompactProtocol, TCompactProtocolFactory
@@ -364,13 +365,18 @@ def cut_replies(
     read: Callable[[], Any],
     errors: tuple[type[Exception], ...],
     step: int,
+    wait_for_connection: Callable[[], object] = bool,
 ) -> int:
-    """Cut each reply of a reading in steps of some bytes, and count the cut ones."""
+    """Cut each reply of a reading in steps of some bytes, and count the cut ones.
+
+    What connects in the background has to be waited for, lest its replies be cut.
+    """
     expected = read()
     cut = 0
     for number in count(1):
         before = cut
         for length in range(0, 10_000, step):
+            wait_for_connection()
             dropped = proxy.dropped
             proxy.drop_reply(number, after=length)
             for answer in answered(read, *errors):
@@ -449,16 +455,23 @@ def test_cut_replies_of_a_real_postgresql_server_are_no_answers(
     """Cut replies of PostgreSQL are no answers, although a reading is repeated once."""
     with before(postgres_server) as proxy:
         conninfo = f"{postgres_conninfo} host={proxy.host} port={proxy.port}"
-        with PostgreSQLFeatureFlagStore(conninfo) as store:
+        settings = {"autocommit": True}
+        with (
+            ConnectionPool(conninfo, kwargs=settings, min_size=1, open=True) as pool,
+            PostgreSQLFeatureFlagStore(pool) as store,
+        ):
             for name, is_enabled in FLAGS.items():
                 store.create(name, is_enabled=is_enabled)
 
             def read() -> Any:
                 return states(store), state(store, "on"), state(store, "missing")
 
+            def wait() -> None:
+                eventually(lambda: pool.get_stats()["pool_available"] == 1)
+
             assert read() == (FLAGS, True, None)
             # Small steps, since a kept connection has no greeting that could be cut.
-            assert cut_replies(proxy, read, store.outage_errors, 7) > 30
+            assert cut_replies(proxy, read, store.outage_errors, 7, wait) > 30
 
 
 @pytest.mark.consul

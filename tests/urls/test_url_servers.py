@@ -22,6 +22,7 @@ from flipper import FeatureFlagClient, MemoryFeatureFlagStore, store_from_url
 from flipper.contrib.thrift.server import FeatureFlagStoreHandler
 from servers import Proxy, RedisServer
 from servers.process import free_port
+from support.redis_servers import ClusterNode
 from support.thrift_service import Service
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ def test_redis_by_sentinel() -> None:
 def test_redis_by_a_cluster() -> None:
     """One node with all slots is a cluster."""
     with (
-        OwnRedis("--cluster-enabled", "yes") as server,
+        ClusterNode() as server,
         redis.Redis(server.host, server.port) as node,
     ):
         node.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
     from .conditions.condition import Condition
     from .contrib.interface import AbstractFeatureFlagStore
-    from .evaluation import Evaluation
+    from .explanation import Evaluation
+    from .rules.rule import Rule
+    from .rules.rules import Rules
 
     class FlagClient(Protocol):
         """The methods of `FeatureFlagClient` that a handle calls."""
@@ -25,6 +27,19 @@ if TYPE_CHECKING:
             self, feature_name: str, /, default: Any = ..., **conditions: Any
         ) -> Evaluation:
             """Return the answer with its reason."""
+
+        def variant(
+            self, feature_name: str, default: Any = ..., /, **conditions: Any
+        ) -> Any:
+            """Return the value of the variant."""
+
+        def get_rules(self, feature_name: str) -> Rules | None:
+            """Return the rules."""
+
+        def set_rules(
+            self, feature_name: str, rules: Rules | Iterable[Rule] | None
+        ) -> None:
+            """Replace the rules."""
 
         def exists(self, feature_name: str) -> bool:
             """Return whether the store has the flag."""
@@ -105,6 +120,18 @@ class FeatureFlag:
     def explain(self, /, default: Any = False, **conditions: Any) -> Evaluation:
         """Decide as `is_enabled` does, and return the answer with its reason."""
         return self._client.explain(self.name, default=default, **conditions)
+
+    def variant(self, default: Any = None, /, **conditions: Any) -> Any:
+        """Return the value of the variant that the flag serves, else the default."""
+        return self._client.variant(self.name, default, **conditions)
+
+    def get_rules(self) -> Rules | None:
+        """Return the rules of the flag, or `None` if it has none."""
+        return self._client.get_rules(self.name)
+
+    def set_rules(self, rules: Rules | Iterable[Rule] | None) -> None:
+        """Replace the rules of the flag; `None` removes them."""
+        self._client.set_rules(self.name, rules)
 
     def exists(self) -> bool:
         """Return whether the store has this flag."""

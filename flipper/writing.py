@@ -24,10 +24,11 @@ from .contracts.update import (
     updates_atomically,
     write_lock,
 )
-from .contrib.storage.item import with_state_off, with_state_on
+from .contrib.storage.item import FeatureFlagStoreItem, with_state_off, with_state_on
 from .events.emitter import FlipperEventEmitter
 from .events.types import EventType
 from .exceptions import FlagDoesNotExistError, InvalidFlagDataError
+from .rules.rules_bucketer import without_rules
 from .runtime.containers import copy_containers
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     from .contracts.update import Change
     from .contrib.interface import AbstractFeatureFlagStore
-    from .contrib.storage.item import FeatureFlagStoreItem
     from .events.emitter import IEventEmitter
     from .flag import FeatureFlag
 
@@ -153,11 +153,12 @@ class WritingClient:
         before, _ = self._prepare_write(feature_name, check_client_data, client_data)
         given = copy_containers(client_data)
         if before is not None:
-            merged = {**before.meta["client_data"], **copy_containers(given or {})}
+            merged = without_rules(before.meta["client_data"])
+            merged = {**merged, **copy_containers(given or {})}
             self._events.emit(EventType.PRE_SET_CLIENT_DATA, feature_name, merged)
         after = self._update_meta(feature_name, client_data=given)
-        stored = after.meta["client_data"]
-        self._events.emit(EventType.POST_SET_CLIENT_DATA, feature_name, stored)
+        data = without_rules(after.meta["client_data"])
+        self._events.emit(EventType.POST_SET_CLIENT_DATA, feature_name, data)
 
     def add_condition(self, feature_name: str, condition: Condition) -> None:
         """Add a condition to a flag, which is on only if all its conditions hold.
@@ -210,8 +211,6 @@ class WritingClient:
         self._update_meta(feature_name, bucketer=bucketer)
         self._events.emit(EventType.POST_SET_BUCKETER, feature_name, bucketer)
 
-    # -- one atomic step ---------------------------------------------------------------
-
     def _check_atomicity(self) -> None:
         """Find out whether the store's `update` can be called; `None` at each write."""
         self._is_atomic = None  # its methods may be replaced without notice
@@ -248,10 +247,12 @@ class WritingClient:
     def _switch(
         self, feature_name: str, is_enabled: bool, before: EventType, after: EventType
     ) -> None:
-        self._get_existing_uncached(feature_name)
+        item = self._get_existing_uncached(feature_name)
         self._events.emit(before, feature_name)
-        if updates_atomically(self._store):
-            # `set` would create the flag again if somebody has just destroyed it.
+        has_rules = type(item) is FeatureFlagStoreItem and item.rules is not None
+        if updates_atomically(self._store) or has_rules:
+            # `set` would create the flag again if somebody has just destroyed it, and
+            # the state of a flag with rules is in its metadata.
             self._update(feature_name, with_state_on if is_enabled else with_state_off)
         else:
             with write_lock(self._store, feature_name):

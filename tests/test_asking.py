@@ -15,7 +15,7 @@ from flipper import (
     MemoryFeatureFlagStore,
 )
 from flipper.bucketing import ConsistentHashPercentageBucketer, PercentageBucketer
-from flipper.evaluation import Reason
+from flipper.explanation import Reason
 from flipper.exceptions import InvalidArgumentError
 from support.answers import DEFAULT, answer_of
 from support.custom_stores import CustomStore, RemoteStore

@@ -17,7 +17,7 @@ from flipper.bucketing import PercentageBucketer
 from flipper.contracts import circuit_breaker
 from flipper.contracts.last_known import SupportsLastKnown
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
-from flipper.evaluation import Reason
+from flipper.explanation import Reason
 from flipper.exceptions import InvalidFlagDataError
 from flipper.testing.contract import CHANGES
 

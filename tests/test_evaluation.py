@@ -24,7 +24,8 @@ from flipper.bucketing import (
 from flipper.bucketing.base import AbstractBucketer
 from flipper.conditions.operators.operator import EqualityOperator
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
-from flipper.evaluation import Evaluation, Reason, compile_rules
+from flipper.evaluation import compile_rules
+from flipper.explanation import Evaluation, Reason
 from support.copies import pickled
 from support.custom_stores import FailingMemoryStore
 from support.flag_builders import CustomWeekend

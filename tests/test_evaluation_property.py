@@ -33,7 +33,7 @@ from flipper.bucketing import (
 from flipper.conditions import Condition
 from flipper.conditions.operators import Operator
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
-from flipper.evaluation import Reason
+from flipper.explanation import Reason
 from flipper.exceptions import InvalidArgumentError
 from support.answers import DEFAULT
 from support.copies import pickled

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ..evaluation import Reason
+from ..explanation import Reason
 from .exit_codes import DONE, FAILED
 from .options import command, feature_name
 from .output import print_json, print_text, warn
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..contrib.storage import FeatureFlagStoreItem
-    from ..evaluation import Evaluation
+    from ..explanation import Evaluation
     from .session import Session
 
 _LARGEST_SAMPLE: Final = 10_000_000

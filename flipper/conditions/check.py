@@ -99,6 +99,17 @@ class Check:
         return cls(variable, check_value, shared_operator(Operator.factory(symbol)))
 
     @classmethod
+    def split_key(cls, check_key: str) -> tuple[str, str | None]:
+        """Return the variable and the symbol of the operator of a keyword.
+
+        Raises:
+            Operator.InvalidSymbolError: the key has one `__`, and no operator after it.
+        """
+        variable, symbol = _split(check_key)
+        Operator.factory(symbol)
+        return variable, symbol
+
+    @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Check:
         """Make a check from the result of `to_dict`.
 

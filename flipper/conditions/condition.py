@@ -7,6 +7,7 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from .check import Check
+from .expression import Expression
 from .rule_compiler import RuleCompiler, state_without
 
 if TYPE_CHECKING:
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
 _new = object.__new__
 
 
-class Condition:
+class Condition(Expression):
     """Limits a flag to calls whose keyword arguments pass its checks.
 
     `Condition(is_admin=True, age__gte=18)` has a check on `is_admin` and one on `age`.
     A check on an argument that a call does not give is left out. A condition never
-    changes, and threads may share it.
+    changes, and threads may share it. `&`, `|` and `~` combine conditions for the rules
+    of a flag.
 
     Args:
         **checks: the name of an argument of `is_enabled`, with a suffix for any

@@ -94,7 +94,7 @@ class RuleCompiler:
             literal = repr(str.__str__(variable))
             if variable not in variables[:number]:
                 self.add_lines(f"if {literal} in context:")
-            comparison = self._comparison(check, f"context[{literal}]")
+            comparison = self.comparison(check, f"context[{literal}]")
             is_last = variable == variables[-1]
             if all_checks is None and (self.with_reason or not is_last):
                 all_checks = self.bind_value(checks)
@@ -128,7 +128,8 @@ class RuleCompiler:
         """Return the expression to return when a check or a condition fails."""
         return f"False, {check}, None, None" if self.with_reason else "False"
 
-    def _comparison(self, check: Check, value: str) -> str:
+    def comparison(self, check: Check, value: str) -> str:
+        """Return Python code that compares a value, given as code, by a check."""
         sign = None if self.calls_everything else check.sign
         if sign is None:
             return f"{self.bind_value(check)}.check({value})"

@@ -130,10 +130,8 @@ class AtomicFeatureFlagStore(SupportsUpdate, AbstractFeatureFlagStore):
         Raises:
             FlagDoesNotExistError: there is no such flag.
         """
-        self._write(
-            feature_name,
-            lambda item: FeatureFlagStoreItem(feature_name, item.raw_is_enabled, meta),
-        )
+        own = meta.copy if isinstance(meta, FeatureFlagStoreMeta) else lambda: meta
+        self._write(feature_name, lambda item: item.replace(meta=own()))
 
     def update(self, feature_name: str, change: Change) -> FeatureFlagStoreItem:
         """Replace a flag by the result of `change`, and return that result."""

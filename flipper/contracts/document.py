@@ -92,6 +92,10 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
         """Return the flag as it was last read or written, or `None`, without I/O."""
         return self._decoded.get(feature_name)
 
+    def known_names(self) -> list[str]:
+        """Return the names of the flags that are known."""
+        return list(self._decoded)
+
     def _delete_flag(self, feature_name: str) -> bool | None:
         removed = self._remove(feature_name)
         self._last_write = object()

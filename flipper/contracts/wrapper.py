@@ -120,6 +120,10 @@ class FeatureFlagStoreWrapper(
         """Return the flag as the inner store last gave it, or `None`, without I/O."""
         return self._reader.last_known(feature_name)
 
+    def known_names(self) -> list[str]:
+        """Return the names of the flags that the inner store knows."""
+        return self._reader.known_names()
+
     def watch(self) -> Watch:
         """Return a watch that listens to the inner store.
 

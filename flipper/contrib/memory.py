@@ -56,6 +56,10 @@ class MemoryFeatureFlagStore(TableFastPath, AtomicFeatureFlagStore):
         """Return the flag, which is always known."""
         return self._items.get(feature_name)
 
+    def known_names(self) -> list[str]:
+        """Return the names of all flags."""
+        return list(self._items)
+
     def _load(self, feature_name: str) -> tuple[FeatureFlagStoreItem, Any] | None:
         item = self._items.get(feature_name)
         return None if item is None else (item, item)

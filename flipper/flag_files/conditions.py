@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..conditions.check import OPERATOR_DELIMITER, Check
 from ..conditions.condition import Condition
+from ..conditions.keywords import checks_to_plain
 from ..conditions.operators.operator import (
     NegatedSetMembershipOperator,
     Operator,
@@ -112,34 +113,6 @@ def _checked(
 def plain_conditions(stored: list[Any]) -> list[Any]:
     """Return conditions as a file has them, from those of a stored document."""
     return [
-        _plain_condition([check for checks in each.values() for check in checks])
+        checks_to_plain([check for checks in each.values() for check in checks])
         for each in stored
     ]
-
-
-def _plain_condition(checks: list[dict[str, Any]]) -> Any:
-    keywords = {}
-    for check in checks:
-        key = Check.make_check_key(check["variable"], check["operator"])
-        if key in keywords or not _is_keyword(key, check):
-            return [_plain_check(each) for each in checks]
-        keywords[key] = check["value"]
-    return keywords
-
-
-def _is_keyword(key: str, check: dict[str, Any]) -> bool:
-    """Return whether a keyword is read as the check that it was made of."""
-    if check["operator"] is None:
-        return OPERATOR_DELIMITER not in key
-    try:
-        made = Check.factory(key, None)
-    except Operator.InvalidSymbolError:
-        return False
-    found = (made.variable, made.operator.SYMBOL)
-    return found == (check["variable"], check["operator"])
-
-
-def _plain_check(check: dict[str, Any]) -> dict[str, Any]:
-    symbol = check["operator"]
-    operator = {} if symbol is None else {"operator": symbol}
-    return {"variable": check["variable"], **operator, "value": check["value"]}

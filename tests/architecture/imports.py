@@ -25,6 +25,8 @@ FLOORS = {
     "flipper.conditions": RULES,
     "flipper.bucketing": RULES,
     "flipper.arguments": RULES,
+    "flipper.rules": RULES,
+    "flipper.explanation": RULES,
     "flipper.contrib.storage": RECORDS,
     "flipper.evaluation": RECORDS,
     "flipper.flag_files": RECORDS,
@@ -35,6 +37,7 @@ FLOORS = {
     "flipper.client": FACE,
     "flipper.asking": FACE,
     "flipper.writing": FACE,
+    "flipper.writing_rules": FACE,
     "flipper.flag": FACE,
     "flipper.decorators": FACE,
     "flipper.contrib.memory": DRIVERS,
@@ -57,7 +60,7 @@ FLOORS = {
     "flipper.__main__": EDGE,
 }
 # They define nothing: their tables of names are resolved when a name is used.
-FACADES = {"flipper", "flipper.contrib"}
+FACADES = {"flipper", "flipper.contrib", "flipper.rules"}
 
 
 class Arrow(NamedTuple):

@@ -10,7 +10,7 @@ from unittest.mock import MagicMock, patch
 import pytest
 
 from flipper import CachedFeatureFlagStore, FeatureFlagClient, MemoryFeatureFlagStore
-from flipper.evaluation import Reason
+from flipper.explanation import Reason
 
 if TYPE_CHECKING:
     from flipper.contrib.storage import FeatureFlagStoreItem

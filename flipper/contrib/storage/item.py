@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from ...arguments import check_state
 from ...conditions.rule_compiler import state_without
-from ...evaluation import DISABLED
 from ...exceptions import InvalidArgumentError, InvalidFlagDataError
+from ...explanation import DISABLED
+from ...rules.rules_bucketer import RulesBucketer
 from .json_document import (
     find_inexpressible,
     match_plain_flag,
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
     from ...conditions.condition import Condition
     from ...conditions.rule_compiler import Decider
-    from ...evaluation import Decision
+    from ...explanation import Decision
+    from ...rules.rules import Rules
 
 _UNCHANGED: Any = object()
 _new = object.__new__
@@ -57,7 +59,11 @@ class FeatureFlagStoreItem:
         self, feature_name: str, is_enabled: Any, meta: FeatureFlagStoreMeta
     ) -> None:
         own = meta.copy() if isinstance(meta, FeatureFlagStoreMeta) else meta
-        self._set_fields(feature_name, is_enabled, own)
+        state = is_enabled
+        bucketer = getattr(own, "bucketer", None)
+        if type(bucketer) is RulesBucketer:
+            state = bucketer.state_of(feature_name, is_enabled)
+        self._set_fields(feature_name, state, own)
 
     def _set_fields(self, feature_name: str, is_enabled: Any, meta: Any) -> None:
         self.feature_name = feature_name
@@ -66,6 +72,9 @@ class FeatureFlagStoreItem:
         self.decider = self.document = None
         # Most flags are just on or off, so there is nothing to evaluate for them.
         is_constant = type(meta) is FeatureFlagStoreMeta and meta.is_constant
+        if not is_constant and type(getattr(meta, "bucketer", None)) is RulesBucketer:
+            # The state is written beside the rules.
+            meta.bucketer = meta.bucketer.with_state(bool(is_enabled))
         self._answer_if_enabled = True if is_constant else None
         self.answer = self._answer_if_enabled if is_enabled else False
 
@@ -75,8 +84,21 @@ class FeatureFlagStoreItem:
 
     @property
     def raw_is_enabled(self) -> Any:
-        """The stored state."""
+        """The state. If the flag has rules, its document has another one."""
         return self._is_enabled
+
+    @property
+    def document_state(self) -> Any:
+        """The state in the document: off if the flag has rules, else the state."""
+        return self._is_enabled if self.rules is None else False
+
+    @property
+    def rules(self) -> Rules | None:
+        """The rules of the flag, or `None`."""
+        if self._answer_if_enabled is not None:
+            return None
+        bucketer = getattr(self._meta, "bucketer", None)
+        return bucketer.rules if type(bucketer) is RulesBucketer else None
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -109,14 +131,22 @@ class FeatureFlagStoreItem:
 
     def compile(self) -> Decider:
         """Compile the rules of the flag into its `decider`, and return that."""
-        self.decider = self._rules.compile()
+        self.decider = self._compiled()
         return self.decider
+
+    def _compiled(self, *, with_reason: bool = False) -> Decider:
+        rules = self._rules
+        return rules.compile(with_reason=with_reason, feature_name=self.feature_name)
 
     def decide(self, context: Mapping[str, Any]) -> Decision:
         """Decide as `is_enabled` does, and return the answer with its reason."""
         if not self._is_enabled:
             return DISABLED
-        return self._rules.compile(with_reason=True)(context)  # type: ignore[no-any-return]
+        bucketer = getattr(self._meta, "bucketer", None)
+        if type(bucketer) is not RulesBucketer:
+            return self._compiled(with_reason=True)(context)  # type: ignore[no-any-return]
+        decider = bucketer.compiled_for(self, lambda: self._compiled(with_reason=True))
+        return decider(context)  # type: ignore[no-any-return]
 
     @property
     def _rules(self) -> FeatureFlagStoreMeta:
@@ -142,6 +172,8 @@ class FeatureFlagStoreItem:
 
     def with_state(self, is_enabled: Any) -> FeatureFlagStoreItem:
         """Return this flag with another state."""
+        if self._answer_if_enabled is None and self.rules is not None:
+            return self.replace(is_enabled=is_enabled, meta=self.raw_meta)
         made: FeatureFlagStoreItem = _new(FeatureFlagStoreItem)
         made.feature_name = self.feature_name
         made._is_enabled = is_enabled
@@ -179,10 +211,10 @@ class FeatureFlagStoreItem:
         return self._meta is other._meta
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the flag as plain data."""
+        """Return the flag as plain data, the form of documents."""
         return {
             "feature_name": self.feature_name,
-            "is_enabled": self._is_enabled,
+            "is_enabled": self.document_state,
             "meta": self.meta,
         }
 
@@ -234,11 +266,12 @@ class FeatureFlagStoreItem:
                 serialized = str(serialized, "utf-8")
             fields = parse(serialized)
             made: FeatureFlagStoreItem = _new(cls)
-            made._set_fields(
-                fields["feature_name"],
-                readable_state(fields["feature_name"], fields["is_enabled"]),
-                FeatureFlagStoreMeta.from_dict(fields["meta"]),
-            )
+            name = fields["feature_name"]
+            state = readable_state(name, fields["is_enabled"])
+            meta = FeatureFlagStoreMeta.from_dict(fields["meta"])
+            if type(meta.bucketer) is RulesBucketer:
+                state = meta.bucketer.state_of(name, state)
+            made._set_fields(name, state, meta)
         except Exception as error:
             name = fields.get("feature_name") if isinstance(fields, dict) else None
             raise InvalidFlagDataError.from_error(error, feature_name=name) from error

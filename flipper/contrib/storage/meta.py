@@ -6,16 +6,20 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
+from ...arguments import RESERVED_KEY
 from ...bucketing.factory import BucketerFactory
 from ...bucketing.noop_bucketer import NoOpBucketer
 from ...conditions.condition import Condition
 from ...evaluation import compile_rules, is_constant
+from ...exceptions import InvalidArgumentError
+from ...rules.rules_bucketer import RulesBucketer, take_rules
 from ...runtime.containers import copy_containers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ...conditions.rule_compiler import Decider
+    from ...rules.rules import Rules
 
 _new = object.__new__
 _NO_BUCKETER = NoOpBucketer.from_dict({})
@@ -29,9 +33,13 @@ class FeatureFlagStoreMeta:
 
     Args:
         created_date: in seconds since the epoch, if a store has set it.
-        client_data: the application's own data, by name.
+        client_data: the application's own data, by name. If it carries rules, as in
+            documents, they are taken out; see `rules.rules_bucketer`.
         conditions: the flag is on only if all of them hold.
         bucketer: `None` becomes a `NoOpBucketer`, which stands for no bucketer.
+
+    Raises:
+        InvalidArgumentError: the rules in the client data have another form.
     """
 
     # Most flags have neither data nor conditions. `None` for these, until somebody
@@ -46,9 +54,9 @@ class FeatureFlagStoreMeta:
         bucketer: Any = None,
     ) -> None:
         self.created_date = created_date
-        self._client_data = client_data or None
         self._conditions = conditions or None
         self.bucketer: Any = bucketer or _NO_BUCKETER
+        self._set_client_data(client_data or None)
 
     @property
     def client_data(self) -> dict[str, Any]:
@@ -59,7 +67,23 @@ class FeatureFlagStoreMeta:
 
     @client_data.setter
     def client_data(self, client_data: dict[str, Any]) -> None:
+        self._set_client_data(client_data)
+
+    def _set_client_data(self, client_data: dict[str, Any] | None) -> None:
+        if client_data and RESERVED_KEY in client_data:
+            client_data, self.bucketer = take_rules(client_data, self.bucketer)
+        elif getattr(self.bucketer, "marks_rules", False) is True and (
+            type(self.bucketer) is not RulesBucketer
+        ):
+            message = "the flag is marked as one with rules, but it has none"
+            raise InvalidArgumentError(message, value=client_data)
         self._client_data = client_data
+
+    @property
+    def rules(self) -> Rules | None:
+        """The rules, which decide in the place of a bucketer; `None` without rules."""
+        bucketer = self.bucketer
+        return bucketer.rules if type(bucketer) is RulesBucketer else None
 
     @property
     def conditions(self) -> list[Condition]:
@@ -77,10 +101,26 @@ class FeatureFlagStoreMeta:
         """Whether an enabled flag with these rules is on for all arguments."""
         return is_constant(self._conditions, self.bucketer)
 
+    def set_rules(self, rules: Rules | None) -> None:
+        """Replace the rules, and the bucketer; `None` leaves neither.
+
+        The splits of the new rules keep all users in their variants who need not move.
+        """
+        if rules is None:
+            if self.rules is not None:
+                self.bucketer = _NO_BUCKETER
+            return
+        if self.rules is not None:
+            rules = rules.keeping(self.rules)
+        self.bucketer = RulesBucketer(rules, False)  # an item sets the state
+
     def to_dict(self) -> dict[str, Any]:
-        """Return a copy of the metadata as plain data."""
+        """Return a copy of the metadata as plain data, the form of documents."""
+        client_data: dict[str, Any] = copy_containers(self._client_data or {})
+        if type(self.bucketer) is RulesBucketer:
+            client_data[RESERVED_KEY] = self.bucketer.envelope()
         return {
-            "client_data": copy_containers(self._client_data or {}),
+            "client_data": client_data,
             "created_date": self.created_date,
             "conditions": [each.to_dict() for each in self._conditions or ()],
             "bucketer": self.bucketer.to_dict(),
@@ -125,7 +165,17 @@ class FeatureFlagStoreMeta:
             client_data: is merged into the client data, one level deep; new values win.
             conditions: replace the conditions.
             bucketer: replaces the bucketer.
+
+        Raises:
+            InvalidArgumentError: a bucketer is given, but the flag has rules.
         """
+        if bucketer is not None and type(self.bucketer) is RulesBucketer:
+            raise InvalidArgumentError(
+                f"{bucketer!r} cannot be set: the flag has rules, which decide instead "
+                f"of a bucketer; use a Rollout in its rules, or remove the rules by "
+                f"set_rules(name, None)",
+                value=bucketer,
+            )
         if created_date is not None:
             self.created_date = created_date
         if client_data is not None:
@@ -137,9 +187,9 @@ class FeatureFlagStoreMeta:
         if bucketer is not None:
             self.bucketer = bucketer
 
-    def compile(self, *, with_reason: bool = False) -> Decider:
+    def compile(self, *, with_reason: bool = False, feature_name: str = "") -> Decider:
         """Return a function that decides by these rules; see `compile_rules`."""
-        return compile_rules(self, with_reason=with_reason)
+        return compile_rules(self, feature_name, with_reason=with_reason)
 
     def copy(self) -> FeatureFlagStoreMeta:
         """Return a copy that shares no list and no dict with this metadata."""

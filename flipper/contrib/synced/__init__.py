@@ -177,6 +177,10 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
         except StaleFlagsError:
             return None
 
+    def known_names(self) -> list[str]:
+        """Return the names of the flags in the copy."""
+        return list(self._copy.flags)
+
     # -- writing -----------------------------------------------------------------------
 
     def create(

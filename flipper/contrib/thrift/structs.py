@@ -100,7 +100,7 @@ def item_to_struct(item: FeatureFlagStoreItem, types: Any) -> Any:
     check_state(name, item.raw_is_enabled)
     return types.FeatureFlagStoreItem(
         feature_name=name,
-        is_enabled=bool(item.raw_is_enabled),
+        is_enabled=bool(item.document_state),
         meta=meta_to_struct(name, item.raw_meta, types),
     )
 

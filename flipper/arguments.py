@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from numbers import Real
 from operator import index
 from threading import TIMEOUT_MAX
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .bucketing.consistent_hash_percentage_bucketer import (
     ConsistentHashPercentageBucketer,
@@ -21,6 +21,9 @@ from .bucketing.percentage.linear_ramp_percentage import LinearRampPercentage
 from .bucketing.percentage_bucketer import PercentageBucketer
 from .conditions.condition import Condition
 from .exceptions import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from .bucketing.percentage.base import AbstractPercentage
 
 LONGEST_NAME = 1000
 """The longest name of a flag, in bytes of UTF-8. A backend may accept less."""
@@ -207,20 +210,33 @@ def check_bucketer(feature_name: str, bucketer: Any) -> None:
             value=bucketer,
         )
     if isinstance(bucketer, PercentageBucketer):
-        _check_percentage(feature_name, bucketer)
-        _check_ramp(feature_name, bucketer.own_percentage)
+        _check_percentage(
+            f"the bucketer for feature {feature_name!r}", bucketer, feature_name
+        )
     if isinstance(bucketer, ConsistentHashPercentageBucketer):
         _check_key_whitelist(feature_name, bucketer)
 
 
-def _check_percentage(feature_name: str, bucketer: PercentageBucketer) -> None:
+def check_percentage(owner: str, percentage: AbstractPercentage) -> None:
+    """Refuse a percentage that is not a fraction from 0 to 1 at all times.
+
+    Args:
+        owner: what has the percentage, as in "the Rollout".
+        percentage: the percentage.
+    """
+    _check_percentage(owner, PercentageBucketer(percentage))
+
+
+def _check_percentage(
+    owner: str, bucketer: PercentageBucketer, feature_name: str | None = None
+) -> None:
     try:
         invalid = bucketer.invalid_percentage()
         percentage = 0 if invalid else bucketer.percentage
     except Exception as error:
         raise InvalidArgumentError(
-            f"The percentage of the bucketer for feature {feature_name!r} cannot be "
-            f"computed: {error}; use numbers, as LinearRampPercentage(0, 1, 3600)",
+            f"The percentage of {owner} cannot be computed: {error}; use numbers, as "
+            f"LinearRampPercentage(0, 1, 3600)",
             feature_name=feature_name,
             value=bucketer,
         ) from error
@@ -229,14 +245,15 @@ def _check_percentage(feature_name: str, bucketer: PercentageBucketer) -> None:
     if invalid is not None:
         name, value = invalid
         raise InvalidArgumentError(
-            f"The {name} {value!r} of the bucketer for feature {feature_name!r} is "
-            f"not a fraction; use a number from 0 to 1, as Percentage(0.5) for 50 %",
+            f"The {name} {value!r} of {owner} is not a fraction; use a number from 0 "
+            f"to 1, as Percentage(0.5) for 50 %",
             feature_name=feature_name,
             value=value,
         )
+    _check_ramp(owner, bucketer.own_percentage, feature_name)
 
 
-def _check_ramp(feature_name: str, ramp: Any) -> None:
+def _check_ramp(owner: str, ramp: Any, feature_name: str | None) -> None:
     # A negative duration in a store is over at once, so such flags are on for all.
     if not isinstance(ramp, LinearRampPercentage):
         return
@@ -244,9 +261,9 @@ def _check_ramp(feature_name: str, ramp: Any) -> None:
         value = getattr(ramp, name)
         if not is_between(least, value, _LONGEST_RAMP):
             raise InvalidArgumentError(
-                f"The {name} {value!r} of the bucketer for feature {feature_name!r} is "
-                f"not a {'date' if name == 'initial_time' else 'duration'}; use "
-                f"seconds, as LinearRampPercentage(0, 1, 3600)",
+                f"The {name} {value!r} of {owner} is not a "
+                f"{'date' if name == 'initial_time' else 'duration'}; use seconds, as "
+                f"LinearRampPercentage(0, 1, 3600)",
                 feature_name=feature_name,
                 value=value,
             )

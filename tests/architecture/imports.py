@@ -25,6 +25,7 @@ FLOORS = {
     "flipper.conditions": RULES,
     "flipper.bucketing": RULES,
     "flipper.arguments": RULES,
+    "flipper.rules": RULES,
     "flipper.contrib.storage": RECORDS,
     "flipper.evaluation": RECORDS,
     "flipper.flag_files": RECORDS,

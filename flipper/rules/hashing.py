@@ -47,11 +47,11 @@ class Hash(NamedTuple):
     bucket: Callable[[str, str], int]
     rounds: bool = False
 
-    def count_up_to(self, fraction: Any) -> int:
+    def count_up_to(self, fraction: float) -> int:
         """Return how many buckets a share has that begins at bucket 0."""
         if self.rounds:
-            return int(round(fraction * self.buckets))
-        count = int(math.ceil(fraction * self.buckets))
+            return round(fraction * self.buckets)
+        count = math.ceil(fraction * self.buckets)
         # The product of two floats may be too large or too small by a tiny bit.
         while count > 0 and (count - 1) / self.buckets >= fraction:
             count -= 1

@@ -99,8 +99,9 @@ class Split(Bucketed):
     def keeping(self, old: Split) -> Split:
         """Return a split with these shares that moves as few users as possible.
 
-        `old` is the split that is stored now. A variant whose share grows loses nobody, and one whose share shrinks gains
-        nobody. The shares of the result are whole buckets.
+        `old` is the split that is stored now. A variant whose share grows loses nobody,
+        and one whose share shrinks gains nobody. The shares of the result are whole
+        buckets.
 
         Raises:
             InvalidArgumentError: the buckets of `old` are others, because its `by`,

@@ -15,8 +15,8 @@ from flipper import (
     MemoryFeatureFlagStore,
 )
 from flipper.bucketing import ConsistentHashPercentageBucketer, PercentageBucketer
-from flipper.explanation import Reason
 from flipper.exceptions import InvalidArgumentError
+from flipper.explanation import Reason
 from support.answers import DEFAULT, answer_of
 from support.custom_stores import CustomStore, RemoteStore
 

@@ -17,8 +17,8 @@ from flipper.bucketing import PercentageBucketer
 from flipper.contracts import circuit_breaker
 from flipper.contracts.last_known import SupportsLastKnown
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
-from flipper.explanation import Reason
 from flipper.exceptions import InvalidFlagDataError
+from flipper.explanation import Reason
 from flipper.testing.contract import CHANGES
 
 if TYPE_CHECKING:

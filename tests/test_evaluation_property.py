@@ -33,8 +33,8 @@ from flipper.bucketing import (
 from flipper.conditions import Condition
 from flipper.conditions.operators import Operator
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
-from flipper.explanation import Reason
 from flipper.exceptions import InvalidArgumentError
+from flipper.explanation import Reason
 from support.answers import DEFAULT
 from support.copies import pickled
 from support.naive_evaluator import COMPARISONS, Answer, NaiveEvaluator

@@ -12,7 +12,7 @@ from .percentage_bucketer import PercentageBucketer
 
 try:
     # Python's own SHA-1: nothing secret is hashed, and OpenSSL takes long to load.
-    from _sha1 import sha1  # type: ignore[import-not-found]  # it has no stub
+    from _sha1 import sha1 as sha1  # type: ignore[import-not-found]  # it has no stub
 except ImportError:
     from functools import partial
     from hashlib import sha1 as _sha1

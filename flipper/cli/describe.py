@@ -12,6 +12,7 @@ from ..bucketing import (
     NoOpBucketer,
     Percentage,
     PercentageBucketer,
+    Schedule,
 )
 from .condition_text import format_condition
 from .percentages import format_duration, format_share
@@ -69,6 +70,12 @@ def describe_bucketer(bucketer: Any) -> str:
 
 
 def _describe_percentage(percentage: Any) -> str:
+    if isinstance(percentage, Schedule):
+        steps = [
+            f"{_describe_share(share)} from {format_time(when)}"
+            for when, share in percentage.entries
+        ]
+        return f"{format_share(percentage.value)} now ({', '.join(steps)})"
     if not isinstance(percentage, LinearRampPercentage):
         return format_share(percentage.value)
     first, last = percentage.initial_value, percentage.final_value
@@ -77,6 +84,12 @@ def _describe_percentage(percentage: Any) -> str:
         f"{format_share(last)} in {format_duration(percentage.ramp_duration)} from "
         f"{format_time(percentage.initial_time)})"
     )
+
+
+def _describe_share(share: Any) -> str:
+    """Return the share of an entry of a schedule."""
+    is_number = isinstance(share, (int, float))
+    return format_share(share) if is_number else _describe_percentage(share)
 
 
 def format_time(seconds: Any) -> str:

@@ -92,9 +92,9 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
         """Return the flag as it was last read or written, or `None`, without I/O."""
         return self._decoded.get(feature_name)
 
-    def known_names(self) -> list[str]:
+    def known_names(self) -> tuple[str, ...]:
         """Return the names of the flags that are known."""
-        return list(self._decoded)
+        return tuple(self._decoded)
 
     def _delete_flag(self, feature_name: str) -> bool | None:
         removed = self._remove(feature_name)

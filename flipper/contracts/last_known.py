@@ -41,9 +41,9 @@ class SupportsLastKnown:
         """Return the flag as last read or written, or `None`, without I/O."""
         raise NotImplementedError
 
-    def known_names(self) -> list[str]:
+    def known_names(self) -> tuple[str, ...]:
         """Return the names of the flags that `last_known` may know, without I/O."""
-        return []
+        return ()
 
     def record_write(self, feature_name: str, item: Any) -> None:
         """Record a write, for `last_known`. A store that wrote it has nothing to do.
@@ -128,9 +128,9 @@ class LastKnownFlags(SupportsLastKnown):
         """Return the flag as last read or written, or `None`."""
         return self._items.get(feature_name)
 
-    def known_names(self) -> list[str]:
+    def known_names(self) -> tuple[str, ...]:
         """Return the names of the flags that are known."""
-        return list(self._items)
+        return tuple(self._items)
 
     def record_write(self, feature_name: str, item: Any) -> None:
         """Record a write: after a failure, the flag before it must not come back."""

@@ -120,7 +120,7 @@ class FeatureFlagStoreWrapper(
         """Return the flag as the inner store last gave it, or `None`, without I/O."""
         return self._reader.last_known(feature_name)
 
-    def known_names(self) -> list[str]:
+    def known_names(self) -> tuple[str, ...]:
         """Return the names of the flags that the inner store knows."""
         return self._reader.known_names()
 

@@ -107,10 +107,10 @@ class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
             known = self._secondary_reader.last_known(feature_name)
         return known
 
-    def known_names(self) -> list[str]:
+    def known_names(self) -> tuple[str, ...]:
         """Return the names of the flags that the primary or the secondary knows."""
         known = self._reader.known_names()
-        return [*dict.fromkeys([*known, *self._secondary_reader.known_names()])]
+        return tuple(dict.fromkeys(known + self._secondary_reader.known_names()))
 
     def _log_failure(self, feature_name: str | None, error: Exception) -> None:
         """Log a failure of the primary, unless a circuit breaker logs the outage."""

@@ -56,9 +56,9 @@ class MemoryFeatureFlagStore(TableFastPath, AtomicFeatureFlagStore):
         """Return the flag, which is always known."""
         return self._items.get(feature_name)
 
-    def known_names(self) -> list[str]:
+    def known_names(self) -> tuple[str, ...]:
         """Return the names of all flags."""
-        return list(self._items)
+        return tuple(self._items)
 
     def _load(self, feature_name: str) -> tuple[FeatureFlagStoreItem, Any] | None:
         item = self._items.get(feature_name)

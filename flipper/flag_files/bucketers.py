@@ -18,6 +18,7 @@ from ..bucketing.noop_bucketer import NoOpBucketer
 from ..bucketing.percentage.factory import PercentageFactory
 from ..bucketing.percentage.linear_ramp_percentage import LinearRampPercentage
 from ..bucketing.percentage.percentage import Percentage
+from ..bucketing.percentage.schedule import EARLIEST, LATEST, Schedule
 from ..bucketing.percentage_bucketer import PercentageBucketer
 from ..exceptions import InvalidArgumentError
 from .problems import FewerProblems, check_keys, nearest, told
@@ -26,13 +27,11 @@ from .values import check_value, is_number
 if TYPE_CHECKING:
     from .problems import Place
 
-EARLIEST: Final = -62_000_000_000
-"""The first beginning of a ramp, in seconds since the epoch: a day of the year 5."""
-LATEST: Final = 253_000_000_000
-"""The last beginning of a ramp: a day of the year 9987."""
 LONGEST: Final = 2**53
 """The longest duration of a ramp, in seconds."""
 _PERCENT: Final = 100
+_PAIR: Final = (1767225600, 0.25)
+_NO_ENTRIES: Final = [_PAIR]  # a missing key has its own problem
 _PERCENTAGE: Final = {"percentage": "percentage = 0.25"}
 _RAMP: Final = {
     "type": 'type = "LinearRampPercentage"',
@@ -40,6 +39,10 @@ _RAMP: Final = {
     "final_value": "final_value = 1.0",
     "ramp_duration": "ramp_duration = 86400, in seconds",
     "initial_time": "initial_time = 1767225600, in seconds since 1970",
+}
+_SCHEDULE: Final = {
+    "type": 'type = "Schedule"',
+    "entries": "entries = [[1767225600, 0.25], [1798761600, 1]], in seconds since 1970",
 }
 
 
@@ -122,9 +125,39 @@ def _read_percentage(place: Place, value: Any) -> dict[str, Any]:
         ):
             if key in value:
                 _check_seconds(place.at(key), value[key], least, largest)
+    elif kind is Schedule:
+        _check_schedule(place, value)
     elif kind is not None:
         check_value(place, value)
     return value
+
+
+def _check_schedule(place: Place, value: Any) -> None:
+    check_keys(place, value, _SCHEDULE)
+    inner = place.at("entries")
+    entries = value.get("entries", _NO_ENTRIES)
+    if not isinstance(entries, list) or not entries:
+        inner.refuse(f"is {told(entries)}; write entries, as {_SCHEDULE['entries']}")
+        return
+    before = EARLIEST
+    for index, entry in enumerate(entries):
+        own = inner.at(index)
+        if not isinstance(entry, list) or len(entry) != len(_PAIR):
+            own.refuse(f"is {told(entry)}; write a time and a share, as {list(_PAIR)}")
+            continue
+        when, share = entry
+        if not is_number(when) or not EARLIEST <= when <= LATEST:
+            own.at(0).refuse(
+                f"is {told(when)}; write seconds since 1970, as {_PAIR[0]}"
+            )
+        elif index and when <= before:
+            own.at(0).refuse(f"is not later than {before} before it; sort the entries")
+        else:
+            before = when
+        if isinstance(share, dict) and share.get("type") == Schedule.get_type():
+            own.at(1).refuse("is a schedule in a schedule; write a number or a ramp")
+        else:
+            _read_percentage(own.at(1), share)
 
 
 def _check_fraction(place: Place, value: Any) -> None:

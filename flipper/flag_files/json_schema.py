@@ -3,7 +3,8 @@
 
 The parser of this package decides. The schema says the same, with a few exceptions that
 JSON Schema cannot express: the length of a name in bytes, how deep values are nested,
-and what bucketers of an application's own accept.
+the order of the entries of a schedule, and what bucketers of an application's own
+accept.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from ..bucketing.noop_bucketer import NoOpBucketer
 from ..bucketing.percentage.factory import PercentageFactory
 from ..bucketing.percentage.linear_ramp_percentage import LinearRampPercentage
 from ..bucketing.percentage.percentage import Percentage
+from ..bucketing.percentage.schedule import EARLIEST, LATEST, Schedule
 from ..bucketing.percentage_bucketer import PercentageBucketer
 from ..conditions.operators.operator import Operator
-from .bucketers import EARLIEST, LATEST, LONGEST
+from .bucketers import LONGEST
 from .conditions import MEMBERSHIP, symbols
 from .flags import VERSION
 
@@ -65,6 +67,7 @@ def schema() -> dict[str, Any]:
             "bucketer": _bucketer(),
             "percentage": _percentage(),
             "ramp": _ramp(),
+            "schedule": _schedule(),
         },
     }
 
@@ -198,7 +201,9 @@ def _percentage() -> dict[str, Any]:
     known = PercentageFactory.PERCENTAGE_MAP.items()
     ramps = [name for name, kind in known if kind is LinearRampPercentage]
     return {
-        "description": "The share of calls, a number from 0 to 1, or a ramp.",
+        "description": (
+            "The share of calls, a number from 0 to 1, or a ramp, or a schedule."
+        ),
         "if": {"type": "object"},
         "then": {
             "required": ["type"],
@@ -207,10 +212,56 @@ def _percentage() -> dict[str, Any]:
                     "enum": sorted(n for n, kind in known if kind is not Percentage)
                 }
             },
-            "if": {"properties": {"type": {"enum": ramps}}},
-            "then": {"$ref": "#/$defs/ramp"},
+            "allOf": [
+                {
+                    "if": {"properties": {"type": {"enum": names}}},
+                    "then": {"$ref": f"#/$defs/{definition}"},
+                }
+                for names, definition in ((ramps, "ramp"), (_schedules(), "schedule"))
+            ],
         },
         "else": _FRACTION,
+    }
+
+
+def _schedules() -> list[str]:
+    known = PercentageFactory.PERCENTAGE_MAP.items()
+    return [name for name, kind in known if kind is Schedule]
+
+
+def _schedule() -> dict[str, Any]:
+    when = {
+        "type": "number",
+        "minimum": EARLIEST,
+        "maximum": LATEST,
+        "description": "From when on the share counts, in seconds since 1970.",
+    }
+    share = {
+        "$ref": "#/$defs/percentage",
+        "not": {
+            "type": "object",
+            "required": ["type"],
+            "properties": {"type": {"enum": _schedules()}},
+        },
+    }
+    entries = {
+        "type": "array",
+        "minItems": 1,
+        "items": {
+            "type": "array",
+            "prefixItems": [when, share],
+            "minItems": 2,
+            "maxItems": 2,
+        },
+        "description": (
+            "Times and shares, in ascending order. Before the first, the share is 0."
+        ),
+    }
+    return {
+        "description": "A share that changes at given times.",
+        "required": ["entries"],
+        "additionalProperties": False,
+        "properties": {"type": True, "entries": entries},
     }
 
 

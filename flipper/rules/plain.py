@@ -28,7 +28,7 @@ from .rollout import Rollout
 from .split import Split
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from ..conditions.expression import Expression
 
@@ -101,7 +101,7 @@ def expression_from_plain(plain: Any, path: Path = ()) -> Expression:
 
 
 def _condition_of_checks(plain: list[Any], path: Path) -> Condition:
-    checks = []
+    checks: list[Mapping[str, Any]] = []
     for index, check in enumerate(plain):
         names = ("variable", "operator", "value")
         check_keys(check, (*path, index), names, ("variable", "value"))

@@ -189,12 +189,14 @@ def _keeping(served: Served, before: list[Served], number: int) -> Served:
     """
     if not isinstance(served, Split):
         return served
-    old = [each for each in before if isinstance(each, Split)]
-    old = [each for each in old if served.has_buckets_of(each)]
-    if not old or not served.has_plain_shares:
+    old = [
+        (index, each)
+        for index, each in enumerate(before)
+        if isinstance(each, Split) and served.has_users_of(each)
+    ]
+    if not old or not served.is_made_of_numbers:
         return served
-    at_same_place = number < len(before) and before[number] in old
-    return served.keeping(before[number] if at_same_place else old[0])
+    return served.keeping(dict(old).get(number, old[0][1]))
 
 
 def _checked_rules(rules: Any) -> tuple[Rule, ...]:

@@ -49,18 +49,13 @@ class RulesBucketer(NoOpBucketer):
     ) -> None:
         self.rules = rules
         self.is_enabled = is_enabled
-        self.is_marked = is_marked
+        self.marks_rules = is_marked
         self._compiled: tuple[Any, Any] = (None, None)
 
     @classmethod
     def get_type(cls) -> str:
         """Return the type of `NoOpBucketer`, which every version can read."""
         return NoOpBucketer.__name__
-
-    @property
-    def marks_rules(self) -> bool:
-        """Whether the flag has the mark."""
-        return self.is_marked
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain data of a `NoOpBucketer`, with the mark."""
@@ -73,7 +68,7 @@ class RulesBucketer(NoOpBucketer):
         to disable it.
         """
         state = bool(document_state)
-        if self.is_marked:
+        if self.marks_rules:
             # A store that keeps state and metadata apart may have switched the flag on
             # without a change of the metadata.
             return self.is_enabled or state
@@ -91,7 +86,7 @@ class RulesBucketer(NoOpBucketer):
 
     def with_state(self, is_enabled: bool) -> RulesBucketer:
         """Return the bucketer of the same flag with this state, with the mark."""
-        if self.is_marked and self.is_enabled is is_enabled:
+        if self.marks_rules and self.is_enabled is is_enabled:
             return self
         return RulesBucketer(self.rules, is_enabled)
 

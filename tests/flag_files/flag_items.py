@@ -14,6 +14,7 @@ from flipper.bucketing import (
     LinearRampPercentage,
     NoOpBucketer,
     PercentageBucketer,
+    Schedule,
 )
 from flipper.bucketing.base import AbstractBucketer
 from flipper.conditions import Condition
@@ -90,13 +91,21 @@ CONDITIONS = st.lists(CHECKS, max_size=4).map(
     lambda checks: Condition.from_dict({"": checks})
 )
 FRACTIONS = st.sampled_from([0, 1]) | st.floats(0, 1)
-PERCENTAGES = FRACTIONS | st.builds(
+TIMES = st.integers(-(10**9), 4 * 10**9) | st.floats(0, 4e9)
+RAMPS = st.builds(
     LinearRampPercentage,
     FRACTIONS,
     FRACTIONS,
     st.integers(0, 10**6) | st.floats(0, 10**6),
-    st.integers(-(10**9), 4 * 10**9) | st.floats(0, 4e9),
+    TIMES,
 )
+SCHEDULES = st.builds(
+    Schedule,
+    st.dictionaries(TIMES, FRACTIONS | RAMPS, min_size=1, max_size=3).map(
+        lambda shares: sorted(shares.items(), key=lambda entry: entry[0])
+    ),
+)
+PERCENTAGES = FRACTIONS | RAMPS | SCHEDULES
 BUCKETERS = st.one_of(
     st.just(NoOpBucketer()),
     st.builds(PercentageBucketer, PERCENTAGES),

@@ -27,9 +27,9 @@ from flipper.bucketing import (
 from flipper.contrib.interface import AbstractFeatureFlagStore
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.decorators import is_enabled
-from flipper.explanation import Evaluation, Reason
 from flipper.events import EventType, FlipperEventSubscriber
 from flipper.exceptions import InvalidArgumentError
+from flipper.explanation import Evaluation, Reason
 from flipper.flag import FeatureFlag
 
 client = FeatureFlagClient(MemoryFeatureFlagStore(), on_error="raise", strict="warn")

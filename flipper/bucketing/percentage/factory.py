@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .linear_ramp_percentage import LinearRampPercentage
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from .base import AbstractPercentage
 
 P = TypeVar("P", bound="type[AbstractPercentage]")
+
+# They register their class when they are imported, which is when a flag needs it.
+_MODULES = {"Schedule": ".schedule"}
 
 
 class PercentageFactory:
@@ -42,6 +46,8 @@ class PercentageFactory:
         """
         kind = fields.get("type")
         try:
+            if kind in _MODULES and kind not in cls.PERCENTAGE_MAP:
+                import_module(_MODULES[kind], __package__)
             percentage = cls.PERCENTAGE_MAP[kind]  # type: ignore[index]  # None is no key
         except (KeyError, TypeError):
             message = f"Percentage type not supported: {kind}"

@@ -78,9 +78,9 @@ class ConsulFeatureFlagStore(Closeable, SupportsWatch, DocumentFeatureFlagStore)
         row = self._copy.rows.get(feature_name)
         return None if row is None else self._decode(feature_name, row.document)
 
-    def known_names(self) -> list[str]:
+    def known_names(self) -> tuple[str, ...]:
         """Return the names of the flags in the copy."""
-        return list(self._copy.rows)
+        return tuple(self._copy.rows)
 
     def get_uncached(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Read the flag from Consul: the copy may not have the latest change yet.

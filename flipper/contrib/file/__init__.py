@@ -110,9 +110,9 @@ class FileFeatureFlagStore(
         """Return the flag as last read, or `None`, without I/O."""
         return self._file.flags.get(feature_name)
 
-    def known_names(self) -> list[str]:
+    def known_names(self) -> tuple[str, ...]:
         """Return the names of the flags that are known."""
-        return list(self._file.flags)
+        return tuple(self._file.flags)
 
     def watch(self) -> FileWatch:
         """Return a watch that reports changes of the file."""

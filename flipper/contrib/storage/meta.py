@@ -54,6 +54,7 @@ class FeatureFlagStoreMeta:
         bucketer: Any = None,
     ) -> None:
         self.created_date = created_date
+        self._client_data: dict[str, Any] | None
         self._conditions = conditions or None
         self.bucketer: Any = bucketer or _NO_BUCKETER
         self._set_client_data(client_data or None)

@@ -177,9 +177,9 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
         except StaleFlagsError:
             return None
 
-    def known_names(self) -> list[str]:
+    def known_names(self) -> tuple[str, ...]:
         """Return the names of the flags in the copy."""
-        return list(self._copy.flags)
+        return tuple(self._copy.flags)
 
     # -- writing -----------------------------------------------------------------------
 

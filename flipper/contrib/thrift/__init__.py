@@ -223,9 +223,9 @@ class ThriftRPCFeatureFlagStore(SupportsLastKnown, AbstractFeatureFlagStore):
         """Return the flag as last read or written, or `None`, without I/O."""
         return self._known.get(feature_name)
 
-    def known_names(self) -> list[str]:
+    def known_names(self) -> tuple[str, ...]:
         """Return the names of the flags that are known."""
-        return list(self._known)
+        return tuple(self._known)
 
     def _call_for_flag(self, method: str, feature_name: str, *arguments: Any) -> Any:
         return self._call(method, sendable_name(feature_name, feature_name), *arguments)

@@ -13,8 +13,8 @@ import pytest
 from flipper import FeatureFlagClient, MemoryFeatureFlagStore
 from flipper.conditions import Condition
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
-from flipper.explanation import Reason
 from flipper.exceptions import InvalidFlagDataError
+from flipper.explanation import Reason
 from support.copies import every_copy, pickled
 from support.flag_builders import consistent, make_item
 

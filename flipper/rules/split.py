@@ -102,7 +102,7 @@ class Split(Bucketed):
         return consecutive(self.shares) == self.ranges
 
     def has_users_of(self, other: Split) -> bool:
-        """Return whether users have the same buckets in both, and a variant is in both."""
+        """Return whether users have the same buckets in both, and both a variant alike."""
         if (self.by, self.seed, self.hash) != (other.by, other.seed, other.hash):
             return False
         return not self.ranges.keys().isdisjoint(other.ranges)

@@ -47,7 +47,7 @@ def check_feature_name(feature_name: Any) -> None:
     problem = _problem_of_name(feature_name)
     if problem:
         raise InvalidArgumentError(
-            f"The feature name {_shortened(feature_name)} {problem}; use a text of 1 "
+            f"The feature name {shortened(feature_name)} {problem}; use a text of 1 "
             f"to {LONGEST_NAME} bytes in UTF-8, without NUL characters",
             feature_name=feature_name,
             value=feature_name,
@@ -70,8 +70,12 @@ def _problem_of_name(feature_name: Any) -> str | None:
     return f"is {length} bytes long" if length > LONGEST_NAME else None
 
 
-def _shortened(value: Any) -> str:
-    shown = repr(value)
+def shortened(value: Any) -> str:
+    """Return the `repr` of a value, or its beginning, for the message of an error."""
+    try:
+        shown = repr(value)
+    except RecursionError:
+        shown = f"{type(value).__name__} nested too deeply"
     return shown if len(shown) < 120 else f"{shown[:100]}..."  # noqa: PLR2004
 
 
@@ -87,7 +91,7 @@ def check_state(feature_name: Any, is_enabled: Any) -> None:
     """Refuse a state that is neither on nor off."""
     if not is_state(is_enabled):
         raise InvalidArgumentError(
-            f"The state {_shortened(is_enabled)} of feature {feature_name!r} is "
+            f"The state {shortened(is_enabled)} of feature {feature_name!r} is "
             f"neither on nor off; use True or False",
             feature_name=feature_name,
             value=is_enabled,

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The JSON Schema of files of flags, for editors and other programs.
 
-The parser of this package decides. The schema says the same, with a few exceptions that
-JSON Schema cannot express: the length of a name in bytes, how deep values are nested,
-the order of the entries of a schedule, and what bucketers of an application's own
-accept.
+The parser of this package decides. The schema says the same, with a few exceptions
+that JSON Schema cannot express: the length of a name in bytes, how deep values are
+nested, the order of the entries of a schedule, and what bucketers of an application's
+own accept.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
+from ..arguments import shortened
 from ..exceptions import InvalidArgumentError
 from .hashing import find_hash
 
@@ -56,7 +57,7 @@ class Bucketed:
         find_hash(hash)
         if seed is not None and not isinstance(seed, str):
             raise InvalidArgumentError(
-                f"The seed {seed!r} of the {kind} is not text; use text, as "
+                f"The seed {shortened(seed)} of the {kind} is not text; use text, as "
                 f"seed='new-checkout'",
                 value=seed,
             )
@@ -101,12 +102,12 @@ class Bucketed:
         elif missing := {cls._KEY, "by"} - fields.keys():
             problem = f"has no {min(missing)!r}"
         elif unknown := fields.keys() - {cls._KEY, "by", "seed", "hash"}:
-            problem = f"has the unknown key {min(unknown, key=repr)!r}"
+            problem = f"has the unknown key {shortened(min(unknown, key=str))}"
         else:
             return
         raise InvalidArgumentError(
-            f"The plain data {fields!r} of a {cls.__name__} {problem}; use what its "
-            f"to_dict() returns",
+            f"The plain data {shortened(fields)} of a {cls.__name__} {problem}; use "
+            f"what its to_dict() returns",
             value=fields,
         )
 
@@ -145,8 +146,8 @@ def _checked_by(kind: str, by: Any) -> str | tuple[str, ...]:
         problem = "names an argument twice"
     if problem:
         raise InvalidArgumentError(
-            f"by={by!r} of the {kind} {problem}; use a name, as by='user_id', or a "
-            f"tuple of names of which the first given one counts",
+            f"by={shortened(by)} of the {kind} {problem}; use a name, as by='user_id', "
+            f"or a tuple of names of which the first given one counts",
             value=by,
         )
     return names[0] if len(names) == 1 else names

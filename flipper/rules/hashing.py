@@ -14,6 +14,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zlib import crc32
 
+from ..arguments import shortened
 from ..bucketing.consistent_hash_percentage_bucketer import sha1
 from ..exceptions import InvalidArgumentError
 
@@ -94,8 +95,8 @@ def find_hash(name: str | None) -> Hash:
             if 1 <= total <= _LARGEST_TOTAL_WEIGHT and str(total) == weight:
                 return _unleash_variants(total)
     raise InvalidArgumentError(
-        f"hash={name!r} is unknown; use {', '.join(map(repr, HASHES))}, or None for "
-        f"flipper's own",
+        f"hash={shortened(name)} is unknown; use {', '.join(map(repr, HASHES))}, or "
+        f"None for flipper's own",
         value=name,
     )
 

@@ -7,6 +7,7 @@ from math import fsum
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Final
 
+from ..arguments import shortened
 from ..exceptions import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -28,12 +29,13 @@ def checked_fraction(value: Any, what: str, example: str) -> float:
     """
     is_number = isinstance(value, Real) and not isinstance(value, bool)
     if is_number and 0 <= value <= 1:
-        return value if type(value) in {int, float} else float(value)
+        # One number has one form: 0 and 1 are integers, all others floats.
+        return int(value) if value in {0, 1} else float(value)
     likely = 0.5
     if is_number and 1 < value <= _PERCENT:
         likely = float(value) / _PERCENT
     raise InvalidArgumentError(
-        f"The {what} is {value!r}; use a number from 0 to 1, as "
+        f"The {what} is {shortened(value)}; use a number from 0 to 1, as "
         f"{example.format(f'{likely:g}')}",
         value=value,
     )
@@ -51,13 +53,14 @@ def checked_ranges(ranges: Any, what: str, example: str) -> Ranges:
         pairs = None
     if pairs is None:
         raise InvalidArgumentError(
-            f"The {what} is {ranges!r}; use a number from 0 to 1, or a list of ranges, "
-            f"as {example.format('[(0, 0.25), (0.5, 0.75)]')}",
+            f"The {what} is {shortened(ranges)}; use a number from 0 to 1, or a list of "
+            f"ranges, as {example.format('[(0, 0.25), (0.5, 0.75)]')}",
             value=ranges,
         )
     for pair in pairs:
         start, end = (
-            checked_fraction(each, f"{what} in {pair!r}", example) for each in pair
+            checked_fraction(each, f"{what} in {shortened(pair)}", example)
+            for each in pair
         )
         if start > end:
             raise InvalidArgumentError(
@@ -93,7 +96,8 @@ def consecutive(shares: Mapping[str, float]) -> dict[str, Ranges]:
     start: float = 0
     for name, share in shares.items():
         before.append(share)
-        end = min(round(fsum(before), _DIGITS), 1)
+        total = round(fsum(before), _DIGITS)
+        end = min(1, total)
         ranges[name] = ((start, end),) if start < end else ()
         start = end
     return ranges

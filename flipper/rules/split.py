@@ -9,6 +9,7 @@ from itertools import pairwise
 from math import fsum
 from typing import TYPE_CHECKING, Any, Final
 
+from ..arguments import shortened
 from ..exceptions import InvalidArgumentError
 from .bucketed import Assignment, Bucketed
 from .hashing import bucket_function, find_hash, own_choice
@@ -102,7 +103,7 @@ class Split(Bucketed):
         return consecutive(self.shares) == self.ranges
 
     def has_users_of(self, other: Split) -> bool:
-        """Return whether users have the same buckets in both, and both a variant alike."""
+        """Return whether both have the same buckets, and a variant in common."""
         if (self.by, self.seed, self.hash) != (other.by, other.seed, other.hash):
             return False
         return not self.ranges.keys().isdisjoint(other.ranges)
@@ -120,7 +121,8 @@ class Split(Bucketed):
         """
         if not isinstance(old, Split):
             raise InvalidArgumentError(
-                f"{old!r} is not a Split; use the split that is stored now", value=old
+                f"{shortened(old)} is not a Split; use the split that is stored now",
+                value=old,
             )
         for name in ("by", "seed", "hash"):
             mine, other = getattr(self, name), getattr(old, name)
@@ -203,22 +205,24 @@ class Split(Bucketed):
 def _check_names(shares: Any) -> None:
     if not isinstance(shares, Mapping) or not shares:
         raise InvalidArgumentError(
-            f"{shares!r} are not the shares of a Split; use a dict of variants, as "
-            f"Split({{'blue': 0.5, 'green': 0.5}}, ...)",
+            f"{shortened(shares)} are not the shares of a Split; use a dict of variants, "
+            f"as Split({{'blue': 0.5, 'green': 0.5}}, ...)",
             value=shares,
         )
     for name in shares:
         if not isinstance(name, str) or not name:
             raise InvalidArgumentError(
-                f"{name!r} is not the name of a variant of a Split; use text, as "
-                f"Split({{'blue': 0.5, 'green': 0.5}}, ...)",
+                f"{shortened(name)} is not the name of a variant of a Split; use text, "
+                f"as Split({{'blue': 0.5, 'green': 0.5}}, ...)",
                 value=name,
             )
 
 
 def _checked_numbers(shares: Mapping[str, Any]) -> dict[str, float]:
     numbers = {
-        name: checked_fraction(share, f"share of {name!r} of the Split", _EXAMPLE)
+        name: checked_fraction(
+            share, f"share of {shortened(name)} of the Split", _EXAMPLE
+        )
         for name, share in shares.items()
     }
     total = fsum(numbers.values())
@@ -233,15 +237,17 @@ def _checked_numbers(shares: Mapping[str, Any]) -> dict[str, float]:
 
 def _checked_lists(shares: Mapping[str, Any]) -> dict[str, Ranges]:
     found = {
-        name: checked_ranges(ranges, f"share of {name!r} of the Split", _EXAMPLE)
+        name: checked_ranges(
+            ranges, f"share of {shortened(name)} of the Split", _EXAMPLE
+        )
         for name, ranges in shares.items()
     }
     parts = sorted((s, e, name) for name, ranges in found.items() for s, e in ranges)
     for (_, end, name), (start, _, other) in pairwise(parts):
         if start < end - _NOISE:
             raise InvalidArgumentError(
-                f"The ranges of {name!r} and {other!r} of the Split overlap from "
-                f"{start!r} to {end!r}; use ranges without common buckets",
+                f"The ranges of {shortened(name)} and {shortened(other)} of the Split "
+                f"overlap from {start!r} to {end!r}; use ranges without common buckets",
                 value=dict(shares),
             )
     return found

@@ -12,6 +12,7 @@ from ..bucketing import (
     NoOpBucketer,
     Percentage,
     PercentageBucketer,
+    Schedule,
 )
 from ..conditions import Condition
 
@@ -119,6 +120,10 @@ BUCKETERS = {
     "falling-ramp": ConsistentHashPercentageBucketer(
         key_whitelist=["user_id"],
         percentage=LinearRampPercentage(0.9, 0.1, 0.5, 1_500_000_000),
+    ),
+    "scheduled": ConsistentHashPercentageBucketer(
+        key_whitelist=["user_id"],
+        percentage=Schedule([(1_500_000_000, 0.25), (4_000_000_000, 1)]),
     ),
     "random-ramp": PercentageBucketer(LinearRampPercentage(0, 1, 86_400)),
 }

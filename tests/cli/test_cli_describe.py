@@ -14,6 +14,7 @@ from flipper.bucketing import (
     LinearRampPercentage,
     Percentage,
     PercentageBucketer,
+    Schedule,
 )
 from flipper.cli.blast_radius import blast_radius
 from flipper.cli.changes import Change, compare
@@ -64,6 +65,18 @@ def test_a_flag_is_described(item: Any, state: str, audience: str) -> None:
     assert (state_word(item), describe_audience(item)) == (state, audience)
     if state == "on":
         assert item.is_enabled(user_id=1) is True
+
+
+def test_a_schedule_is_described_with_its_times() -> None:
+    """And with the share now; a share may be a ramp."""
+    ramp = LinearRampPercentage(0.5, 0.5, 3600, 0)
+    schedule = Schedule([(0, 0.25), (1_500_000_000, ramp), (4_000_000_000, 1)])
+    text = describe_audience(flag(True, by=PercentageBucketer(percentage=schedule)))
+    assert text == (
+        "50% now (25% from 1970-01-01 00:00:00 UTC, 50% now (50% to 50% in 1h from "
+        "1970-01-01 00:00:00 UTC) from 2017-07-14 02:40:00 UTC, 100% from 2096-10-02 "
+        "07:06:40 UTC) of calls, at random"
+    )
 
 
 def test_a_ramp_is_described_with_its_present_share() -> None:

@@ -327,6 +327,55 @@ def test_the_file_is_named(tmp_path: Path) -> None:
         read_flags(path)
 
 
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ("5", "percentage.entries: is the number 5; write entries, as entries = [[17"),
+        ("[]", "percentage.entries: is a list; write entries, as entries = [[17"),
+        (
+            "[5]",
+            "entries[0]: is the number 5; write a time and a share, as [1767225600, ",
+        ),
+        (
+            "[[5]]",
+            "entries[0]: is a list; write a time and a share, as [1767225600, 0.25]",
+        ),
+        (
+            "[['x', 1]]",
+            "entries[0][0]: is the text 'x'; write seconds since 1970, as 1767",
+        ),
+        (
+            "[[1767225600000, 1]]",
+            "entries[0][0]: is the number 1767225600000; write sec",
+        ),
+        (
+            "[[5, 0], [5, 1]]",
+            "entries[1][0]: is not later than 5 before it; sort the ent",
+        ),
+        (
+            "[[5, 25]]",
+            "entries[0][1]: is the number 25; write a number from 0 to 1, such a",
+        ),
+        (
+            "[[5, {type = 'Schedule'}]]",
+            "entries[0][1]: is a schedule in a schedule; write",
+        ),
+        (
+            "[[5, {type = 'Ramp'}]]",
+            "entries[0][1].type: the type 'Ramp' is unknown; known: L",
+        ),
+    ],
+)
+def test_a_mistake_in_a_schedule_is_reported(entries: str, message: str) -> None:
+    """With the place in the list of its entries."""
+    schedule = f'{{ type = "Schedule", entries = {entries} }}'
+    bucketer = f'bucketer = {{ type = "PercentageBucketer", percentage = {schedule} }}'
+    with pytest.raises(FlagFileError) as caught:
+        parse_flags(f"version = 1\n[flags.A]\nenabled = true\n{bucketer}", "toml")
+    assert message in str(caught.value)
+    assert len(caught.value.problems) == 1
+
+
 def test_every_missing_key_is_reported() -> None:
     """Several keys may be missing in one table."""
     ramp = '{ type = "LinearRampPercentage", initial_value = 0 }'

@@ -9,6 +9,7 @@ from numbers import Real
 from time import time
 from typing import TYPE_CHECKING, Any, Final
 
+from ...arguments import shortened
 from ...exceptions import InvalidArgumentError
 from .base import AbstractPercentage
 from .factory import PercentageFactory
@@ -189,5 +190,6 @@ def _checked(share: Any) -> Any:
 
 def _refusal(name: str, value: Any, problem: str) -> InvalidArgumentError:
     return InvalidArgumentError(
-        f"The {name} {value!r} of the schedule {problem}; use {_EXAMPLE}", value=value
+        f"The {name} {shortened(value)} of the schedule {problem}; use {_EXAMPLE}",
+        value=value,
     )

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads public test suites of other flag systems, which are not part of the project.
+
+They are in the folder that the environment variable FLIPPER_SUITES names, else in
+`../shared/suites` beside the checkout. Without such a folder the tests are skipped; a
+folder that is named but missing is an error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def read_suite(path: str) -> Any:
+    """Return the content of a JSON file of the suites, or skip the test."""
+    named = os.environ.get("FLIPPER_SUITES")
+    folder = Path(named) if named else ROOT.parent / "shared" / "suites"
+    if not folder.is_dir():
+        reason = f"there is no folder {folder} with the suites; set FLIPPER_SUITES"
+        if named:
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return json.loads((folder / path).read_text(encoding="utf-8"))

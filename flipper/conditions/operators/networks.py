@@ -28,11 +28,10 @@ class NetworkOperator(TypedOperator):
 
     @classmethod
     def stored_value(cls, value: Any) -> Any:
-        """Return the networks as text."""
+        """Return a list of the networks, as text."""
         cls.predicate(value)
-        if isinstance(value, (list, tuple)):
-            return [str(each) for each in value]
-        return str(value)
+        given = value if isinstance(value, (list, tuple)) else [value]
+        return [str(each) for each in given]
 
     @classmethod
     def predicate(cls, value: Any) -> Predicate:

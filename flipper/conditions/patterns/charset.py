@@ -74,7 +74,10 @@ class Alphabet:
         self._ignores_case = ignores_case
         limits = set()
         for each in charsets:
-            for first, last in [*zip(each.chars, each.chars, strict=True), *each.ranges]:
+            for first, last in [
+                *zip(each.chars, each.chars, strict=True),
+                *each.ranges,
+            ]:
                 limits.update((ord(first), ord(last) + 1))
         self._limits = sorted(limits)
 

@@ -61,9 +61,7 @@ class Pattern:
             if step.charset is not None:
                 bits = self._charsets.get(step.charset, 0)
                 self._charsets[step.charset] = bits | 1 << number
-        self._alphabet = Alphabet(
-            self._charsets, ignores_case=parser.ignores_case
-        )
+        self._alphabet = Alphabet(self._charsets, ignores_case=parser.ignores_case)
         self._masks: dict[object, int] = {}
         # The bit of MATCH, after which no character is read, stands for the start.
         self._reached: dict[tuple[int, int, int], int] = {}

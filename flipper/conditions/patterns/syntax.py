@@ -130,8 +130,6 @@ class Parser:
         limits = self._read_limits()
         if limits is None:
             return part
-        if isinstance(part, Assertion):
-            self._refuse("a place such as ^ is repeated", "it once")
         if self._sees("+"):
             self._refuse("a possessive quantifier is not supported", "one without '+'")
         if self._sees("?"):  # a lazy quantifier finds the same texts

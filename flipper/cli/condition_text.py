@@ -39,7 +39,7 @@ _WORDS: Final = [
     for kind in Operator.OPERATOR_MAP.values()
     if getattr(kind, "IS_TYPED", False)
 ]
-_SIGNS: Final = {
+_SIGNS: Final[dict[str | None, str]] = {
     **{symbol: sign for sign, symbol in _SYMBOLS.items() if sign != "="},
     **{symbol: symbol for symbol in _WORDS},
 }

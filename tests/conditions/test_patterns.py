@@ -3,18 +3,14 @@
 
 from __future__ import annotations
 
-import random
 import re
-import time
 import warnings
-from threading import Thread
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flipper.conditions.patterns import LONGEST_TEXT, Pattern, compiled_pattern, search
+from flipper.conditions.patterns import Pattern
 
 CHARS = "abB_1 \n-é"
 ATOMS = st.sampled_from(

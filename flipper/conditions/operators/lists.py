@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from .typed import TypedOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from .typed import Predicate
 
 _LISTS = (list, tuple, set, frozenset)
@@ -32,15 +30,15 @@ def _none_of(entries: Any, values: Any) -> bool:
 
 class _ListOperator(TypedOperator):
     SCHEMA: ClassVar[dict[str, Any]] = {"type": "array"}
-    holds: ClassVar[Callable[[Any, Any], bool]]
+    holds: ClassVar[Any]  # a function of the entries and the values
 
     @classmethod
     def predicate(cls, value: Any) -> Predicate:
-        """Return a function that compares the entries; those without `==` never hold."""
+        """Return a function that compares entries; it is false if their `==` fails."""
         if not isinstance(value, (list, tuple)):
             message = "is not a list; use a list, as ['beta', 'staff']"
             raise ValueError(message)  # noqa: TRY004  (one class for all)
-        values: Sequence[Any] = list(value)
+        values = list(value)
         holds = cls.holds
         texts = frozenset(value) if {type(each) for each in value} == {str} else None
 
@@ -49,8 +47,8 @@ class _ListOperator(TypedOperator):
                 entries = list(argument) if isinstance(argument, _LISTS) else [argument]
                 # Plain texts are equal in a set exactly if they are in a list.
                 if texts is not None and {type(each) for each in entries} <= {str}:
-                    return holds(frozenset(entries), texts)
-                return holds(entries, values)
+                    return bool(holds(frozenset(entries), texts))
+                return bool(holds(entries, values))
             except Exception:  # noqa: BLE001  (of an `==` of an entry)
                 return False
 

@@ -36,7 +36,7 @@ class NetworkOperator(TypedOperator):
     @classmethod
     def predicate(cls, value: Any) -> Predicate:
         """Return a function that looks for an address in the networks."""
-        from ipaddress import IPv4Address, IPv6Address, ip_address  # noqa: PLC0415
+        from ipaddress import IPv4Address, IPv6Address, ip_address
 
         given = value if isinstance(value, (list, tuple)) else [value]
         networks = [_network(each) for each in given]
@@ -58,7 +58,7 @@ class NetworkOperator(TypedOperator):
 
 
 def _network(given: Any) -> Any:
-    from ipaddress import IPv4Network, IPv6Network, ip_network  # noqa: PLC0415
+    from ipaddress import IPv4Network, IPv6Network, ip_network
 
     if isinstance(given, (IPv4Network, IPv6Network)):
         return given

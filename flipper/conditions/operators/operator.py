@@ -124,8 +124,9 @@ _TYPED: tuple[type[TypedOperator], ...] = (
     *PRESENCE_OPERATORS,
 )
 _OWN: tuple[type[AbstractOperator], ...] = (*_SIGNS, *_TYPED)
-for _kind in (*_OWN, TypedOperator):
+for _kind in _OWN:
     guard(_kind, "compare")
+guard(TypedOperator, "compare")
 
 
 def sign_of(operator: AbstractOperator) -> str | None:
@@ -158,7 +159,7 @@ class Operator:
     """Finds the operator of a symbol."""
 
     OPERATOR_MAP: dict[str | None, type[AbstractOperator]] = {  # noqa: RUF012  (public, writable)
-        kind.SYMBOL: kind  # type: ignore[misc]  (no property in these classes)
+        kind.SYMBOL: kind  # type: ignore[misc]  # it is no property in these
         for kind in _OWN
     }
 

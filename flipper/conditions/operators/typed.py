@@ -68,10 +68,8 @@ class OrderedOperator(TypedOperator):
     PROBLEM: ClassVar[str]
     """What is wrong with a value that means nothing, and the remedy."""
 
-    @staticmethod
-    @abstractmethod
-    def holds(argument: Any, value: Any) -> bool:
-        """Compare the two meanings."""
+    holds: ClassVar[Any]
+    """A function that compares two meanings, that of the argument first."""
 
     @staticmethod
     @abstractmethod
@@ -88,6 +86,6 @@ class OrderedOperator(TypedOperator):
 
         def compare(argument: Any) -> bool:
             found = meaning(argument)
-            return found is not None and holds(found, wanted)
+            return found is not None and bool(holds(found, wanted))
 
         return compare

@@ -72,12 +72,10 @@ class Alphabet:
 
     def __init__(self, charsets: Iterable[CharSet], *, ignores_case: bool) -> None:
         self._ignores_case = ignores_case
-        limits = set()
+        limits: set[int] = set()
         for each in charsets:
-            for first, last in [
-                *zip(each.chars, each.chars, strict=True),
-                *each.ranges,
-            ]:
+            ranges = [*((char, char) for char in each.chars), *each.ranges]
+            for first, last in ranges:
                 limits.update((ord(first), ord(last) + 1))
         self._limits = sorted(limits)
 

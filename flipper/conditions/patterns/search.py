@@ -38,8 +38,6 @@ class _State(dict):  # type: ignore[type-arg]
         following = self[char] = self.pattern.following(self, char)
         return following
 
-    __hash__ = object.__hash__
-
 
 class Pattern:
     """A compiled regular expression; threads may share it.

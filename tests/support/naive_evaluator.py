@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     Arguments = Mapping[str, Any]
 
 
-
 def _texts(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
 
@@ -53,7 +52,9 @@ def _instant(given: Any) -> Any:
         if isinstance(given, str) and len(given) == len("2026-01-31"):
             given = date(*map(int, given.split("-")))
         if isinstance(given, str):
-            given = datetime.strptime(given.replace("Z", "+0000"), "%Y-%m-%dT%H:%M:%S%z")
+            given = datetime.strptime(
+                given.replace("Z", "+0000"), "%Y-%m-%dT%H:%M:%S%z"
+            )
         if isinstance(given, date) and not isinstance(given, datetime):
             given = datetime.combine(given, time(), timezone.utc)
         if isinstance(given, datetime):

@@ -98,6 +98,10 @@ class _RulesWriter:
 
     def _check(self, check: Check) -> str:
         name = repr(str.__str__(check.variable))
+        if check.needs_context:
+            return self._compiler.context_comparison(
+                check, self._value((check.variable,))
+            )
         if "." in check.variable:
             comparison = self._compiler.comparison(check, "found")
             found = f"(found := find_argument(context, {name}))"
@@ -106,7 +110,7 @@ class _RulesWriter:
         return f"({name} in context and {comparison})"
 
     def _value(self, by: tuple[str, ...]) -> str:
-        """Return Python code for the argument that users are shared out by."""
+        """Return Python code for the first given of these arguments, else `None`."""
         if len(by) == 1 and "." not in by[0]:
             return f"context.get({str.__str__(by[0])!r})"
         return f"first_given(context, {self._bind(by)})"
@@ -142,11 +146,9 @@ class _RulesWriter:
         off = self._rules.off
         explain = serve.explainer(self._feature_name)
         nobody = Outcome(rule, number, serve, off)
-        outcomes = {True: Outcome(rule, number, serve, None)}
-        if isinstance(serve, Split):
-            outcomes = {
-                name: Outcome(rule, number, serve, name) for name in serve.ranges
-            }
+        variants = serve.ranges if isinstance(serve, Split) else ()
+        outcomes: dict[Any, Outcome] = {True: Outcome(rule, number, serve, None)}
+        outcomes |= {name: Outcome(rule, number, serve, name) for name in variants}
 
         def decide(value: Any) -> Any:
             if value is None:

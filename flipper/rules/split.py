@@ -93,7 +93,7 @@ class Split(Bucketed):
         ends, names = self._layout()
         bucket_of = bucket_function(self.hash, self._seed_of(feature_name))
         buckets = find_hash(self.hash).buckets
-        shares: dict[str | None, float] = {None: rest_of(self.shares), **self.shares}
+        shares: dict[Any, float] = {None: rest_of(self.shares), **self.shares}
 
         def explain(value: Any) -> tuple[Any, float, Any]:
             bucket = bucket_of(value)

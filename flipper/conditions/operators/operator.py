@@ -17,6 +17,7 @@ from .interface import AbstractOperator
 from .lists import LIST_OPERATORS
 from .networks import NETWORK_OPERATORS
 from .numeric import NUMBER_OPERATORS
+from .other_flags import OTHER_FLAG_OPERATORS
 from .presence import PRESENCE_OPERATORS
 from .texts import TEXT_OPERATORS
 from .typed import TypedOperator
@@ -122,6 +123,7 @@ _TYPED: tuple[type[TypedOperator], ...] = (
     *NETWORK_OPERATORS,
     *LIST_OPERATORS,
     *PRESENCE_OPERATORS,
+    *OTHER_FLAG_OPERATORS,
 )
 _OWN: tuple[type[AbstractOperator], ...] = (*_SIGNS, *_TYPED)
 for _kind in _OWN:

@@ -165,8 +165,8 @@ def compile_rules(rules: Rules, *, with_reason: bool = False) -> Decider:
     on a given argument holds; the bucketer does not matter then. Otherwise the bucketer
     decides, and without a bucketer the flag is on. A check that needs the context is
     decided in every call: the flag is off if it does not hold. The function raises what
-    an operator or the bucketer raises, such as `TypeError` for values that Python cannot
-    compare or JSON cannot express.
+    an operator or the bucketer raises, such as `TypeError` for values that Python
+    cannot compare or JSON cannot express.
 
     Args:
         rules: the conditions and the bucketer.

@@ -124,14 +124,17 @@ def update(store: Any, feature_name: str, change: Change) -> FeatureFlagStoreIte
         has_new_meta = not after.shares_meta_with(before)
         # Drop-in: enabling a flag that is enabled already writes it all the same.
         sets_state = not has_new_meta or (
-            after.document_state is not before.document_state
+            after.document_state is not before.found_state
         )
         # A flag is switched off before its metadata changes, and on after that, so that
         # it is never on by the wrong rules.
         if sets_state and not after.document_state:
             store.set(feature_name, after.document_state)
         if has_new_meta:
-            store.set_meta(feature_name, after.raw_meta)
+            meta = after.raw_meta
+            if sets_state or after.raw_is_enabled is not before.raw_is_enabled:
+                meta.decide_state()
+            store.set_meta(feature_name, meta)
         if sets_state and after.document_state:
             store.set(feature_name, after.document_state)
         return after

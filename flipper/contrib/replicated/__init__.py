@@ -309,6 +309,8 @@ def _repeating_call(
 ) -> Callable[[Any], Any] | None:
     """Return a call that repeats an update; `None` if that takes more than one."""
     feature_name, state, meta = after.feature_name, after.raw_is_enabled, after.raw_meta
+    if before.rules is not None or after.rules is not None:
+        return None  # the state of its document may change with the metadata
     if after.shares_meta_with(before):
         return lambda store: store.set(feature_name, state)
     if state is before.raw_is_enabled:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...contracts.update import update
 from ...exceptions import InvalidFlagDataError
 from ..storage import FeatureFlagStoreItem
 
@@ -27,6 +28,10 @@ def copy_flag(feature_name: str, primary: Any, replica: Any) -> None:
         replica.create(feature_name, is_enabled=False, client_data=meta.client_data)
     elif not state:
         replica.set(feature_name, state)
+    if item.rules is not None:
+        # The state of a flag with rules is in its metadata.
+        update(replica, feature_name, lambda _: item)
+        return
     replica.set_meta(feature_name, meta)
     replica.set(feature_name, state)
 

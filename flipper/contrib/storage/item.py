@@ -11,7 +11,7 @@ from ...arguments import check_state
 from ...conditions.rule_compiler import state_without
 from ...exceptions import InvalidArgumentError, InvalidFlagDataError
 from ...explanation import DISABLED
-from ...rules.rules_bucketer import RulesBucketer
+from ...rules.rules_bucketer import RulesBucketer, without_mark
 from .json_document import (
     find_inexpressible,
     match_plain_flag,
@@ -59,11 +59,7 @@ class FeatureFlagStoreItem:
         self, feature_name: str, is_enabled: Any, meta: FeatureFlagStoreMeta
     ) -> None:
         own = meta.copy() if isinstance(meta, FeatureFlagStoreMeta) else meta
-        state = is_enabled
-        bucketer = getattr(own, "bucketer", None)
-        if type(bucketer) is RulesBucketer:
-            state = bucketer.state_of(feature_name, is_enabled)
-        self._set_fields(feature_name, state, own)
+        self._set_fields(feature_name, is_enabled, own)
 
     def _set_fields(self, feature_name: str, is_enabled: Any, meta: Any) -> None:
         self.feature_name = feature_name
@@ -73,8 +69,10 @@ class FeatureFlagStoreItem:
         # Most flags are just on or off, so there is nothing to evaluate for them.
         is_constant = type(meta) is FeatureFlagStoreMeta and meta.is_constant
         if not is_constant and type(getattr(meta, "bucketer", None)) is RulesBucketer:
-            # The state is written beside the rules.
-            meta.bucketer = meta.bucketer.with_state(bool(is_enabled))
+            bucketer = meta.bucketer
+            meta.bucketer = bucketer.for_flag(feature_name, is_enabled)
+            if bucketer.decides_state:
+                self._is_enabled = is_enabled = bucketer.is_enabled
         self._answer_if_enabled = True if is_constant else None
         self.answer = self._answer_if_enabled if is_enabled else False
 
@@ -89,8 +87,18 @@ class FeatureFlagStoreItem:
 
     @property
     def document_state(self) -> Any:
-        """The state in the document: off if the flag has rules, else the state."""
+        """The state to write to a document: off if the flag has rules."""
         return self._is_enabled if self.rules is None else False
+
+    @property
+    def found_state(self) -> Any:
+        """The state in the document from which the flag was read.
+
+        It is on, although the flag has rules, if flipper-client 1.x has enabled it.
+        """
+        if self.rules is None:
+            return self._is_enabled
+        return self._meta.bucketer.document_state
 
     @property
     def rules(self) -> Rules | None:
@@ -102,8 +110,13 @@ class FeatureFlagStoreItem:
 
     @property
     def meta(self) -> dict[str, Any]:
-        """A copy of the metadata as plain data."""
-        return self._own_meta.to_dict()  # type: ignore[no-any-return]
+        """A copy of the metadata as plain data.
+
+        If the flag has rules, the state beside them is left out: `raw_is_enabled` has
+        it.
+        """
+        meta: dict[str, Any] = self._own_meta.to_dict()
+        return meta if self.rules is None else without_mark(meta)
 
     @property
     def raw_meta(self) -> FeatureFlagStoreMeta:
@@ -215,7 +228,7 @@ class FeatureFlagStoreItem:
         return {
             "feature_name": self.feature_name,
             "is_enabled": self.document_state,
-            "meta": self.meta,
+            "meta": self._own_meta.to_dict(),
         }
 
     def serialize(self) -> bytes:
@@ -269,8 +282,6 @@ class FeatureFlagStoreItem:
             name = fields["feature_name"]
             state = readable_state(name, fields["is_enabled"])
             meta = FeatureFlagStoreMeta.from_dict(fields["meta"])
-            if type(meta.bucketer) is RulesBucketer:
-                state = meta.bucketer.state_of(name, state)
             made._set_fields(name, state, meta)
         except Exception as error:
             name = fields.get("feature_name") if isinstance(fields, dict) else None

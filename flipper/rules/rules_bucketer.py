@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from ..arguments import RESERVED_KEY
 from ..bucketing.noop_bucketer import NoOpBucketer
 from ..exceptions import InvalidArgumentError
+from ..runtime.log_throttle import LogThrottle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 VERSION = 1
 """The version of the form of rules that this library writes, the only one it reads."""
+
+_log = LogThrottle(__name__)
 
 
 class RulesBucketer(NoOpBucketer):
@@ -73,8 +76,8 @@ class RulesBucketer(NoOpBucketer):
     def for_flag(self, feature_name: object, state: Any) -> RulesBucketer:
         """Return the bucketer of a flag, whose `is_enabled` is the state of the flag.
 
-        It logs a warning if the flag counts as disabled although nobody may have meant
-        to disable it.
+        It logs a warning, at most once a minute for a flag, if the flag counts as
+        disabled although nobody may have meant to disable it.
 
         Args:
             feature_name: the flag.
@@ -85,14 +88,13 @@ class RulesBucketer(NoOpBucketer):
             is_same = not self.decides_state and self.is_enabled is is_enabled
             return self if is_same else RulesBucketer(self.rules, is_enabled)
         if self.is_enabled and not is_enabled:
-            from logging import getLogger
-
-            getLogger(__name__).warning(
+            _log.warning(
+                hash(repr(feature_name)),
                 "Feature %r has rules, but flipper-client 1.x has written it since and "
                 "may have disabled it, so it counts as disabled; enable it again with "
                 "this version of flipper if nobody has meant to disable it",
                 feature_name,
-                extra={"feature_name": feature_name},
+                feature_name=feature_name,
             )
         return RulesBucketer(self.rules, is_enabled, document_state=bool(state))
 

@@ -93,11 +93,12 @@ class FeatureFlagStoreHandler:
 
     def Set(self, feature_name: str, is_enabled: bool) -> None:  # noqa: N802
         """Change the state and keep the metadata; create the flag if it is missing."""
-        name, state = _required_name(feature_name), bool(is_enabled)
+        state = bool(is_enabled)
         with (
             _report_flipper_errors(feature_name),
             write_lock(self._store, feature_name),
         ):
+            name = _required_name(feature_name)
             if _has_rules(self._store, name):
                 # A store that keeps states apart from metadata has it in the metadata.
                 update(self._store, name, methodcaller("with_state", state))

@@ -23,7 +23,7 @@ from flipper.conditions.operators.interface import AbstractOperator
 from flipper.conditions.operators.operator import Operator
 from flipper.conditions.operators.typed import TypedOperator
 from flipper.contrib.storage import FeatureFlagStoreItem
-from flipper.evaluation import Reason
+from flipper.explanation import Reason
 from flipper.exceptions import InvalidArgumentError, InvalidFlagDataError
 from support.flag_builders import make_item
 

@@ -44,6 +44,7 @@ class Reason(Enum):
     ON = "on"
     OWN_ITEM = "own item"
     ERROR = "error"
+    OVERRIDDEN = "overridden"
 
     __hash__ = object.__hash__
 
@@ -150,6 +151,7 @@ _SENTENCES = {
         "it is enabled, and no condition or bucketer limits it for these arguments"
     ),
     Reason.OWN_ITEM: "the item class of the store decided so",
+    Reason.OVERRIDDEN: "a test overrides it",
 }
 
 

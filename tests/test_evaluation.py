@@ -448,7 +448,8 @@ def test_explain_and_is_enabled_agree() -> None:
             f"Feature 'x' is {'on' if answer else 'off'}: "
         )
         reasons.add(evaluation.reason)
-    assert reasons == {*Reason} - {Reason.MISSING, Reason.OWN_ITEM}
+    others = {Reason.MISSING, Reason.OWN_ITEM, Reason.OVERRIDDEN}
+    assert reasons == {*Reason} - others
 
 
 def test_a_bucketer_of_the_type_of_no_bucketer_is_not_asked() -> None:
@@ -509,7 +510,7 @@ def test_the_values_of_the_reasons_do_not_change() -> None:
     """Applications write them to logs."""
     assert [reason.value for reason in Reason] == [
         *("missing", "disabled", "condition matched", "condition not matched"),
-        *("bucketer", "on", "own item", "error"),
+        *("bucketer", "on", "own item", "error", "overridden"),
     ]
 
 

@@ -34,6 +34,7 @@ FLOORS = {
     "flipper.events": CONTRACTS,
     "flipper.client": FACE,
     "flipper.asking": FACE,
+    "flipper.overrides": FACE,
     "flipper.writing": FACE,
     "flipper.flag": FACE,
     "flipper.decorators": FACE,

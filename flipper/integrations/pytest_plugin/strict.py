@@ -110,7 +110,7 @@ def _describe(question: _Question, known: list[str]) -> str:
     if name in known:
         hint = "it was made only later"
     elif nearest := get_close_matches(name, known, cutoff=0.5):
-        hint = f"the nearest names are {', '.join(map(repr, nearest))}"
+        hint = f"did you mean {' or '.join(map(repr, nearest))}?"
     else:
         hint = "no flag has a name like this"
     return f"  {name!r}, asked by {question.place}: {hint}"

@@ -8,6 +8,7 @@ import contextlib
 import gc
 import inspect
 import os
+import signal
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -260,6 +261,36 @@ def test_other_threads_see_the_override(client: FeatureFlagClient) -> None:
     assert answers == [False, True]
 
 
+def test_an_override_that_begins_while_the_reader_changes_is_kept() -> None:
+    """A thread that is about to write an older reader does not end the override."""
+    changing, overridden = threading.Event(), threading.Event()
+    slow: list[threading.Thread] = []
+
+    class SlowClient(FeatureFlagClient):
+        @property
+        def _reader(self) -> Any:
+            return vars(self)["reader"]
+
+        @_reader.setter
+        def _reader(self, reader: Any) -> None:
+            if threading.current_thread() in slow:
+                changing.set()
+                # The override waits for this write. If it did not, this would wait for
+                # the override, and then write over it.
+                overridden.wait(0.2)
+            vars(self)["reader"] = reader
+
+    features = SlowClient(MemoryFeatureFlagStore())
+    slow.append(threading.Thread(target=features.refresh_reader))
+    slow[0].start()
+    assert changing.wait(30)
+    with override_flags(features, X=True):
+        overridden.set()
+        slow[0].join(30)
+        assert features.is_enabled("X") is True
+    assert features.is_enabled("X") is False
+
+
 @pytest.mark.usefixtures("threads_switch_often")
 def test_overrides_in_many_threads_do_not_undo_each_other(
     client: FeatureFlagClient,
@@ -293,6 +324,7 @@ def test_overrides_in_many_threads_do_not_undo_each_other(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_a_forked_child_keeps_the_override_and_can_end_it(
     client: FeatureFlagClient,
 ) -> None:
@@ -312,6 +344,7 @@ def test_a_forked_child_keeps_the_override_and_can_end_it(
         assert holds.wait(30)
         child = os.fork()
         if child == 0:  # pragma: no cover  (in the child)
+            signal.alarm(10)  # ends a child that waits for the lock
             code = 1
             with contextlib.suppress(BaseException):
                 was_on = client.is_enabled("X")

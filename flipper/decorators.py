@@ -91,17 +91,18 @@ class _Question:
         self._context = context
         # Drop-in: without a default, existing tests with a mock client expect none.
         self._default = {} if default is _NOT_GIVEN else {"default": default}
+        self._is_plain = context is None and not self._default
 
     def ask(self, /, *args: Any, **kwargs: Any) -> Any:
         """Return whether the flag is on for these arguments of the function."""
-        if self._context is None:
-            return self._answer({})
-        return self._answer(self._context(*args, **kwargs))
+        if self._is_plain:
+            return self._client.is_enabled(self._feature_name)
+        return self._answer(self._context(*args, **kwargs) if self._context else {})
 
     async def ask_async(self, /, *args: Any, **kwargs: Any) -> Any:
         """Do the same; the context may be a coroutine function."""
         if self._context is None:
-            return self._answer({})
+            return self.ask()
         context = self._context(*args, **kwargs)
         return self._answer(await context if inspect.isawaitable(context) else context)
 

@@ -6,10 +6,17 @@ Most runs are in this process, because a process takes seconds to start.
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+# Loaded before any run in this process: pytester unloads what a run has loaded, but the
+# package would keep the classes.
+from flipper import FeatureFlagClient, MemoryFeatureFlagStore, overrides
+from flipper.exceptions import MissingDependencyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -303,8 +310,6 @@ def test_without_strict_mode_missing_flags_get_the_default(run: Any) -> None:
 
 def test_a_run_in_strict_mode_leaves_nothing_behind(run: Any) -> None:
     """A program may run pytest and go on."""
-    from flipper import FeatureFlagClient, MemoryFeatureFlagStore, overrides
-
     client = FeatureFlagClient(MemoryFeatureFlagStore())
     reader = client._reader
     run("def test_it(): pass", "--flipper-strict").assert_outcomes(passed=1)
@@ -329,6 +334,16 @@ def test_names_of_a_store_that_cannot_be_listed_are_not_needed(run: Any) -> None
     )
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["  'X', asked by *: no flag has a name like this"])
+
+
+def test_without_pytest_the_error_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who imports the plugin learns what to install."""
+    monkeypatch.delitem(sys.modules, PLUGIN, raising=False)
+    monkeypatch.setitem(sys.modules, "pytest", None)
+    with pytest.raises(MissingDependencyError, match=r"'flipper-client\[testing\]'"):
+        importlib.import_module(PLUGIN)
 
 
 # Processes

@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING
 
 from document_examples import ROOT, fences
 
+# Loaded before any run in this process: pytester unloads what a run has loaded, but the
+# package would keep the classes.
+from flipper import FeatureFlagClient, MemoryFeatureFlagStore  # noqa: F401
+
 if TYPE_CHECKING:
     import pytest
 

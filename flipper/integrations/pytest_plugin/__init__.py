@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import pytest
+try:
+    import pytest
+except ModuleNotFoundError as error:
+    from ...exceptions import MissingDependencyError
+
+    if error.name != "pytest":
+        raise
+    raise MissingDependencyError.for_extra("pytest", "testing") from None
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -97,7 +97,8 @@ class _Question:
         """Return whether the flag is on for these arguments of the function."""
         if self._is_plain:
             return self._client.is_enabled(self._feature_name)
-        return self._answer(self._context(*args, **kwargs) if self._context else {})
+        context = {} if self._context is None else self._context(*args, **kwargs)
+        return self._answer(context)
 
     async def ask_async(self, /, *args: Any, **kwargs: Any) -> Any:
         """Do the same; the context may be a coroutine function."""

@@ -23,8 +23,8 @@ from flipper.conditions.operators.interface import AbstractOperator
 from flipper.conditions.operators.operator import Operator
 from flipper.conditions.operators.typed import TypedOperator
 from flipper.contrib.storage import FeatureFlagStoreItem
-from flipper.explanation import Reason
 from flipper.exceptions import InvalidArgumentError, InvalidFlagDataError
+from flipper.explanation import Reason
 from support.flag_builders import make_item
 
 UTC = timezone.utc

@@ -47,6 +47,15 @@ class Text(str):
         return "x"
 
 
+class Incomparable:
+    """An entry whose `==` fails."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        raise ArithmeticError
+
+
 class OddZone(tzinfo):
     """A time zone whose methods fail."""
 
@@ -131,6 +140,7 @@ CASES: list[tuple[str, Any, list[Any], list[Any]]] = [
     ("all_of", ["a", "b"], [["b", "c", "a"], {"a", "b"}], ["a", ["a"], [], None]),
     ("all_of", [], [[], "a", None], []),
     ("none_of", ["a", "b"], [[], ["c"], "c", "ab", None], ["a", ["c", "b"]]),
+    ("none_of", ["a", 1], [["c"]], [[Incomparable()], Incomparable()]),
     ("exists", True, ["", 0, False, []], [None]),
     ("exists", False, [None], ["", 0, False]),
 ]

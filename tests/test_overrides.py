@@ -23,8 +23,8 @@ from flipper import (
     MemoryFeatureFlagStore,
 )
 from flipper.decorators import is_enabled
-from flipper.explanation import Reason
 from flipper.exceptions import InvalidArgumentError
+from flipper.explanation import Reason
 from flipper.overrides import OverriddenFlag, listen_to_missing_flags
 from flipper.runtime.patching import refresh_readers
 from flipper.testing import override_flags
@@ -97,10 +97,15 @@ def test_a_value_that_is_no_bool_is_a_variant(
     assert flag.is_enabled(user_id=1) is True
 
 
-def test_a_flag_that_is_only_switched_has_no_variant() -> None:
-    """For its variant, the caller's default is the answer."""
-    for value in (True, False):
-        assert OverriddenFlag("X", value).variant("default") == "default"
+def test_variants_are_overridden(client: FeatureFlagClient) -> None:
+    """`variant` and `evaluate_all` answer as for flags without rules, or the value."""
+    client.create("W", is_enabled=True)
+    with override_flags(client, X=True, Y=False, Z="blue"):
+        assert [client.variant(name, "default") for name in "WXYZ"] == [
+            *(True, True, "default", "blue"),
+        ]
+        assert client.evaluate_all() == {"W": True, "X": True, "Y": False, "Z": "blue"}
+        assert client.evaluate_all(names="XW") == {"X": True, "W": True}
 
 
 def test_nobody_shares_the_value_of_a_variant(client: FeatureFlagClient) -> None:

@@ -99,13 +99,12 @@ def test_a_value_that_is_no_bool_is_a_variant(
 
 def test_variants_are_overridden(client: FeatureFlagClient) -> None:
     """`variant` and `evaluate_all` answer as for flags without rules, or the value."""
-    client.create("W", is_enabled=True)
-    with override_flags(client, X=True, Y=False, Z="blue"):
-        assert [client.variant(name, "default") for name in "WXYZ"] == [
-            *(True, True, "default", "blue"),
-        ]
-        assert client.evaluate_all() == {"W": True, "X": True, "Y": False, "Z": "blue"}
-        assert client.evaluate_all(names="XW") == {"X": True, "W": True}
+    with override_flags(client, OFF=True, Y=False, Z="blue"):
+        values = [client.variant(name, "default") for name in ("ON", "OFF", "Y", "Z")]
+        assert values == [True, True, "default", "blue"]
+        all_values = {"ON": True, "OFF": True, "Y": False, "Z": "blue"}
+        assert client.evaluate_all() == all_values
+        assert client.evaluate_all(names=["Z", "ON"]) == {"Z": "blue", "ON": True}
 
 
 def test_nobody_shares_the_value_of_a_variant(client: FeatureFlagClient) -> None:

@@ -23,8 +23,8 @@ from flipper.conditions.operators.interface import AbstractOperator
 from flipper.conditions.operators.operator import Operator
 from flipper.conditions.operators.typed import TypedOperator
 from flipper.contrib.storage import FeatureFlagStoreItem
-from flipper.evaluation import Reason
 from flipper.exceptions import InvalidArgumentError, InvalidFlagDataError
+from flipper.explanation import Reason
 from support.flag_builders import make_item
 
 UTC = timezone.utc
@@ -45,6 +45,15 @@ class Text(str):
     def casefold(self) -> str:
         """Return something else."""
         return "x"
+
+
+class Incomparable:
+    """An entry whose `==` fails."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        raise ArithmeticError
 
 
 class OddZone(tzinfo):
@@ -131,6 +140,7 @@ CASES: list[tuple[str, Any, list[Any], list[Any]]] = [
     ("all_of", ["a", "b"], [["b", "c", "a"], {"a", "b"}], ["a", ["a"], [], None]),
     ("all_of", [], [[], "a", None], []),
     ("none_of", ["a", "b"], [[], ["c"], "c", "ab", None], ["a", ["c", "b"]]),
+    ("none_of", ["a", 1], [["c"]], [[Incomparable()], Incomparable()]),
     ("exists", True, ["", 0, False, []], [None]),
     ("exists", False, [None], ["", 0, False]),
 ]

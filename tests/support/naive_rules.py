@@ -99,7 +99,9 @@ class NaiveRules:
         otherwise = rules.get("otherwise", False)
         return self.served(rules, otherwise, name, arguments, "no rule matched", None)
 
-    def decide_without_rules(self, flag: dict[str, Any], arguments: Arguments) -> Served:
+    def decide_without_rules(
+        self, flag: dict[str, Any], arguments: Arguments
+    ) -> Served:
         """Decide a flag with neither rules nor a bucketer."""
         if not flag["is_enabled"]:
             return Served(False, None, False, "disabled")
@@ -114,19 +116,19 @@ class NaiveRules:
 
         A check on an argument that is not given does not fail.
         """
-        for variable, checks in condition.items():
-            for check in checks:
-                symbol, value = check["operator"], check["value"]
-                if symbol in ASK_OTHER_FLAGS and not self.asks(
-                    variable, symbol, value, arguments
-                ):
-                    return False
         naive = NaiveEvaluator(self.now, self.comparisons)
         others = {
             variable: [c for c in checks if c["operator"] not in ASK_OTHER_FLAGS]
             for variable, checks in condition.items()
         }
-        return naive.failed_check(others, arguments) is None
+        if naive.failed_check(others, arguments) is not None:
+            return False
+        return all(
+            self.asks(check["variable"], check["operator"], check["value"], arguments)
+            for checks in condition.values()
+            for check in checks
+            if check["operator"] in ASK_OTHER_FLAGS
+        )
 
     def holds(self, expression: Any, name: str, arguments: Arguments) -> bool:
         """Say whether an expression of a rule holds."""
@@ -298,4 +300,5 @@ def edge(bucketed: dict[str, Any], fraction: float) -> float:
     """Return the first bucket that is not in a share from 0 to this fraction."""
     if "hash" not in bucketed:
         return round(fraction * BUCKETS)
-    return next(b for b in range(BUCKETS + 1) if b / BUCKETS >= fraction)
+    near = max(0, int(fraction * BUCKETS) - 2)
+    return next(b for b in range(near, BUCKETS + 3) if b / BUCKETS >= fraction)

@@ -24,7 +24,9 @@ RULES = Rules(
         Rule(Condition(country="SE") & ~Condition(plan="free"), "blue", "Sweden"),
         Rule(Condition(age__gte=18, age__lt=65) | Rollout(0.25, "user_id"), True),
         Rule(
-            Condition.from_dict({"a": [{"variable": "a", "value": 1, "operator": "gt"}]}),
+            Condition.from_dict(
+                {"a": [{"variable": "a", "value": 1, "operator": "gt"}]}
+            ),
             Split({"blue": 0.5, "grün": 0.25}, by=("user_id", "user.id")),
         ),
     ],

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any, NamedTuple, NoReturn
 
 from ..arguments import shortened
@@ -140,6 +140,8 @@ def _checked_by(kind: str, by: Any) -> str | tuple[str, ...]:
     problem = None
     if not names:
         problem = "names no argument"
+    elif isinstance(by, (Mapping, Set)):
+        problem = "has no order"
     elif not all(isinstance(name, str) and name for name in names):
         problem = "is not the name of an argument"
     elif len(set(names)) < len(names):

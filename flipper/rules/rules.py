@@ -65,7 +65,7 @@ class Rules:
         for served in (*[rule.serve for rule in self._rules], otherwise):
             self._check_names(served)
         if off is not None:
-            check_served(off)
+            _check_variant(off)
             self._check_names(off)
 
     def _check_names(self, served: Served) -> None:
@@ -236,9 +236,13 @@ def _checked_variants(variants: Any) -> dict[str, Any] | None:
             value=variants,
         ) from error
     for name in found:
-        check_served(name)
-        if not isinstance(name, str):
-            raise InvalidArgumentError(
-                f"The name {name!r} of a variant is not text; use text", value=name
-            )
+        _check_variant(name)
     return found
+
+
+def _check_variant(name: Any) -> None:
+    if not isinstance(name, str):
+        raise InvalidArgumentError(
+            f"The name {name!r} of a variant is not text; use text", value=name
+        )
+    check_served(name)

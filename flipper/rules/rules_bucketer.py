@@ -181,4 +181,7 @@ def _read_envelope(envelope: Any) -> tuple[Rules, bool]:
             f"the state beside its rules is {is_enabled!r}, not true or false",
             value=is_enabled,
         )
+    if "rules" not in fields:
+        message = "it has lost its rules; set them again"
+        raise InvalidArgumentError(message, value=fields)
     return Rules.from_dict(fields), is_enabled

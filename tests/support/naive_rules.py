@@ -93,11 +93,10 @@ class NaiveRules:
             return Served(False, off, value, "condition not matched")
         for number, rule in enumerate(rules["rules"], 1):
             if "when" not in rule or self.holds(rule["when"], name, arguments):
-                return self.served(
-                    rules, rule["serve"], name, arguments, "rule", number
-                )
-        otherwise = rules.get("otherwise", False)
-        return self.served(rules, otherwise, name, arguments, "no rule matched", None)
+                served = self.served(rules, rule["serve"], name, arguments)
+                return served._replace(rule_number=number)
+        served = self.served(rules, rules.get("otherwise", False), name, arguments)
+        return served._replace(reason="no rule matched")
 
     def decide_without_rules(
         self, flag: dict[str, Any], arguments: Arguments
@@ -116,19 +115,26 @@ class NaiveRules:
 
         A check on an argument that is not given does not fail.
         """
+        last = ASK_FOR_ABSENT | ASK_OTHER_FLAGS
         naive = NaiveEvaluator(self.now, self.comparisons)
-        others = {
-            variable: [c for c in checks if c["operator"] not in ASK_OTHER_FLAGS]
+        first = {
+            variable: [c for c in checks if c["operator"] not in last]
             for variable, checks in condition.items()
         }
-        if naive.failed_check(others, arguments) is not None:
+        if naive.failed_check(first, arguments) is not None:
             return False
-        return all(
-            self.asks(check["variable"], check["operator"], check["value"], arguments)
-            for checks in condition.values()
-            for check in checks
-            if check["operator"] in ASK_OTHER_FLAGS
-        )
+        for check in [check for checks in condition.values() for check in checks]:
+            variable, symbol = check["variable"], check["operator"]
+            if symbol in ASK_OTHER_FLAGS:
+                holds = self.asks(variable, symbol, check["value"], arguments)
+            elif symbol in last:
+                argument = arguments.get(variable)
+                holds = self.comparisons[symbol](argument, check["value"])
+            else:
+                holds = True
+            if not holds:
+                return False
+        return True
 
     def holds(self, expression: Any, name: str, arguments: Arguments) -> bool:
         """Say whether an expression of a rule holds."""
@@ -176,13 +182,7 @@ class NaiveRules:
         return served.variant in ([value] if isinstance(value, str) else value)
 
     def served(
-        self,
-        rules: dict[str, Any],
-        serve: Any,
-        name: str,
-        arguments: Arguments,
-        reason: str,
-        number: int | None,
+        self, rules: dict[str, Any], serve: Any, name: str, arguments: Arguments
     ) -> Served:
         """Return what a rule serves."""
         off, bucket = rules.get("off"), None
@@ -191,11 +191,11 @@ class NaiveRules:
         elif isinstance(serve, dict):
             serve, bucket = self.choose(serve, name, arguments)
         if serve is True:
-            return Served(True, None, True, reason, number, bucket)
+            return Served(True, None, True, "rule", None, bucket)
         variant = off if serve is False else serve
         is_on = variant is not None and variant != off
         value = self.value(rules, variant, is_on)
-        return Served(is_on, variant, value, reason, number, bucket)
+        return Served(is_on, variant, value, "rule", None, bucket)
 
     def value(self, rules: dict[str, Any], variant: str | None, is_on: bool) -> Any:
         """Return the value of a variant."""

@@ -131,13 +131,29 @@ def update(store: Any, feature_name: str, change: Change) -> FeatureFlagStoreIte
         if sets_state and not after.document_state:
             store.set(feature_name, after.document_state)
         if has_new_meta:
-            meta = after.raw_meta
-            if sets_state or after.raw_is_enabled is not before.raw_is_enabled:
-                meta.decide_state()
-            store.set_meta(feature_name, meta)
+            try:
+                _set_meta(store, before, after, sets_state=sets_state)
+            except Exception:
+                # Such as one about a value that cannot be stored: nothing is changed.
+                if sets_state and before.found_state and not after.document_state:
+                    store.set(feature_name, before.found_state)
+                raise
         if sets_state and after.document_state:
             store.set(feature_name, after.document_state)
         return after
+
+
+def _set_meta(
+    store: Any,
+    before: FeatureFlagStoreItem,
+    after: FeatureFlagStoreItem,
+    *,
+    sets_state: bool,
+) -> None:
+    meta = after.raw_meta
+    if sets_state or after.raw_is_enabled is not before.raw_is_enabled:
+        meta.decide_state()
+    store.set_meta(after.feature_name, meta)
 
 
 def updates_atomically(store: Any) -> bool:

@@ -10,6 +10,7 @@ instance or a test expects to be called.
 from __future__ import annotations
 
 from contextlib import nullcontext
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..contrib.storage import FeatureFlagStoreItem
@@ -141,6 +142,20 @@ def update(store: Any, feature_name: str, change: Change) -> FeatureFlagStoreIte
         if sets_state and after.document_state:
             store.set(feature_name, after.document_state)
         return after
+
+
+def set_state(store: Any, feature_name: str, is_enabled: bool) -> None:
+    """Change the state of a flag in a store of any kind; its `set` creates the flag.
+
+    A store that is not flipper's own may keep states apart from metadata. The state of
+    a flag with rules is in the metadata, so that is written.
+    """
+    if not updates_atomically(store):
+        found = get_uncached(store, feature_name)
+        if found is not None and FeatureFlagStoreItem.from_item(found).rules:
+            update(store, feature_name, methodcaller("with_state", is_enabled))
+            return
+    store.set(feature_name, is_enabled)
 
 
 def _set_meta(

@@ -293,7 +293,7 @@ def test_explain_names_the_rule_the_variant_and_the_bucket(
     assert (told.rule_number, told.percentage) == (2, 0.25)
     assert told.bucket is not None
     assert told.enabled is (told.bucket < 0.25)
-    assert "of a rollout to 0.25" in str(told)
+    assert "percentage 0.25" in str(told)
     assert client.explain("f").bucket is None  # without the argument
     client.set_rules("f", Rules([SWEDEN], otherwise=Rollout(1, by="user")))
     told = client.explain("f", user=7)

@@ -14,18 +14,12 @@ import logging
 import signal
 import threading
 from contextlib import contextmanager
-from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ... import contrib
 from ...arguments import check_client_data, check_feature_name, check_page
-from ...contracts.update import (
-    get_uncached,
-    update,
-    updates_atomically,
-    write_lock,
-)
+from ...contracts.update import set_state, update, write_lock
 from ...exceptions import FlagDoesNotExistError, FlipperError, MissingDependencyError
 from ...runtime.log_throttle import LogThrottle
 from ..storage import FeatureFlagStoreItem
@@ -93,17 +87,11 @@ class FeatureFlagStoreHandler:
 
     def Set(self, feature_name: str, is_enabled: bool) -> None:  # noqa: N802
         """Change the state and keep the metadata; create the flag if it is missing."""
-        state = bool(is_enabled)
         with (
             _report_flipper_errors(feature_name),
             write_lock(self._store, feature_name),
         ):
-            name = _required_name(feature_name)
-            if _has_rules(self._store, name):
-                # A store that keeps states apart from metadata has it in the metadata.
-                update(self._store, name, methodcaller("with_state", state))
-            else:
-                self._store.set(name, state)
+            set_state(self._store, _required_name(feature_name), bool(is_enabled))
 
     def Delete(self, feature_name: str) -> None:  # noqa: N802
         """Remove the flag if it exists."""
@@ -159,14 +147,6 @@ class FeatureFlagStoreHandler:
                 )
                 continue
             yield struct
-
-
-def _has_rules(store: Any, feature_name: str) -> bool:
-    """Return whether a flag has rules, if its state cannot be changed in one step."""
-    if updates_atomically(store):
-        return False
-    item = get_uncached(store, feature_name)
-    return item is not None and FeatureFlagStoreItem.from_item(item).rules is not None
 
 
 def _required_name(feature_name: str | None) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .rules.rules import Rules
 
-_SYMBOLS = tuple(each.SYMBOL for each in OTHER_FLAG_OPERATORS)
+_SYMBOLS: tuple[Any, ...] = tuple(each.SYMBOL for each in OTHER_FLAG_OPERATORS)
 
 
 class ArgumentsWithFlags(dict[str, Any]):
@@ -105,11 +105,13 @@ def refuse_cycle(
         InvalidArgumentError: there is such a circle.
         Exception: any error of the store, except that a document is not a flag.
     """
-    needed = [(name, (feature_name,)) for name in _prerequisites(expressions)]
+    needed: list[tuple[str, tuple[str, ...]]] = [
+        (name, (feature_name,)) for name in _prerequisites(expressions)
+    ]
     seen: set[str] = set()
     while needed:
-        name, path = needed.pop()
-        path = (*path, name)
+        name, before = needed.pop()
+        path = (*before, name)
         if name == feature_name:
             raise InvalidArgumentError(
                 f"Feature {feature_name!r} would depend on itself: "

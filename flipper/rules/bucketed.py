@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple, NoReturn
 
 from ..arguments import shortened
@@ -140,7 +141,7 @@ def _checked_by(kind: str, by: Any) -> str | tuple[str, ...]:
     problem = None
     if not names:
         problem = "names no argument"
-    elif isinstance(by, (Mapping, Set)):
+    elif isinstance(by, (Mapping, AbstractSet)):
         problem = "has no order"
     elif not all(isinstance(name, str) and name for name in names):
         problem = "is not the name of an argument"

@@ -165,7 +165,7 @@ def test_many_flags_that_depend_on_each_other_can_be_written() -> None:
         both = needs(f"{number + 1}") & needs(f"{number + 1}'")
         client.set_rules(f"{number}", [Rule(both)])
         client.set_rules(f"{number}'", [Rule(both)])
-    with pytest.raises(InvalidArgumentError, match="'59' -> '0.* -> '59'"):
+    with pytest.raises(InvalidArgumentError, match=r"'59' -> '0.* -> '59'"):
         client.set_rules("59", [Rule(needs("0"))])
     assert client.is_enabled("0") is True
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules as values: what they accept, how they are written, and that they never change."""
+"""Rules as values: what they accept, and how they are written."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
+from test_rules_property import all_rules, expressions
 
 from flipper.bucketing import LinearRampPercentage, Schedule
 from flipper.conditions import Condition
@@ -20,7 +21,6 @@ from flipper.rules.plain import (
     expression_to_plain,
 )
 from support.copies import every_copy, pickled
-from test_rules_property import all_rules, expressions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,8 +51,10 @@ CODE = [
     "Rule(None, Rollout([(0.1, 0.2), (0.5, 1)], by=('a', 'b'), seed='s'))",
     "Rule(None, Split({'blue': 0.5, 'green': 0.25}, by='user_id'))",
     "Rules([])",
-    "Rules([Rule(None, 'blue')], otherwise='red', variants={'blue': [1], 'red': None}, "
-    "off='red')",
+    (
+        "Rules([Rule(None, 'blue')], otherwise='red', variants={'blue': [1], 'red': None}, "
+        "off='red')"
+    ),
 ]
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every way to ask about a flag with rules gives the answer of the naive evaluator.
 
-`FLIPPER_TEST_EXAMPLES=10000 pytest tests/rules/test_rules_property.py` tries more flags,
+`FLIPPER_TEST_EXAMPLES=10000 pytest tests/rules/test_rules_property.py` tries more,
 and `--hypothesis-seed=N` repeats a run.
 """
 

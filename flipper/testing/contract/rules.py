@@ -95,25 +95,26 @@ class RulesRules(ContractBase):
         """Threads that set rules, data and conditions lose none of each other's."""
         store.create("f", is_enabled=True)
         client = FeatureFlagClient(store, on_error="raise")
+        times = 5
 
         def describe(thread: int) -> None:
-            for number in range(5):
+            for number in range(times):
                 client.set_client_data("f", {f"{thread}-{number}": number})
 
         def limit() -> None:
-            for number in range(5):
+            for number in range(times):
                 client.add_condition("f", Condition(**{f"v{number}": number}))
 
         def rule() -> None:
-            for number in range(5):
+            for number in range(times):
                 client.set_rules("f", [Rule(Condition(a=number), True)])
 
         at_once(partial(describe, 1), partial(describe, 2), limit, rule)
         meta = client.get_meta("f")
-        assert len(meta["client_data"]) == 10
-        assert sum(len(condition) for condition in meta["conditions"]) == 5
-        assert client.get_rules("f") == Rules([Rule(Condition(a=4), True)])
-        assert client.is_enabled("f", a=4) is True
+        assert len(meta["client_data"]) == 2 * times
+        assert sum(len(condition) for condition in meta["conditions"]) == times
+        assert client.get_rules("f") == Rules([Rule(Condition(a=times - 1), True)])
+        assert client.is_enabled("f", a=times - 1) is True
 
     def test_the_document_of_a_flag_with_rules_is_off(
         self, store: Any, client: FeatureFlagClient

@@ -51,10 +51,7 @@ CODE = [
     "Rule(None, Rollout([(0.1, 0.2), (0.5, 1)], by=('a', 'b'), seed='s'))",
     "Rule(None, Split({'blue': 0.5, 'green': 0.25}, by='user_id'))",
     "Rules([])",
-    (
-        "Rules([Rule(None, 'blue')], otherwise='red', variants={'blue': [1], 'red': None}, "
-        "off='red')"
-    ),
+    "Rules([Rule(None, 'a')], otherwise='b', variants={'a': [1], 'b': 0}, off='b')",
 ]
 
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`SyncedFeatureFlagStore` answers from a complete copy of another store's flags.
 
-`follower` is the thread that updates the `copy`, and `snapshot` a file of its flags.
+`follower` is the thread that updates the `copy`, by `reading`. `snapshot` is a file of
+the flags.
 `read_through` answers without that thread, and `write_through` writes. `staleness`
 limits the age of the copy, `start` is about a start while the inner store is down.
 """
@@ -21,6 +22,7 @@ from ...exceptions import StaleFlagsError, StoreUnavailableError
 from ...runtime.closing import Closeable
 from ...runtime.fork import renew_after_fork
 from ..storage import FeatureFlagStoreItem
+from ..storage.undecoded import UndecodedItem, decoded_or_none
 from .copy import FlagChange as FlagChange  # noqa: TC001  (for users' annotations)
 from .follower import Follower
 from .follower import SyncStatus as SyncStatus
@@ -142,8 +144,12 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
 
         Raises:
             StaleFlagsError: the copy is older than `max_staleness`.
+            InvalidFlagDataError: the stored document is not a flag.
         """
-        return self._flags.get(feature_name)  # type: ignore[no-any-return]
+        item = self._flags.get(feature_name)
+        if type(item) is UndecodedItem:
+            item.decode()
+        return item  # type: ignore[no-any-return]
 
     def list(
         self, limit: int | None = None, offset: int = 0
@@ -161,8 +167,8 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
             self._flags.update_copy()
         flags = self._copied_flags()
         for feature_name in sorted(self._copy.flags):
-            item = flags.get(feature_name)
-            if item is not None:  # None: deleted since the names were read
+            item = decoded_or_none(flags.get(feature_name))
+            if item is not None:  # None: no flag, or deleted since the names were read
                 yield item
 
     @property
@@ -191,7 +197,7 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
 
     def set(self, feature_name: str, is_enabled: bool) -> None:
         """Change the state and keep the metadata; create the flag if it is missing."""
-        known = self._copy.flags.get(feature_name)
+        known = decoded_or_none(self._copy.flags.get(feature_name))
         expected: Any = UNKNOWN
         if type(known) is FeatureFlagStoreItem:
             expected = known.replace(is_enabled=is_enabled)

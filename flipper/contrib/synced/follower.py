@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ...contracts.listener import CHECK_INTERVAL, BackgroundListener
@@ -15,6 +16,7 @@ from ...runtime.deadline import call_with_timeout
 from ...runtime.jitter import uniform
 from ...runtime.log_throttle import LogThrottle
 from .copy import LocalCopy
+from .reading import FlagReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -73,6 +75,7 @@ class Follower(BackgroundListener):
         self, store: Any, poll_interval: float, snapshot: Snapshot | None
     ) -> None:
         self.copy = LocalCopy()
+        self._reader = FlagReader(store, self.copy)
         self.up_to_date_at = -float("inf")
         self.loaded = threading.Event()
         self._poll_interval = poll_interval
@@ -105,6 +108,7 @@ class Follower(BackgroundListener):
         """Read all flags within `timeout` seconds; return whether it was ever done."""
         try:
             call_with_timeout(timeout, self._read_all)
+            self._reader.check_all()
         except Exception as error:  # noqa: BLE001  (`status` shows it)
             self._last_error = error
         return self.loaded.is_set()
@@ -184,8 +188,11 @@ class Follower(BackgroundListener):
     def _follow_until_due(self, closed: threading.Event) -> None:
         due = monotonic() + uniform(0.8, 1.2) * self._poll_interval
         while not self._is_over(closed) and (left := due - monotonic()) > 0:
-            self._save_snapshot()
-            changed = self._wait(min(CHECK_INTERVAL, left), closed)
+            pause = self._reader.check_some()
+            if pause is None:
+                self._save_snapshot()
+                pause = CHECK_INTERVAL
+            changed = self._wait(min(pause, left), closed)
             waited_until = monotonic()
             if changed is None:
                 self._read_all()
@@ -213,7 +220,7 @@ class Follower(BackgroundListener):
             began, found = self._list_flags()
         with self._lock:
             self._has_read = True
-        self.copy.apply(found, complete=True)
+        self._reader.apply(found)
         self.up_to_date_at = began
         self._last_error = None
         self.loaded.set()
@@ -223,16 +230,11 @@ class Follower(BackgroundListener):
     def _list_flags(self) -> tuple[float, dict[str, Any]]:
         """Return the time when reading began, and the flags of the store by name."""
         found: dict[str, Any] = {}
-
-        def read() -> None:
-            for item in self._store.list():
-                # A custom store may give `None` for a flag that was deleted meanwhile.
-                if item is not None:
-                    found[item.feature_name] = item
-
         began = monotonic()
         self.copy.begin_reading()
+        read = partial(self._reader.read, found)
         call_with_timeout(_ANSWER_TIMEOUT, read, found.__len__)
+        self._reader.drop_invalid(found)
         return began, found
 
     def _read_some(self, feature_names: Collection[str]) -> None:
@@ -288,6 +290,7 @@ class Follower(BackgroundListener):
         snapshot, revision = self._snapshot, self.copy.revision
         if snapshot is None or revision == self._saved_revision:
             return
+        self._reader.check_all()
         began = monotonic()
         if began < self._save_after and not at_once:
             return

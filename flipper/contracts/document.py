@@ -247,7 +247,6 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
 
 def reads_undecoded(store: Any) -> bool:
     """Return whether `read_undecoded` of a store reads the flags that `list` does."""
-    return (
-        getattr(type(store), "list", None) is DocumentFeatureFlagStore.list
-        and "list" not in vars(store)
-    )
+    return getattr(
+        type(store), "list", None
+    ) is DocumentFeatureFlagStore.list and "list" not in vars(store)

@@ -69,6 +69,14 @@ class SQLiteWatch(Watch):
                 return changed
             sleep(min(_INTERVAL, left))
 
+    def revision(self) -> object:
+        """Return what changes whenever any program has written to the file.
+
+        Raises:
+            StoreUnavailableError: the file cannot be read.
+        """
+        return self._read_version()
+
     def close(self) -> None:
         """Close the connection. May be called again."""
         self._connections.close()

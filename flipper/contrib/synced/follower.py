@@ -166,7 +166,7 @@ class Follower(BackgroundListener):
         """Read all flags, then those that change, until the next watch is needed."""
         try:
             # Race: listen before reading, so that changes in between are reported.
-            self._open_watch()
+            watch = self._open_watch()
         except WatchRefusedError:
             self._read_all()
             self._failures = 0
@@ -181,7 +181,10 @@ class Follower(BackgroundListener):
                 self._follow_until_due(closed)
                 if self._is_over(closed):
                     return
-                self._read_all()
+                if self._reader.is_due(watch):
+                    self._read_all()
+                else:
+                    self._touch_snapshot()
         finally:
             self._close_watch()
 
@@ -224,12 +227,12 @@ class Follower(BackgroundListener):
         self.up_to_date_at = began
         self._last_error = None
         self.loaded.set()
-        if self._snapshot is not None:
-            self._touch_snapshot(self._snapshot)
+        self._touch_snapshot()
 
     def _list_flags(self) -> tuple[float, dict[str, Any]]:
         """Return the time when reading began, and the flags of the store by name."""
         found: dict[str, Any] = {}
+        self._reader.note_revision(self._watch)
         began = monotonic()
         self.copy.begin_reading()
         read = partial(self._reader.read, found)
@@ -304,10 +307,10 @@ class Follower(BackgroundListener):
         took = monotonic() - began
         self._save_after = began + max(_SAVE_INTERVAL, 20 * took)
 
-    def _touch_snapshot(self, snapshot: Snapshot) -> None:
+    def _touch_snapshot(self) -> None:
         """Set the date of the snapshot to now if it has the flags of the copy."""
-        if self._saved_revision == self.copy.revision:
+        if self._snapshot is not None and self._saved_revision == self.copy.revision:
             try:
-                snapshot.touch()
+                self._snapshot.touch()
             except OSError:
                 self._saved_revision = -1  # the file is missing: write it again

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...contracts.document import reads_undecoded
 from ...runtime.clock import monotonic
+from ...runtime.jitter import uniform
 
 if TYPE_CHECKING:
+    from ...contracts.watch import Watch
     from ..storage.undecoded import UndecodedItem
     from .copy import LocalCopy
 
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 # because threads that answer questions wait while it works.
 _SLICE: Final = 0.001
 _PAUSE_PER_WORK: Final = 4
+# All flags are read again after this number of intervals at the latest, even if nothing
+# seems to have been missed. It varies by up to 20 %, so that processes which were
+# started together do not read at the same time.
+_MOST_INTERVALS: Final = 20
 
 
 class FlagReader:
@@ -42,6 +48,20 @@ class FlagReader:
         self._store = store
         self._copy = copy
         self._undecoded: list[UndecodedItem] = []
+        self._revision: object = None
+        self._intervals_left = 0.0
+
+    def note_revision(self, watch: Watch | None) -> None:
+        """Note, before all flags are read, which state of the store is read."""
+        self._revision = None if watch is None else watch.revision()
+        self._intervals_left = uniform(0.8, 1.2) * _MOST_INTERVALS
+
+    def is_due(self, watch: Watch) -> bool:
+        """Return, once in each interval, whether to read all flags again."""
+        self._intervals_left -= 1
+        if self._revision is None or self._intervals_left < 1:
+            return True
+        return watch.revision() != self._revision
 
     def read(self, found: dict[str, Any]) -> None:
         """Read all flags into `found`, by name."""

@@ -17,15 +17,15 @@ from .flag_locks import per_flag_lock, reentrant_flag_lock
 from .last_known import SupportsLastKnown, has_room, put_bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .atomic import Make
     from .update import Change
 
 logger = logging.getLogger(__name__)
 
-# Threads that answer questions wait for one that decodes or compares many flags. So it
-# makes a pause of some seconds after this number of flags, unless the program starts.
+# Threads that answer questions wait for one that compares many flags. So it makes a
+# pause of some seconds after this number of flags.
 _FLAGS_PER_PAUSE: Final = 500
 _PAUSE: Final = 0.0005
 _new = object.__new__
@@ -98,7 +98,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
 
     def read_undecoded(
         self, found: dict[str, Any], known: Mapping[str, Any]
-    ) -> list[UndecodedItem]:
+    ) -> Sequence[UndecodedItem]:
         """Read all documents, without decoding them, and return the undecoded flags.
 
         A document need not be a flag; see `is_flag`.
@@ -108,19 +108,25 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
             known: flags by name. If the document of one is unchanged, `found` gets the
                 same object.
         """
+        documents = self._documents(0, None)
+        if not known:  # A program starts: few steps are made for each flag.
+            for feature_name, document in documents:
+                item = found[feature_name] = _new(UndecodedItem)
+                item.feature_name, item.document = feature_name, document
+            return list(found.values())
         undecoded = []
-        for feature_name, document in self._documents(0, None):
-            item = known.get(feature_name)
+        for feature_name, document in documents:
+            same = known.get(feature_name)
             if (
-                item is None
-                or getattr(item, "document", None) != document
-                or item.feature_name != feature_name
+                same is None
+                or getattr(same, "document", None) != document
+                or same.feature_name != feature_name
             ):
-                item = _new(UndecodedItem)
+                same = item = _new(UndecodedItem)
                 item.feature_name, item.document = feature_name, document
                 undecoded.append(item)
-            found[feature_name] = item
-            if known and not len(found) % _FLAGS_PER_PAUSE:
+            found[feature_name] = same
+            if not len(found) % _FLAGS_PER_PAUSE:
                 sleep(_PAUSE)
         return undecoded
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .connections import Connections
 
-_INTERVAL: Final = 0.1  # seconds between two looks at the file
+_INTERVAL: Final = 0.15  # seconds between two looks at the file
 
 _VERSION_SQL: Final = "PRAGMA data_version"
 _LAST_SQL: Final = """

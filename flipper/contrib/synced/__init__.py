@@ -47,9 +47,9 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
     """Answers from a complete copy of the inner store's flags, without I/O.
 
     A daemon thread follows the inner store. It uses the change signal of the store, if
-    the store has one (`SupportsWatch`), and also reads all flags periodically. While
-    the inner store is down, the copy keeps answering. Writes go to the inner store,
-    raise its errors, and are visible at once in this process.
+    the store has one (`SupportsWatch`), and reads all flags again if a change may have
+    been missed. While the inner store is down, the copy keeps answering. Writes go to
+    the inner store, raise its errors, and are visible at once in this process.
 
     Safe for threads and forks: in a child process, the thread starts at the first call.
     The thread ends within a second after the store was closed or garbage-collected.
@@ -57,8 +57,8 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
     Args:
         store: the inner store, of any kind except one that answers from a cache.
         poll_interval: seconds between two readings of all flags; each pause varies by
-            up to 20 %. The readings find changes whose signal was lost. Without a
-            change signal, they find all changes.
+            up to 20 %. With a change signal, up to 20 of them are left out while it
+            knows that it has missed nothing.
         start_timeout: seconds to wait for the first reading.
         on_start_failure: what to do if the first reading fails: "raise" a
             `StoreUnavailableError`; start "empty", so that every flag is missing until

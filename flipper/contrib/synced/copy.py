@@ -94,6 +94,8 @@ class LocalCopy:
             items: the flags by name, `None` for a flag that does not exist.
             complete: whether `items` has all flags, so that others do not exist.
         """
+        if complete and self.fill(items):
+            return
         flags = self.flags
         with self._lock:
             for feature_name, item in items.items():

@@ -62,7 +62,8 @@ class Follower(BackgroundListener):
 
     Args:
         store: the store to follow.
-        poll_interval: seconds between two readings of all flags.
+        poll_interval: seconds between two readings of all flags, or between two looks
+            whether a reading is needed.
         snapshot: the file to save the flags in, or `None`.
 
     Attributes:
@@ -212,7 +213,7 @@ class Follower(BackgroundListener):
 
     def _read_all(self) -> None:
         """Read all flags."""
-        began, found = self._list_flags()
+        began, found, undecoded = self._list_flags()
         flags = self.copy.flags
         if flags and flags.keys().isdisjoint(found):
             # All flags may have been deleted. But a server that has just started, or an
@@ -220,25 +221,25 @@ class Follower(BackgroundListener):
             self._sleep(self._closed, _RECHECK_PAUSE)
             if self._is_over(self._closed):
                 return
-            began, found = self._list_flags()
+            began, found, undecoded = self._list_flags()
         with self._lock:
             self._has_read = True
-        self._reader.apply(found)
+        self._reader.apply(found, undecoded)
         self.up_to_date_at = began
         self._last_error = None
         self.loaded.set()
         self._touch_snapshot()
 
-    def _list_flags(self) -> tuple[float, dict[str, Any]]:
-        """Return the time when reading began, and the flags of the store by name."""
+    def _list_flags(self) -> tuple[float, dict[str, Any], Any]:
+        """Return when reading began, the flags by name, and which are undecoded."""
         found: dict[str, Any] = {}
         self._reader.note_revision(self._watch)
         began = monotonic()
         self.copy.begin_reading()
         read = partial(self._reader.read, found)
-        call_with_timeout(_ANSWER_TIMEOUT, read, found.__len__)
-        self._reader.drop_invalid(found)
-        return began, found
+        undecoded = call_with_timeout(_ANSWER_TIMEOUT, read, found.__len__)
+        self._reader.drop_invalid(found, undecoded)
+        return began, found, undecoded
 
     def _read_some(self, feature_names: Collection[str]) -> None:
         """Read some flags."""

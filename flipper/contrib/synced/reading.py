@@ -8,21 +8,26 @@ few at a time, and each flag is decoded when it is first asked for.
 
 from __future__ import annotations
 
+from time import sleep
 from typing import TYPE_CHECKING, Any, Final
 
 from ...contracts.document import reads_undecoded
 from ...runtime.clock import monotonic
 from ...runtime.jitter import uniform
+from ..storage.undecoded import UndecodedItem
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ...contracts.watch import Watch
-    from ..storage.undecoded import UndecodedItem
     from .copy import LocalCopy
 
 # The thread checks documents for some seconds, and then pauses several times as long,
 # because threads that answer questions wait while it works.
 _SLICE: Final = 0.001
 _PAUSE_PER_WORK: Final = 4
+_DECODED_PER_PAUSE: Final = 100
+_PAUSE: Final = 0.0005  # seconds
 # All flags are read again after this number of intervals at the latest, even if nothing
 # seems to have been missed. It varies by up to 20 %, so that processes which were
 # started together do not read at the same time.
@@ -47,7 +52,6 @@ class FlagReader:
         self.unchecked: list[UndecodedItem] = []
         self._store = store
         self._copy = copy
-        self._undecoded: list[UndecodedItem] = []
         self._revision: object = None
         self._intervals_left = 0.0
 
@@ -63,37 +67,42 @@ class FlagReader:
             return True
         return watch.revision() != self._revision
 
-    def read(self, found: dict[str, Any]) -> None:
-        """Read all flags into `found`, by name."""
-        self._undecoded = []
+    def read(self, found: dict[str, Any]) -> Sequence[UndecodedItem]:
+        """Read all flags into `found`, by name; return those that are undecoded."""
         if reads_undecoded(self._store):
-            self._undecoded = self._store.read_undecoded(found, self._copy.flags)
-            return
+            flags = self._copy.flags
+            return self._store.read_undecoded(found, flags)  # type: ignore[no-any-return]
         for item in self._store.list():
             # A custom store may give `None` for a flag that was deleted meanwhile.
             if item is not None:
                 found[item.feature_name] = item
+        return ()
 
-    def drop_invalid(self, found: dict[str, Any]) -> None:
-        """Decode the flags that `read` has just found new, and drop those that are none.
+    def drop_invalid(
+        self, found: dict[str, Any], undecoded: Sequence[UndecodedItem]
+    ) -> None:
+        """Decode what `read` has found, and drop what is not a flag.
 
-        Nothing is decoded before the first flags of the copy.
+        Nothing is decoded before the copy has its first flags.
         """
         if self._copy.is_unused:
             return
-        undecoded, self._undecoded = self._undecoded, []
-        for item in undecoded:
+        for number, item in enumerate(undecoded, 1):
+            if type(item) is not UndecodedItem:
+                continue  # it was decoded by the last call
             if self._store.is_flag(item):
                 item.decode()
             else:
-                del found[item.feature_name]
+                found.pop(item.feature_name, None)
+            if not number % _DECODED_PER_PAUSE:
+                sleep(_PAUSE)
 
-    def apply(self, found: dict[str, Any]) -> None:
+    def apply(self, found: dict[str, Any], undecoded: Sequence[UndecodedItem]) -> None:
         """Replace the flags of the copy by those that were read."""
-        if self._undecoded and self._copy.fill(found):
-            self.unchecked, self._undecoded = self._undecoded, []
+        if self._copy.fill(found):
+            self.unchecked = [*undecoded]
             return
-        self.drop_invalid(found)
+        self.drop_invalid(found, undecoded)
         self._copy.apply(found, complete=True)
 
     def check_some(self) -> float | None:

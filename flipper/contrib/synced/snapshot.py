@@ -105,7 +105,9 @@ class Snapshot:
 
 def _item(text: str) -> FeatureFlagStoreItem | None:
     try:
-        return FeatureFlagStoreItem.deserialize(text)
+        item = FeatureFlagStoreItem.deserialize(text)
+        item.document = text.encode()
     except InvalidFlagDataError as error:
         logger.warning("A flag of the snapshot is left out: %s", error)
         return None
+    return item

@@ -90,17 +90,19 @@ def test_the_revision_changes_also_if_no_trigger_runs(
     """It is another one after any write, and stays the same while nobody writes."""
     store.create("a")
     store.close()  # a session reports its writes when it ends, at the latest
-    with PostgreSQLFeatureFlagStore(postgres_conninfo) as again:
-        with closing(again.watch()) as watch:
-            eventually(lambda: "1 0 0" in str(watch.revision()))
-            before = watch.revision()
-            assert watch.wait(0.1) == ()
-            assert watch.revision() == before
-            with psycopg.connect(postgres_conninfo, autocommit=True) as writer:
-                writer.execute("SET session_replication_role = replica")
-                writer.execute(statement)
-            eventually(lambda: watch.revision() != before)
-            assert watch.wait(0.1) == ()
+    with (
+        PostgreSQLFeatureFlagStore(postgres_conninfo) as again,
+        closing(again.watch()) as watch,
+    ):
+        eventually(lambda: "1 0 0" in str(watch.revision()))
+        before = watch.revision()
+        assert watch.wait(0.1) == ()
+        assert watch.revision() == before
+        with psycopg.connect(postgres_conninfo, autocommit=True) as writer:
+            writer.execute("SET session_replication_role = replica")
+            writer.execute(statement)
+        eventually(lambda: watch.revision() != before)
+        assert watch.wait(0.1) == ()
 
 
 def test_the_revision_is_unknown_if_the_server_does_not_count(

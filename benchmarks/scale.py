@@ -103,7 +103,8 @@ def _measure(name: str, flags: int, address: str, idle: float) -> dict[str, Any]
             while store._follower._reader.unchecked:  # noqa: SLF001  (not public)
                 sleep(0.1)
             figures["ms while quiet"] = _longest(client, flags, lambda: False)
-            reader = threading.Thread(target=store._follower._read_all)  # noqa: SLF001
+            read_all = store._follower._reader.read  # noqa: SLF001
+            reader = threading.Thread(target=read_all, args=({},))
             reader.start()
             figures["ms while reading"] = _longest(client, flags, reader.is_alive)
             reader.join()

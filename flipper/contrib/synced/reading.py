@@ -67,8 +67,13 @@ class FlagReader:
             return True
         return watch.revision() != self._revision
 
-    def read(self, found: dict[str, Any]) -> Sequence[UndecodedItem]:
-        """Read all flags into `found`, by name; return those that are undecoded."""
+    def read(self, found: dict[str, Any]) -> Sequence[UndecodedItem] | None:
+        """Read all flags into `found`, by name.
+
+        Returns:
+            Those that are undecoded; all others are unchanged. `None` for a store whose
+            flags had to be decoded.
+        """
         if reads_undecoded(self._store):
             flags = self._copy.flags
             return self._store.read_undecoded(found, flags)  # type: ignore[no-any-return]
@@ -76,10 +81,10 @@ class FlagReader:
             # A custom store may give `None` for a flag that was deleted meanwhile.
             if item is not None:
                 found[item.feature_name] = item
-        return ()
+        return None
 
     def drop_invalid(
-        self, found: dict[str, Any], undecoded: Sequence[UndecodedItem]
+        self, found: dict[str, Any], undecoded: Sequence[UndecodedItem] | None
     ) -> None:
         """Decode what `read` has found, and drop what is not a flag.
 
@@ -87,7 +92,7 @@ class FlagReader:
         """
         if self._copy.is_unused:
             return
-        for number, item in enumerate(undecoded, 1):
+        for number, item in enumerate(undecoded or (), 1):
             if type(item) is not UndecodedItem:
                 continue  # it was decoded by the last call
             if self._store.is_flag(item):
@@ -97,13 +102,25 @@ class FlagReader:
             if not number % _DECODED_PER_PAUSE:
                 sleep(_PAUSE)
 
-    def apply(self, found: dict[str, Any], undecoded: Sequence[UndecodedItem]) -> None:
+    def apply(
+        self, found: dict[str, Any], undecoded: Sequence[UndecodedItem] | None
+    ) -> None:
         """Replace the flags of the copy by those that were read."""
         if self._copy.fill(found):
-            self.unchecked = [*undecoded]
+            self.unchecked = [*(undecoded or ())]
+            return
+        if undecoded is None:
+            self._copy.apply(found, complete=True)
             return
         self.drop_invalid(found, undecoded)
-        self._copy.apply(found, complete=True)
+        changed: dict[str, Any] = {
+            item.feature_name: item for item in undecoded if item.feature_name in found
+        }
+        flags = self._copy.flags
+        # Other threads would wait while each of very many flags is looked at.
+        if len(found) != len(flags) + sum(name not in flags for name in changed):
+            changed.update(dict.fromkeys(n for n in list(flags) if n not in found))
+        self._copy.apply(changed, complete=False)
 
     def check_some(self) -> float | None:
         """Check some flags; return the seconds until the next call, `None` for never.

@@ -21,7 +21,7 @@ from flipper import (
     SyncedFeatureFlagStore,
 )
 from flipper.contracts.watch import WatchQueue
-from flipper.contrib.storage import FeatureFlagStoreItem
+from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.contrib.storage.undecoded import UndecodedItem
 from flipper.contrib.synced import reading
 from flipper.evaluation import Reason
@@ -120,6 +120,23 @@ def test_documents_that_are_no_flags_are_left_out_soon(
         assert {type(item) for item in copied(store).values()} == {UndecodedItem}
     left_out = [r for r in caplog.records if "left out" in r.getMessage()]
     assert [r.levelno for r in left_out] == [logging.WARNING]
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_snapshot_has_only_what_was_checked(
+    inner: SQLiteFeatureFlagStore, tmp_path: Path
+) -> None:
+    """A store that is closed early checks its documents before it saves them."""
+    file = tmp_path / "flags.json"
+    with synced(inner, snapshot=file):
+        pass
+    eventually(file.exists)
+    inner.close()
+    with synced(inner, snapshot=file, start_timeout=0.1) as store:
+        assert sorted(copied(store)) == ["off", "on", "pro"]
+        client = FeatureFlagClient(store)
+        assert client.is_enabled("pro", plan="pro") is True
+        assert client.is_enabled("off") is False
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -224,6 +241,38 @@ def test_unchanged_documents_are_not_decoded_again(
             write_without_a_signal(raw, "off")
         eventually(lambda: FeatureFlagClient(store).is_enabled("off"))
         assert {json.loads(each)["feature_name"] for each in decoded} == {"off"}
+
+
+def test_many_changes_at_once_are_all_applied(
+    inner: SQLiteFeatureFlagStore,
+) -> None:
+    """Flags that were created, changed and deleted together are as in the store."""
+    on = FeatureFlagStoreItem("f", True, FeatureFlagStoreMeta(1)).serialize().decode()
+    numbers = range(1200)
+    with closing(sqlite3.connect(inner.path)) as raw, raw:
+        raw.executemany(
+            "INSERT INTO feature_flags VALUES (?, ?)",
+            [(f"f{i}", on.replace('"f"', f'"f{i}"')) for i in numbers[:1000]],
+        )
+    with synced(inner) as store:
+        client, before = FeatureFlagClient(store), store.get("f999")
+        with closing(sqlite3.connect(inner.path)) as raw, raw:
+            raw.execute("DELETE FROM feature_flags WHERE name LIKE 'f1%'")
+            raw.execute(
+                "UPDATE feature_flags SET item = replace(item, 'true', 'false') "
+                "WHERE name LIKE 'f2%' OR name LIKE 'f3%'"
+            )
+            raw.execute("UPDATE feature_flags SET item = '[]' WHERE name LIKE 'f4%'")
+            raw.executemany(
+                "INSERT INTO feature_flags VALUES (?, ?)",
+                [(f"f{i}", on.replace('"f"', f'"f{i}"')) for i in numbers[1000:]],
+            )
+        wanted = [i for i in numbers if str(i)[0] not in "1234" or i >= 1000]
+        eventually(lambda: [i for i in numbers if client.is_enabled(f"f{i}")] == wanted)
+        eventually(lambda: "f1" not in copied(store))
+        assert store.get("f200") is not None
+        assert [store.get("f1"), store.get("f4")] == [None, None]
+        assert store.get("f999") is before
 
 
 def write_without_a_signal(raw: sqlite3.Connection, feature_name: str) -> None:

@@ -22,6 +22,9 @@ pytest := $(VENV)/bin/python -m pytest
 # of a class stay with one.
 parallel := --numprocesses 4 --dist loadscope --no-loadscope-reorder
 
+# Otherwise each of the many programs that tests start would compile the library anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo install-dev servers interpreters test check test-all contract bench
 .PHONY: bench-quick thrift architecture terminal-picture mutants release-check

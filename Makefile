@@ -50,7 +50,8 @@ test: $(development) servers ## Run all tests
 check: $(development) ## Check format, lint, types and imports, then run all tests with coverage
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy --strict flipper
+	@# Meanwhile pytest compiles the tests, which otherwise each of its workers does.
+	$(pytest) --quiet --collect-only >/dev/null & $(VENV)/bin/mypy --strict flipper && wait
 	$(pytest) --quiet tests/architecture
 	@$(MAKE) --no-print-directory test COVERAGE='--cov --cov-report=term'
 

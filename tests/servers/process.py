@@ -254,7 +254,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "LC_ALL": "C"},
+                env={**unmeasured(), "LC_ALL": "C"},
                 # Not in the terminal's group: an interrupt is for pytest alone, which
                 # then stops the server.
                 start_new_session=True,
@@ -356,6 +356,7 @@ class _Reaper:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", Path(__file__).with_name("reaper.py")],
                 cwd="/",
+                env=unmeasured(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,

@@ -34,7 +34,6 @@ NOT_MEASURED = tuple(
         "compat/test_vectors_",
         "contract/test_contract.py",
         "flag_files/test_positions.py",
-        "flag_files/test_round_trip.py",
         "flag_files/test_schema.py",
         "interop/",
         "processes/",

@@ -35,7 +35,7 @@ def item(
 
 
 @pytest.mark.parametrize("format_name", ["toml", "json"])
-@settings(max_examples=100, deadline=None, database=None)
+@settings(max_examples=50, deadline=None, database=None)
 @given(items=ITEMS)
 def test_every_flag_comes_back_as_it_was_or_is_refused(
     format_name: str, items: list[FeatureFlagStoreItem]
@@ -53,7 +53,7 @@ def test_every_flag_comes_back_as_it_was_or_is_refused(
     assert write_flags(reversed(read), format_name) == text
 
 
-@settings(max_examples=100, deadline=None, database=None)
+@settings(max_examples=50, deadline=None, database=None)
 @given(items=ITEMS)
 def test_yaml_reads_json(items: list[FeatureFlagStoreItem]) -> None:
     """JSON with characters that can be printed is YAML, and means the same."""

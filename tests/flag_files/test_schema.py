@@ -110,7 +110,7 @@ def test_the_schema_is_one() -> None:
     assert all("description" in made["$defs"].get(key, flag[key]) for key in flag)
 
 
-@settings(max_examples=250, deadline=None, database=None)
+@settings(max_examples=120, deadline=None, database=None)
 @given(data=mutations())
 def test_schema_and_parser_agree(data: Any) -> None:
     """An editor shows a mistake if and only if the library will."""

@@ -2,9 +2,8 @@
 """`SyncedFeatureFlagStore` answers from a complete copy of another store's flags.
 
 `follower` is the thread that updates the `copy`, by `reading`. `snapshot` is a file of
-the flags.
-`read_through` answers without that thread, and `write_through` writes. `staleness`
-limits the age of the copy, `start` is about a start while the inner store is down.
+the flags. `read_through` answers without that thread, `write_through` writes.
+`staleness` limits the age of the copy, `start` is about a start during an outage.
 """
 
 from __future__ import annotations
@@ -182,10 +181,6 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
             return self.get(feature_name)
         except StaleFlagsError:
             return None
-
-    def known_names(self) -> tuple[str, ...]:
-        """Return the names of the flags in the copy."""
-        return tuple(self._copy.flags)
 
     # -- writing -----------------------------------------------------------------------
 

@@ -24,8 +24,8 @@ from flipper.contracts.watch import WatchQueue
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.contrib.storage.undecoded import UndecodedItem
 from flipper.contrib.synced import reading
-from flipper.evaluation import Reason
 from flipper.exceptions import InvalidFlagDataError
+from flipper.explanation import Reason
 from flipper.testing.contract import eventually
 from support.synced_stores import InnerStore, synced
 

@@ -3,8 +3,8 @@
 
 The parser of this package decides. The schema says the same, with a few exceptions
 that JSON Schema cannot express: the length of a name in bytes, how deep values are
-nested, the order of the entries of a schedule, and what bucketers of an application's
-own accept.
+nested, the order of the entries of a schedule, what bucketers of an application's own
+accept, and what `rules_schema` lists.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from ..arguments import LONGEST_NAME
+from ..arguments import LONGEST_NAME, RESERVED_KEY
 from ..bucketing.consistent_hash_percentage_bucketer import (
     ConsistentHashPercentageBucketer,
 )
@@ -27,6 +27,7 @@ from ..conditions.operators.operator import Operator
 from .bucketers import LONGEST
 from .conditions import MEMBERSHIP, symbols
 from .flags import VERSION
+from .rules_schema import FLAG_PROPERTIES, NO_BUCKETER, definitions
 
 _FRACTION: Final = {"type": "number", "minimum": 0, "maximum": 1}
 _NO_DELIMITER: Final = r"(?:(?!__)[\s\S])*"
@@ -68,6 +69,7 @@ def schema() -> dict[str, Any]:
             "percentage": _percentage(),
             "ramp": _ramp(),
             "schedule": _schedule(),
+            **definitions(),
         },
     }
 
@@ -100,9 +102,12 @@ def _flag() -> dict[str, Any]:
             },
             "client_data": {
                 "type": "object",
+                "propertyNames": {"not": {"const": RESERVED_KEY}},
                 "description": "Data of the application's own, by name.",
             },
+            **FLAG_PROPERTIES,
         },
+        "dependentSchemas": NO_BUCKETER,
     }
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any, NamedTuple, NoReturn
 
 from ..arguments import shortened
@@ -136,7 +136,9 @@ class Bucketed:
 
 def _checked_by(kind: str, by: Any) -> str | tuple[str, ...]:
     """Return the name of an argument, or several as a tuple."""
-    names = (by,) if isinstance(by, str) or not isinstance(by, Iterable) else tuple(by)
+    # A dict or a set has no order in which its names could count.
+    has_order = isinstance(by, Iterable) and not isinstance(by, (str, Mapping, Set))
+    names = tuple(by) if has_order else (by,)
     problem = None
     if not names:
         problem = "names no argument"

@@ -45,7 +45,7 @@ _SHARES: Final = {
 
 def read_rules(place: Place, flag: dict[str, Any]) -> Rules | None:
     """Return the rules of a flag, `None` if there are none, and report mistakes."""
-    given = {key: flag[key] for key in RULES_KEYS if key in flag}
+    given: dict[str, Any] = {key: flag[key] for key in RULES_KEYS if key in flag}
     if not given:
         return None
     if "bucketer" in flag:
@@ -67,7 +67,8 @@ def read_rules_table(place: Place, table: dict[str, Any]) -> Rules | None:
             f"[{{ when = {{ country = 'SE' }}, serve = true }}]"
         )
         rules = []
-    made = [_read_rule(place.at("rules").at(n), rule) for n, rule in enumerate(rules)]
+    inner = place.at("rules")
+    made: list[Any] = [_read_rule(inner.at(n), rule) for n, rule in enumerate(rules)]
     otherwise = _read_served(place.at("otherwise"), table.get("otherwise", False))
     if isinstance(variants, dict):
         check_value(place.at("variants"), variants)
@@ -92,15 +93,14 @@ def _refuse_parts(
     """Report what is wrong with rules as a whole, at the parts that are wrong."""
     is_right = FewerProblems.since_now(place)
     variants = {"variants": fields["variants"]}
-    _made(place.at("variants"), lambda: Rules(**variants))
+    _made(place.at("variants"), Rules, **variants)
     if not is_right:
         return
     for number, rule in enumerate(rules):
         inner = place.at("rules").at(number).at("serve")
-        _made(inner, lambda rule=rule: Rules([rule], **variants))
+        _made(inner, Rules, [rule], **variants)
     for key in ("otherwise", "off"):
-        own = {key: fields[key]}
-        _made(place.at(key), lambda own=own: Rules(**own, **variants))
+        _made(place.at(key), Rules, **{key: fields[key]}, **variants)
     if is_right:
         place.at("rules").refuse(problem)
 
@@ -112,19 +112,19 @@ def _read_rule(place: Place, rule: Any) -> Rule | None:
     if "when" in rule:
         _check_expression(place.at("when"), rule["when"])
     _check_shares(place.at("serve"), rule.get("serve"))
-    return _made(place, lambda: Rule.from_dict(rule)) if is_right else None
+    return _made(place, Rule.from_dict, rule) if is_right else None
 
 
 def _read_served(place: Place, served: Any) -> Any:
     is_right = FewerProblems.since_now(place)
     _check_shares(place, served)
-    return _made(place, lambda: served_from_plain(served)) if is_right else None
+    return _made(place, served_from_plain, served) if is_right else None
 
 
-def _made(place: Place, make: Callable[[], Any]) -> Any:
+def _made(place: Place, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Return what a function makes, or report why it cannot."""
     try:
-        return make()
+        return make(*args, **kwargs)
     except InvalidRulesError as error:
         for key in error.path:
             place = place.at(key)

@@ -117,7 +117,7 @@ def definitions() -> dict[str, Any]:
         "rollout": _bucketed(
             "rollout",
             {
-                "description": "The share of the users, or the ranges of their buckets.",
+                "description": "The share of the users, or ranges of their buckets.",
                 "if": {"type": "array"},
                 "then": _RANGES,
                 "else": {"$ref": "#/$defs/percentage"},

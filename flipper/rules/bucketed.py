@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple, NoReturn
 
 from ..arguments import shortened
@@ -137,8 +138,8 @@ class Bucketed:
 def _checked_by(kind: str, by: Any) -> str | tuple[str, ...]:
     """Return the name of an argument, or several as a tuple."""
     # A dict or a set has no order in which its names could count.
-    has_order = isinstance(by, Iterable) and not isinstance(by, (str, Mapping, Set))
-    names = tuple(by) if has_order else (by,)
+    is_one = isinstance(by, (str, Mapping, AbstractSet)) or not isinstance(by, Iterable)
+    names = (by,) if is_one else tuple(by)
     problem = None
     if not names:
         problem = "names no argument"

@@ -205,8 +205,8 @@ class Split(Bucketed):
 def _check_names(shares: Any) -> None:
     if not isinstance(shares, Mapping) or not shares:
         raise InvalidArgumentError(
-            f"{shortened(shares)} are not the shares of a Split; use a dict of variants, "
-            f"as Split({{'blue': 0.5, 'green': 0.5}}, ...)",
+            f"{shortened(shares)} are not the shares of a Split; use a dict of "
+            f"variants, as Split({{'blue': 0.5, 'green': 0.5}}, ...)",
             value=shares,
         )
     for name in shares:

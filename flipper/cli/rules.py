@@ -13,6 +13,9 @@ import click
 
 from ..exceptions import FlagFileError
 from ..flag_files import READABLE, format_of, parse_rules, write_rules
+from ..rules.rule import Rule
+from ..rules.rules import Rules
+from ..rules.split import Split
 from .blast_radius import blast_radius
 from .changes import Change
 from .command_table import table_of
@@ -24,7 +27,7 @@ from .report import report
 
 if TYPE_CHECKING:
     from ..contrib.storage import FeatureFlagStoreItem
-    from ..rules.rules import Rules
+    from ..rules.plain import Served
     from .session import Session
 
 rules = table_of(
@@ -115,7 +118,9 @@ def edit(session: Session, feature_name: str) -> None:
     Text with mistakes changes nothing, and is kept in a file.
     """
     before = session.item(feature_name)
-    text = _TEMPLATE if before.rules is None else write_rules(before.rules, "toml")
+    text = _TEMPLATE
+    if before.rules is not None:
+        text = write_rules(_in_shares(before.rules), "toml")
     descriptor, name = tempfile.mkstemp(prefix="flipper-rules-", suffix=".toml")
     os.close(descriptor)
     file = Path(name)
@@ -128,6 +133,26 @@ def edit(session: Session, feature_name: str) -> None:
     file.unlink()
     if not is_written:
         note("Nothing was changed.")
+
+
+def _in_shares(rules: Rules) -> Rules:
+    """Return rules whose split has shares instead of ranges, which nobody can edit.
+
+    The ranges are found again when they are written, unless there are several splits.
+    """
+    served = [*(rule.serve for rule in rules), rules.otherwise]
+    if sum(isinstance(each, Split) for each in served) != 1:
+        return rules
+    made = [Rule(r.when, _shares_of(r.serve), r.name) for r in rules]
+    return Rules(made, _shares_of(rules.otherwise), rules.variants, rules.off)
+
+
+def _shares_of(served: Served) -> Served:
+    if not isinstance(served, Split):
+        return served
+    return Split(
+        dict(sorted(served.shares.items())), served.by, served.seed, served.hash
+    )
 
 
 def _edit(

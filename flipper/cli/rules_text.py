@@ -69,8 +69,8 @@ def describe_rules(rules: Rules) -> str:
         if isinstance(served, bool):
             return "everybody" if served else "nobody"
         return describe_served(served, rules)
-    conditional = len(lines) - 1
-    count = "1 rule" if conditional == 1 else f"{conditional} rules"
+    reached = min(len(lines), len(rules))
+    count = "1 rule" if reached == 1 else f"{reached} rules"
     if len(lines) > _LISTED + 1:
         return f"users chosen by {count}"
     shown = [f"{line.who}: {describe_served(line.served, rules)}" for line in lines]

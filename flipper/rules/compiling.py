@@ -149,9 +149,11 @@ class _RulesWriter:
                 return False, nobody, None, None
             served, bucket, percentage = serve.explain(feature_name, value)
             if not served:
-                return False, nobody, bucket, percentage
+                return False, nobody, bucket, None if is_split else percentage
             outcome = Outcome(rule, number, serve, served if is_split else None)
-            return not is_split or served != off, outcome, bucket, percentage
+            # A split has several percentages.
+            share = None if is_split else percentage
+            return not is_split or served != off, outcome, bucket, share
 
         return decide
 

@@ -3,8 +3,9 @@
 
 The parser of this package decides. The schema says the same, with a few exceptions
 that JSON Schema cannot express: the length of a name in bytes, how deep values are
-nested, the order of the entries of a schedule, what bucketers of an application's own
-accept, and what `rules_schema` lists.
+nested, the order of the entries of a schedule, the form of dates, versions, networks
+and regular expressions, what bucketers of an application's own accept, and what
+`rules_schema` lists.
 """
 
 from __future__ import annotations
@@ -18,16 +19,13 @@ from ..bucketing.consistent_hash_percentage_bucketer import (
 )
 from ..bucketing.factory import BucketerFactory
 from ..bucketing.noop_bucketer import NoOpBucketer
-from ..bucketing.percentage.factory import PercentageFactory
-from ..bucketing.percentage.linear_ramp_percentage import LinearRampPercentage
-from ..bucketing.percentage.percentage import Percentage
-from ..bucketing.percentage.schedule import EARLIEST, LATEST, Schedule
 from ..bucketing.percentage_bucketer import PercentageBucketer
 from ..conditions.operators.operator import Operator
-from .bucketers import LONGEST
 from .conditions import MEMBERSHIP, symbols
 from .flags import VERSION
-from .rules_schema import FLAG_PROPERTIES, NO_BUCKETER, definitions
+from .percentages_schema import definitions as percentage_definitions
+from .rules_schema import FLAG_PROPERTIES, NO_BUCKETER
+from .rules_schema import definitions as rules_definitions
 
 _FRACTION: Final = {"type": "number", "minimum": 0, "maximum": 1}
 _NO_DELIMITER: Final = r"(?:(?!__)[\s\S])*"
@@ -66,10 +64,8 @@ def schema() -> dict[str, Any]:
             "condition": _condition(),
             "check": _check(),
             "bucketer": _bucketer(),
-            "percentage": _percentage(),
-            "ramp": _ramp(),
-            "schedule": _schedule(),
-            **definitions(),
+            **percentage_definitions(),
+            **rules_definitions(),
         },
     }
 
@@ -112,14 +108,9 @@ def _flag() -> dict[str, Any]:
 
 
 def _condition() -> dict[str, Any]:
-    known = "|".join(_escaped(symbol) for symbol in symbols() if "__" not in symbol)
-    membership = "|".join(
-        _escaped(symbol)
-        for symbol in symbols()
-        if "__" not in symbol and Operator.OPERATOR_MAP[symbol] in MEMBERSHIP
-    )
+    in_keywords = [symbol for symbol in symbols() if "__" not in symbol]
+    known = "|".join(map(_escaped, in_keywords))
     operator = rf"(?:{_NO_DELIMITER}__)+(?:{known}){_END}"
-    containers = {"type": ["array", "object", "string"]}
     return {
         "description": (
             "Checks of arguments: { country = 'SE', age__gte = 18 }, or a list of "
@@ -131,16 +122,35 @@ def _condition() -> dict[str, Any]:
             "type": "object",
             "propertyNames": {"pattern": rf"^(?:{_NO_DELIMITER}{_END}|{operator})"},
             "patternProperties": {
-                rf"^(?:{_NO_DELIMITER}__)+(?:{membership}){_END}": containers
-            }
-            if membership
-            else {},
+                rf"^(?:{_NO_DELIMITER}__)+(?:{'|'.join(map(_escaped, each))}){_END}": (
+                    values
+                )
+                for each, values in _values_by_symbols(in_keywords)
+            },
         },
     }
 
 
+def _values_by_symbols(known: list[str]) -> list[tuple[list[str], dict[str, Any]]]:
+    """Return the schemas of values, each with the symbols of its operators."""
+    found: list[tuple[list[str], dict[str, Any]]] = []
+    for symbol in known:
+        kind: Any = Operator.OPERATOR_MAP[symbol]
+        if kind in MEMBERSHIP:
+            values: dict[str, Any] = {"type": ["array", "object", "string"]}
+        elif getattr(kind, "IS_TYPED", False):
+            values = kind.SCHEMA
+        else:
+            continue
+        symbols_of = next((each for each, schema in found if schema == values), None)
+        if symbols_of is None:
+            found.append(([symbol], values))
+        else:
+            symbols_of.append(symbol)
+    return found
+
+
 def _check() -> dict[str, Any]:
-    membership = [s for s in symbols() if Operator.OPERATOR_MAP[s] in MEMBERSHIP]
     return {
         "description": "A comparison of one argument of the call with a value.",
         "type": "object",
@@ -154,11 +164,16 @@ def _check() -> dict[str, Any]:
             },
             "value": {"description": "What the argument is compared with."},
         },
-        "if": {
-            "required": ["operator"],
-            "properties": {"operator": {"enum": membership}},
-        },
-        "then": {"properties": {"value": {"type": ["array", "object", "string"]}}},
+        "allOf": [
+            {
+                "if": {
+                    "required": ["operator"],
+                    "properties": {"operator": {"enum": each}},
+                },
+                "then": {"properties": {"value": values}},
+            }
+            for each, values in _values_by_symbols(symbols())
+        ],
     }
 
 
@@ -199,99 +214,6 @@ def _if_type(
             "additionalProperties": False,
             "properties": {"type": True, **fields},
         },
-    }
-
-
-def _percentage() -> dict[str, Any]:
-    known = PercentageFactory.PERCENTAGE_MAP.items()
-    ramps = [name for name, kind in known if kind is LinearRampPercentage]
-    return {
-        "description": (
-            "The share of calls, a number from 0 to 1, or a ramp, or a schedule."
-        ),
-        "if": {"type": "object"},
-        "then": {
-            "required": ["type"],
-            "properties": {
-                "type": {
-                    "enum": sorted(n for n, kind in known if kind is not Percentage)
-                }
-            },
-            "allOf": [
-                {
-                    "if": {"properties": {"type": {"enum": names}}},
-                    "then": {"$ref": f"#/$defs/{definition}"},
-                }
-                for names, definition in ((ramps, "ramp"), (_schedules(), "schedule"))
-            ],
-        },
-        "else": _FRACTION,
-    }
-
-
-def _schedules() -> list[str]:
-    known = PercentageFactory.PERCENTAGE_MAP.items()
-    return [name for name, kind in known if kind is Schedule]
-
-
-def _schedule() -> dict[str, Any]:
-    when = {
-        "type": "number",
-        "minimum": EARLIEST,
-        "maximum": LATEST,
-        "description": "From when on the share counts, in seconds since 1970.",
-    }
-    share = {
-        "$ref": "#/$defs/percentage",
-        "not": {
-            "type": "object",
-            "required": ["type"],
-            "properties": {"type": {"enum": _schedules()}},
-        },
-    }
-    entries = {
-        "type": "array",
-        "minItems": 1,
-        "items": {
-            "type": "array",
-            "prefixItems": [when, share],
-            "minItems": 2,
-            "maxItems": 2,
-        },
-        "description": (
-            "Times and shares, in ascending order. Before the first, the share is 0."
-        ),
-    }
-    return {
-        "description": "A share that changes at given times.",
-        "required": ["entries"],
-        "additionalProperties": False,
-        "properties": {"type": True, "entries": entries},
-    }
-
-
-def _ramp() -> dict[str, Any]:
-    fields = {
-        "initial_value": {**_FRACTION, "description": "The share before the ramp."},
-        "final_value": {**_FRACTION, "description": "The share after the ramp."},
-        "ramp_duration": {
-            "type": "number",
-            "minimum": 0,
-            "maximum": LONGEST,
-            "description": "How long the ramp takes, in seconds.",
-        },
-        "initial_time": {
-            "type": "number",
-            "minimum": EARLIEST,
-            "maximum": LATEST,
-            "description": "When the ramp begins, in seconds since 1970.",
-        },
-    }
-    return {
-        "description": "A share that changes evenly for some time.",
-        "required": sorted(fields),
-        "additionalProperties": False,
-        "properties": {"type": True, **fields},
     }
 
 

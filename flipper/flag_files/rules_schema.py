@@ -12,13 +12,13 @@ from typing import Any, Final
 from ..rules.hashing import HASHES
 from ..rules.plain import KEYS_OF_EXPRESSIONS
 from ..rules.rules import MOST_RULES
+from .percentages_schema import FRACTION
 from .rules import RULES_KEYS
 
 _NAME: Final = {"type": "string", "minLength": 1}
-_FRACTION: Final = {"type": "number", "minimum": 0, "maximum": 1}
 _RANGES: Final = {
     "type": "array",
-    "items": {"type": "array", "items": _FRACTION, "minItems": 2, "maxItems": 2},
+    "items": {"type": "array", "items": FRACTION, "minItems": 2, "maxItems": 2},
 }
 _BUCKETED: Final = {
     "by": {
@@ -102,18 +102,7 @@ def definitions() -> dict[str, Any]:
             },
         },
         "expression": _expression(),
-        "served": {
-            "description": (
-                "true, false, the name of a variant, a rollout, or a split."
-            ),
-            "if": {"type": "object"},
-            "then": {
-                "if": {"required": ["rollout"]},
-                "then": {"$ref": "#/$defs/rollout"},
-                "else": {"$ref": "#/$defs/split"},
-            },
-            "else": {"type": ["boolean", "string"], "minLength": 1},
-        },
+        "served": _served(),
         "rollout": _bucketed(
             "rollout",
             {
@@ -131,10 +120,23 @@ def definitions() -> dict[str, Any]:
                 "minProperties": 1,
                 "propertyNames": {"minLength": 1},
                 "anyOf": [
-                    {"additionalProperties": each} for each in (_FRACTION, _RANGES)
+                    {"additionalProperties": each} for each in (FRACTION, _RANGES)
                 ],
             },
         ),
+    }
+
+
+def _served() -> dict[str, Any]:
+    return {
+        "description": ("true, false, the name of a variant, a rollout, or a split."),
+        "if": {"type": "object"},
+        "then": {
+            "if": {"required": ["rollout"]},
+            "then": {"$ref": "#/$defs/rollout"},
+            "else": {"$ref": "#/$defs/split"},
+        },
+        "else": {"type": ["boolean", "string"], "minLength": 1},
     }
 
 

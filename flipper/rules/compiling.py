@@ -98,6 +98,10 @@ class _RulesWriter:
 
     def _check(self, check: Check) -> str:
         name = repr(str.__str__(check.variable))
+        if check.needs_context:
+            return self._compiler.context_comparison(
+                check, self._value((check.variable,))
+            )
         if "." in check.variable:
             comparison = self._compiler.comparison(check, "found")
             found = f"(found := find_argument(context, {name}))"
@@ -106,7 +110,7 @@ class _RulesWriter:
         return f"({name} in context and {comparison})"
 
     def _value(self, by: tuple[str, ...]) -> str:
-        """Return Python code for the argument that users are shared out by."""
+        """Return Python code for the first given of these arguments, else `None`."""
         if len(by) == 1 and "." not in by[0]:
             return f"context.get({str.__str__(by[0])!r})"
         return f"first_given(context, {self._bind(by)})"
@@ -140,20 +144,22 @@ class _RulesWriter:
     def _decider(self, serve: Any, rule: Rule | None, number: int) -> Any:
         """Return a function that makes the decision of a rollout or a split."""
         off = self._rules.off
-        feature_name = self._feature_name
-        is_split = isinstance(serve, Split)
+        explain = serve.explainer(self._feature_name)
         nobody = Outcome(rule, number, serve, off)
+        is_split = isinstance(serve, Split)
+        variants = serve.ranges if is_split else ()
+        outcomes: dict[Any, Outcome] = {True: Outcome(rule, number, serve, None)}
+        outcomes |= {name: Outcome(rule, number, serve, name) for name in variants}
 
         def decide(value: Any) -> Any:
             if value is None:
                 return False, nobody, None, None
-            served, bucket, percentage = serve.explain(feature_name, value)
+            served, bucket, percentage = explain(value)
+            if is_split:
+                percentage = None  # a split has several
             if not served:
-                return False, nobody, bucket, None if is_split else percentage
-            outcome = Outcome(rule, number, serve, served if is_split else None)
-            # A split has several percentages.
-            share = None if is_split else percentage
-            return not is_split or served != off, outcome, bucket, share
+                return False, nobody, bucket, percentage
+            return served != off, outcomes[served], bucket, percentage
 
         return decide
 

@@ -18,6 +18,7 @@ from ..contracts.whole_flags import create_whole, is_same_flag, replace_whole
 from ..contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from ..events.types import EventType
 from ..exceptions import ConcurrentUpdateError
+from ..prerequisites import refuse_cycle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -158,8 +159,12 @@ def compare(
             of the present flag, or gets the present time.
         prune: whether flags that are not wanted are deleted.
         keeps_users: whether splits whose shares change keep all users in their variants
-            who need not move, as `set_rules` does. Otherwise the flags will be exactly
-            those that are wanted.
+            who need not move, and flags that would depend on themselves are refused,
+            as `set_rules` does. Otherwise the flags will be exactly those that are
+            wanted.
+
+    Raises:
+        InvalidArgumentError: a flag would depend on itself.
     """
     changes = []
     names = set()
@@ -171,7 +176,18 @@ def compare(
             changes.append(Change(each.feature_name, before, after))
     if prune:
         changes += [Change(n, i, None) for n, i in current.items() if n not in names]
+    if keeps_users:
+        _refuse_cycles(current, changes)
     return sorted(changes, key=lambda change: change.feature_name)
+
+
+def _refuse_cycles(
+    current: Mapping[str, FeatureFlagStoreItem], changes: Iterable[Change]
+) -> None:
+    after = {**current, **{change.feature_name: change.after for change in changes}}
+    for change in changes:
+        if change.after is not None:
+            refuse_cycle(change.feature_name, change.after.rules, after.get)
 
 
 def _complete(

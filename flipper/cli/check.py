@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -12,6 +13,7 @@ import click
 from ..conditions import Condition
 from ..conditions.expression import simple_parts
 from ..explanation import Evaluation, Reason
+from ..prerequisites import ArgumentsWithFlags
 from .exit_codes import DONE, FAILED
 from .options import command, feature_name
 from .output import print_json, print_text, warn
@@ -112,7 +114,12 @@ def _check_sample(
         return {**context, name: number if prefix is None else f"{prefix}{number}"}
 
     _warn_of_other_types(item, context_of(numbers[0]))
-    counts = _count_answers(item, map(context_of, numbers))
+    get = cache(session.store.get)  # flags that the flag asks about
+    contexts = (
+        ArgumentsWithFlags(context_of(number), get, item.feature_name)
+        for number in numbers
+    )
+    counts = _count_answers(item, contexts)
     enabled = sum(count for (is_on, _), count in counts.items() if is_on)
     share = enabled / len(numbers)
     variants = {
@@ -132,11 +139,13 @@ def _check_sample(
 
 
 def _count_answers(
-    item: FeatureFlagStoreItem, contexts: Iterable[dict[str, Any]]
+    item: FeatureFlagStoreItem, contexts: Iterable[ArgumentsWithFlags]
 ) -> Counter[tuple[bool, str]]:
     """Count how often a flag is on and off, and which variant it serves, or ""."""
     if item.rules is None:
-        return Counter((bool(item.is_enabled(**each)), "") for each in contexts)
+        answer = item.answer
+        decider = item.compile() if answer is None else lambda _: answer
+        return Counter((bool(decider(each)), "") for each in contexts)
     decisions = (Evaluation.from_decision("", item.decide(each)) for each in contexts)
     return Counter((bool(each.enabled), each.variant or "") for each in decisions)
 

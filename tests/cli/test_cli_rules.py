@@ -469,6 +469,39 @@ def test_a_sample_has_the_share_of_each_variant(
     assert data["variants"]["green"] == {"enabled": green, "share": green / 400}
 
 
+def test_a_sample_asks_other_flags_too(flipper: Any, shop: FeatureFlagClient) -> None:
+    """A prerequisite is decided for each value of the sample."""
+    shop.create("half", is_enabled=True)
+    shop.set_rules("half", [Rule(None, HALF)])
+    shop.set_rules("shop", [Rule(Condition(half__enabled=True))])
+    admitted = sum(shop.is_enabled("shop", user_id=number) for number in range(200))
+    assert 0 < admitted < 200
+    sample = flipper("check", "shop", "--sample", "user_id=0..199", "--json").data
+    assert sample["enabled"] == admitted
+
+
+def test_a_flag_cannot_depend_on_itself(flipper: Any, shop: FeatureFlagClient) -> None:
+    """Neither by rules that are set nor by flags of a file."""
+    shop.create("other")
+    shop.set_rules("other", [Rule(Condition(shop__enabled=True))])
+    Path("r.toml").write_text(
+        "[[rules]]\nwhen = { other__enabled = true }\nserve = true"
+    )
+    refused = flipper("rules", "set", "shop", "r.toml")
+    assert refused.code == 2
+    assert "'shop' would depend on itself: 'shop' -> 'other' -> 'shop'" in refused.err
+    flipper("export", "a.toml")
+    text = Path("a.toml").read_text()
+    assert 'when = { country = "SE" }' in text
+    circle = text.replace(
+        'when = { country = "SE" }', "when = { other__enabled = true }"
+    )
+    Path("a.toml").write_text(circle)
+    for command in ("plan", "apply", "import"):
+        assert "would depend on itself" in flipper(command, "a.toml").err
+    assert shop.get_rules("shop") == RULES
+
+
 def test_rules_go_through_files_and_copies(
     flipper: Any, shop: FeatureFlagClient
 ) -> None:

@@ -428,7 +428,7 @@ def test_check_says_which_rule_and_which_variant(flipper: Any) -> None:
     on = flipper("check", "shop", "country=SE")
     assert on.code == 0
     assert on.out == (
-        "Feature 'shop' is on: its rule 1 ('Sweden') holds, the variant is 'blue'.\n"
+        "Feature 'shop' is on: its rule 1 ('Sweden') holds and serves 'blue'.\n"
         "The value of the variant 'blue' is #00f.\n"
     )
     data = flipper("check", "shop", "user_id=1", "--json").data

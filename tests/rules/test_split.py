@@ -88,10 +88,12 @@ def test_the_explanation_of_a_split_has_no_percentage() -> None:
     """It would be that of one variant, and read as that of the flag."""
     client = FeatureFlagClient(MemoryFeatureFlagStore())
     client.create("X", is_enabled=True)
-    client.set_rules("X", [Rule(None, Split(COLORS, by="id"))])
-    told = client.explain("X", id=1)
-    assert (told.bucket is None, told.percentage) == (False, None)
-    assert "of a rollout" not in str(told)
+    for shares in (COLORS, {"blue": 0}):
+        client.set_rules("X", [Rule(None, Split(shares, by="id"))])
+        told = client.explain("X", id=1)
+        assert (told.bucket is None, told.percentage) == (False, None)
+        assert "percentage" not in str(told)
+    assert str(told).startswith("Feature 'X' is off: its rule 1 holds for bucket 0.")
 
 
 def test_numbers_are_written_as_numbers_where_they_say_all() -> None:

@@ -20,6 +20,7 @@ from flipper.cli.changes import Change, compare, flags_of
 from flipper.cli.describe import describe_audience, state_word
 from flipper.cli.rules_text import numbered_lines
 from flipper.client import store_of
+from flipper.conditions.expression import AllOf, AnyOf
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.events import EventType
 from flipper.rules import Rollout, Rule, Rules, Split
@@ -121,7 +122,8 @@ def test_every_part_of_an_expression_is_in_words() -> None:
             Rule((SWEDEN | ADULT) & ~Condition(a=1, b=2), False, name="first"),
             Rule(SWEDEN & ~ADULT | named, schedule),
             Rule(~(SWEDEN | ADULT), "blue"),
-            Rule(Condition(), True),
+            Rule(AnyOf(), "blue"),
+            Rule(AllOf(), True),
         ],
         off="blue",
     )
@@ -132,7 +134,8 @@ def test_every_part_of_an_expression_is_in_words() -> None:
             "25% now (25% from 1970-01-01 00:00:00 UTC) by id (hash flagd)"
         ),
         "3. not (country == SE or age >= 18): variant blue (off)",
-        "4. everybody: on",
+        "4. nobody: variant blue (off)",
+        "5. everybody: on",
         "all others: off",
     ]
 
@@ -317,6 +320,20 @@ def test_rules_are_edited(
     )
     assert shop.get_rules("shop") != stored
     shop.set_rules("shop", RULES)
+
+
+def test_several_splits_are_edited_with_their_ranges(
+    flipper: Any, shop: FeatureFlagClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the shares alone, nobody could tell which split has which ranges."""
+    first = Split({"a": [(0.5, 1)], "b": [(0, 0.25)]}, by="id")
+    rules = Rules([Rule(SWEDEN, first)], Split({"a": 0.5, "b": 0.5}, by="id"))
+    shop.set_rules("shop", rules)
+    monkeypatch.setenv("EDITOR", "sed -i s/SE/NO/")
+    assert flipper("rules", "edit", "shop").code == 0
+    assert shop.get_rules("shop") == Rules(
+        [Rule(Condition(country="NO"), first)], rules.otherwise
+    )
 
 
 def test_a_flag_without_rules_is_edited_from_a_template(

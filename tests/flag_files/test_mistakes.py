@@ -476,6 +476,29 @@ def test_all_mistakes_in_rules_are_reported_together() -> None:
     assert [problem.line for problem in caught.value.problems] == [4, 5, 10, 16]
 
 
+def test_rules_that_are_no_list_are_reported() -> None:
+    """With an example of a list."""
+    text = "version = 1\n[flags.A]\nenabled = true\nrules = 'all'"
+    with pytest.raises(FlagFileError, match=r"line 4, column 9: .* write a list of"):
+        parse_flags(text, "toml")
+
+
+def test_an_empty_name_of_a_variant_is_reported() -> None:
+    """At the variants, and not at every rule that serves one."""
+    text = RULES.replace("{ blue = 1,", "{ '' = 1, blue = 1,")
+    with pytest.raises(FlagFileError, match=r"line 5, column 12: .* is empty"):
+        parse_flags(text, "toml")
+
+
+def test_an_expression_that_is_nested_too_deeply_is_reported() -> None:
+    """Stores would refuse it."""
+    when = "{ not = " * 30 + "{ a = 1 }" + " }" * 30
+    rules = f"rules = [{{ when = {when}, serve = true }}]"
+    text = f"version = 1\n[flags.A]\nenabled = true\n{rules}"
+    with pytest.raises(FlagFileError, match="more than 20 levels deep"):
+        parse_flags(text, "toml")
+
+
 def test_too_many_rules_are_reported() -> None:
     """Without naming one of them."""
     many = "[[flags.A.rules]]\nserve = true\n" * 1001

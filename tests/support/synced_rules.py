@@ -67,6 +67,7 @@ class LossyWatch:
     def __init__(self, watch: Any) -> None:
         self._watch = watch
         self.close = watch.close
+        self.revision = watch.revision
         self.is_lossy = False
         self.lost: list[Collection[str] | None] = []
 
@@ -239,10 +240,10 @@ class SyncedRules:
     def test_a_lost_message_is_made_up_for_by_polling(
         self, inner: Any, others: FeatureFlagClient
     ) -> None:
-        """All flags are read from time to time."""
+        """All flags are read again after twenty intervals at the latest."""
         watch, watches = inner.watch, list[LossyWatch]()
         inner.watch = lambda: watches.append(LossyWatch(watch())) or watches[-1]
-        with SyncedFeatureFlagStore(inner, poll_interval=1) as store:
+        with SyncedFeatureFlagStore(inner, poll_interval=0.1) as store:
             flags = FeatureFlagClient(store)
             eventually(lambda: is_live(store))
             watches[-1].is_lossy = True

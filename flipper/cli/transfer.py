@@ -72,7 +72,8 @@ def import_flags(
     """Create and change the flags that are in FILE (- is stdin); keep all others."""
     wanted = flags_of_content(read_content(file), file, format_name)
     session.makes_file = not dry_run
-    changes = compare(flags_of(session.store), wanted, prune=replace)
+    current = flags_of(session.store)
+    changes = compare(current, wanted, prune=replace, keeps_users=True)
     if dry_run:
         print_changes(session, changes)
         return

@@ -54,6 +54,7 @@ FLOORS = {
     "flipper.contrib.file": DRIVERS,
     "flipper.contrib.read_only": DRIVERS,
     "flipper.urls": EDGE,
+    "flipper.importers": EDGE,
     "flipper.integrations": EDGE,
     "flipper.testing": EDGE,
     "flipper.cli": EDGE,

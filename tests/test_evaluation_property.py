@@ -13,8 +13,10 @@ import logging
 import math
 import os
 import random
-from datetime import datetime
+from datetime import date, datetime, timezone
+from decimal import Decimal
 from fractions import Fraction
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from unittest.mock import MagicMock, patch
 
@@ -147,7 +149,16 @@ SCALARS = [
 ]
 SCALARS += [math.inf, "", "a", "A", "b", "ab", "1", "é", "\ud800", '"\\\n']
 ODD = [b"a", Raises(), Vague([]), Vague("yes"), Vague(Raises()), Folded("A"), {1, 2}]
-ODD += [Fraction(1, 2)]
+ODD += [Fraction(1, 2), Decimal("0.5"), Decimal("NaN"), 1j]
+# What the operators for texts, dates, versions, numbers, addresses and lists look for.
+FORMED: list[Any] = [
+    *("1.0.0", "v1.0.0-a.2", "2.10.0", "1.0", "01.0.0", "1.0.0-a..b", "Ab", "aB1", "ß"),
+    *("1970-01-01", "1970-01-01T00:00:01Z", "1970-01-01T00:00:01", "1970-02-30"),
+    *("10.1.2.3", "::ffff:10.0.0.1", "2001:db8::1", "10.1.2", "010.1.2.3", " 2", "1_0"),
+    *("0.5", "+1", "nan", "inf", "1e400", "1e1", "٣", date(1970, 1, 1), ip_address(1)),
+    *(datetime(1970, 1, 1), datetime(1970, 1, 2, tzinfo=timezone.utc)),  # noqa: DTZ001
+    *(["a", "b"], ("b",), {"a"}, frozenset("bc"), ["a", 1], [["a"]], [Raises()]),
+]
 
 names = st.sampled_from(NAMES)
 scalars = st.sampled_from(SCALARS)
@@ -160,7 +171,8 @@ plain = st.one_of(
     st.dictionaries(st.sampled_from(["a", "b"]), scalars, max_size=2),
 )
 values = st.one_of(plain, plain, plain, st.sampled_from(ODD))
-arguments = st.dictionaries(names, values, max_size=5).flatmap(
+givens = st.one_of(values, st.sampled_from(FORMED))
+arguments = st.dictionaries(names, givens, max_size=5).flatmap(
     # In any order, and with a source of random numbers in some calls.
     lambda made: st.permutations(list(made.items())).map(dict)
 )
@@ -189,7 +201,43 @@ def condition_of(checks: list[tuple[str, str | None, Any]]) -> Condition:
 
 
 operators = st.sampled_from(list(COMPARISONS))
-checks = st.lists(st.tuples(names, operators, values), max_size=5)
+# The operators that take any value, and values for those that do not.
+PLAIN_OPERATORS = [None, "ne", "gt", "gte", "lt", "lte", "in", "not_in"]
+PARTS = ["", "a", "A", "b", "ab", "1", "é", "É", "ss", "\ud800"]
+VERSIONS = ["1.0.0", "1.0.0-a.1", "1.0.0-a.10", "v1.0.0+b", "2.10.0", "2.9.0"]
+INSTANTS: list[Any] = [0, 0.5, "1970-01-01", "1970-01-01T00:00:01Z", 10**30]
+INSTANTS += ["1970-01-01T01:00:00+01:00"]
+NUMBERS: list[Any] = [0, 1, "1", 0.5, "0.5", "-1", 10**30, " 2 ", "1e1"]
+NETWORKS = ["10.0.0.0/8", "10.1.2.3", "::/0", "2001:db8::/32", "::ffff:0:0/96"]
+MADE_OPERATORS: dict[str, Any] = {
+    **dict.fromkeys(
+        ["startswith", "endswith", "contains", "istartswith", "iendswith", "icontains"],
+        st.sampled_from(PARTS) | st.lists(st.sampled_from(PARTS), max_size=3),
+    ),
+    "matches": st.sampled_from(["a", "^a", "(a|b)+1?", "^$", "(?i)^[^a]", r"\d"]),
+    **dict.fromkeys(["before", "after"], st.sampled_from(INSTANTS)),
+    **dict.fromkeys(
+        [f"semver_{sign}" for sign in ("eq", "gt", "gte", "lt", "lte")],
+        st.sampled_from(VERSIONS),
+    ),
+    **dict.fromkeys(
+        [f"num_{sign}" for sign in ("eq", "gt", "gte", "lt", "lte")],
+        st.sampled_from(NUMBERS),
+    ),
+    "in_cidr": st.sampled_from(NETWORKS)
+    | st.lists(st.sampled_from(NETWORKS), max_size=3),
+    **dict.fromkeys(
+        ["any_of", "all_of", "none_of"],
+        st.lists(scalars, max_size=4) | st.lists(st.sampled_from("abA"), max_size=4),
+    ),
+    "exists": st.booleans(),
+}
+assert {*PLAIN_OPERATORS, *MADE_OPERATORS} == set(COMPARISONS)
+made_checks = st.sampled_from(list(MADE_OPERATORS)).flatmap(
+    lambda symbol: st.tuples(names, st.just(symbol), MADE_OPERATORS[symbol])
+)
+plain_checks = st.tuples(names, st.sampled_from(PLAIN_OPERATORS), values)
+checks = st.lists(plain_checks | made_checks, max_size=5)
 conditions = checks.map(condition_of)
 fractions = st.sampled_from(
     [0, 1, 0.0, 1.0, 0.01, 0.28, 0.32, 0.48, 0.5, 0.57, 0.94, 0.99, True, False]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Conditions as people write them: `country in SE,NO` and `age >= 18`."""
+"""Conditions as people write them: `age >= 18` and `email endswith @example.com`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import click
 from ..conditions import Condition
 from ..conditions.check import OPERATOR_DELIMITER
 from ..conditions.operators import Operator
+from ..exceptions import InvalidArgumentError
 from .values import format_value, parse_list, parse_value, shortened
 
 if TYPE_CHECKING:
@@ -31,17 +32,33 @@ _SYMBOLS: Final[dict[str, str | None]] = {
     "in": "in",
     "not in": "not_in",
 }
-_SIGNS: Final = {symbol: sign for sign, symbol in _SYMBOLS.items() if sign != "="}
-_LISTS: Final = ("in", "not_in")
+_LISTS: Final = ("in", "not_in", "any_of", "all_of", "none_of", "in_cidr")
+# These are written by their names, and some have values that are texts in any case.
+_WORDS: Final = [
+    str(kind.SYMBOL)
+    for kind in Operator.OPERATOR_MAP.values()
+    if getattr(kind, "IS_TYPED", False)
+]
+_SIGNS: Final[dict[str | None, str]] = {
+    **{symbol: sign for sign, symbol in _SYMBOLS.items() if sign != "="},
+    **{symbol: symbol for symbol in _WORDS},
+}
+_TEXTS: Final = (
+    *("startswith", "endswith", "contains", "istartswith", "iendswith", "icontains"),
+    "matches",
+)
 # In a text without quotes, a second sign or a second check is probably a mistake.
 _SECOND_SIGN: Final = re.compile(r"\s*[=!<>~]")
 _SECOND_CHECK: Final = re.compile(
-    r"\s(and|or|&&|\|\|)\s+[^\s=!<>]+\s*([=!<>]|(not\s+)?in\s)", re.IGNORECASE
+    r"\s(and|or|&&|\|\|)\s+[^\s=!<>]+\s*"
+    rf"([=!<>]|((not\s+)?in|{'|'.join(_WORDS)})\s)",
+    re.IGNORECASE,
 )
 _QUOTED: Final = re.compile(r'"(?:\\.|[^"\\])*"')
 _CHECK: Final = re.compile(
     r"\s*(?P<name>[^\s=!<>]+)\s*"
-    r"(?:(?P<sign>==|!=|>=|<=|=|>|<)|(?<=\s)(?P<word>not\s+in|in)(?=[\s\[]))"
+    r"(?:(?P<sign>==|!=|>=|<=|=|>|<)"
+    rf"|(?<=\s)(?P<word>not\s+in|in|{'|'.join(_WORDS)})(?=[\s\[]))"
     r"(?P<value>.*)",
     re.DOTALL,
 )
@@ -66,6 +83,8 @@ def parse_condition(words: Iterable[str]) -> Condition:
         known = ", ".join(sorted(filter(None, Operator.OPERATOR_MAP)))
         message = f"{error}; the operators are {known}"
         raise click.UsageError(message) from None
+    except InvalidArgumentError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def _parse_check(text: str) -> tuple[str, Any]:
@@ -74,7 +93,7 @@ def _parse_check(text: str) -> tuple[str, Any]:
         message = (
             f"{shortened(text)} is not a check; write it as in 'age >= 18', "
             f"'country in SE,NO', 'plan = pro', or age__gte=18 (signs: "
-            f"{', '.join(_SYMBOLS)})"
+            f"{', '.join(_SYMBOLS)}; words: {', '.join(_WORDS)})"
         )
         raise click.UsageError(message)
     _refuse_second(text, found["value"])
@@ -88,10 +107,17 @@ def _parse_check(text: str) -> tuple[str, Any]:
             raise click.UsageError(message)
         keyword = name
     else:
-        symbol = _SYMBOLS[sign] or ""
+        symbol = _SYMBOLS.get(sign, sign) or ""
         keyword = f"{name}{OPERATOR_DELIMITER}{symbol}" if symbol else name
-    parse = parse_list if symbol in _LISTS else parse_value
-    return keyword, parse(found["value"])
+    return keyword, _parse_value_of(symbol, found["value"])
+
+
+def _parse_value_of(symbol: str, text: str) -> Any:
+    if symbol in _LISTS:
+        return parse_list(text)
+    text = text.strip()
+    is_json = text.startswith('"') or (text.startswith("[") and symbol != "matches")
+    return text if symbol in _TEXTS and not is_json else parse_value(text)
 
 
 def _refuse_second(text: str, value: str) -> None:

@@ -10,15 +10,25 @@ from __future__ import annotations
 from sys import intern
 from typing import TYPE_CHECKING, Any
 
+from ..exceptions import InvalidArgumentError
 from ..runtime.containers import copy_containers
-from .operators.operator import Operator, is_shared, shared_operator, sign_of
+from .operators.operator import (
+    Operator,
+    is_shared,
+    is_unchanged,
+    shared_operator,
+    sign_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .operators.interface import AbstractOperator
+    from .operators.typed import TypedOperator
 
 OPERATOR_DELIMITER = "__"
+
+_SHOWN = 100  # characters of a value in an error
 
 
 class Check:
@@ -30,6 +40,10 @@ class Check:
         variable: the name of the keyword argument.
         value: the value to compare it with.
         operator: an object with `compare` and `SYMBOL`.
+
+    Raises:
+        InvalidArgumentError: the operator cannot use the value, such as a text that is
+            no date.
     """
 
     __slots__ = ("_operator", "_value", "_variable")
@@ -39,6 +53,8 @@ class Check:
         self._variable = intern(variable) if type(variable) is str else variable
         self._value = copy_containers(value)
         self._operator = operator
+        if getattr(type(operator), "IS_TYPED", False) is True:
+            self._value = _stored_value(self._variable, self._value, operator)
 
     @property
     def variable(self) -> str:
@@ -66,6 +82,20 @@ class Check:
         return sign_of(self._operator) if type(self) is Check else None
 
     @property
+    def typed_operator(self) -> type[TypedOperator] | None:
+        """The class whose `predicate` decides; `None` if a method has to be called."""
+        operator: Any = self._operator
+        if type(self) is not Check or not is_unchanged(operator):
+            return None
+        return type(operator) if operator.IS_TYPED else None
+
+    @property
+    def needs_context(self) -> bool:
+        """Whether `check_context` decides, also if the argument is not given."""
+        # The operator may be any object, such as a mock.
+        return getattr(type(self._operator), "NEEDS_CONTEXT", False) is True
+
+    @property
     def key(self) -> str:
         """The keyword that makes this check."""
         return self.make_check_key(self._variable, self._operator.SYMBOL)
@@ -79,6 +109,14 @@ class Check:
             TypeError: Python cannot compare the two values.
         """
         return self._operator.compare(value, self._value)
+
+    def check_context(self, context: Mapping[str, Any]) -> Any:
+        """Return the result of the comparison, for a check that `needs_context`.
+
+        Args:
+            context: all keyword arguments of `is_enabled`.
+        """
+        return self._operator.compare_context(context, self._variable, self._value)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a copy of the check as plain data, which is what stores keep."""
@@ -94,20 +132,10 @@ class Check:
 
         Raises:
             Operator.InvalidSymbolError: the key has one `__`, and no operator after it.
+            InvalidArgumentError: the operator cannot use the value.
         """
-        variable, symbol = _split(check_key)
+        variable, symbol = cls.split_check_key(check_key)
         return cls(variable, check_value, shared_operator(Operator.factory(symbol)))
-
-    @classmethod
-    def split_key(cls, check_key: str) -> tuple[str, str | None]:
-        """Return the variable and the symbol of the operator of a keyword.
-
-        Raises:
-            Operator.InvalidSymbolError: the key has one `__`, and no operator after it.
-        """
-        variable, symbol = _split(check_key)
-        Operator.factory(symbol)
-        return variable, symbol
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Check:
@@ -117,6 +145,7 @@ class Check:
             KeyError: a field is missing.
             TypeError: the variable is not text.
             Operator.InvalidSymbolError: the operator is unknown.
+            InvalidArgumentError: the operator cannot use the value.
         """
         variable = fields["variable"]
         if not isinstance(variable, str):
@@ -132,18 +161,33 @@ class Check:
             return variable
         return f"{variable}{OPERATOR_DELIMITER}{operator}"
 
+    @classmethod
+    def split_check_key(cls, check_key: str) -> tuple[str, str | None]:
+        """Return the variable and the symbol of a keyword; `None` is equality.
+
+        The symbol may be unknown if the key has only one `__`.
+        """
+        *parts, symbol = check_key.split(OPERATOR_DELIMITER)
+        if not parts:
+            return check_key, None
+        # Drop-in: with one delimiter an unknown symbol is an error. With several,
+        # flipper-client saw no operator at all; then the key is still the variable.
+        if len(parts) == 1 or symbol in Operator.OPERATOR_MAP:
+            return OPERATOR_DELIMITER.join(parts), symbol
+        return check_key, None
+
     def __repr__(self) -> str:
         """Show the keyword of the check, without its value."""
         # Values may be personal data, and a `repr` is often written to logs.
         return f"<Check {self.key}>"
 
 
-def _split(check_key: str) -> tuple[str, str | None]:
-    *parts, symbol = check_key.split(OPERATOR_DELIMITER)
-    if not parts:
-        return check_key, None
-    # Drop-in: with one delimiter an unknown symbol is an error. With several,
-    # flipper-client saw no operator at all; then the whole key is still the variable.
-    if len(parts) == 1 or symbol in Operator.OPERATOR_MAP:
-        return OPERATOR_DELIMITER.join(parts), symbol
-    return check_key, None
+def _stored_value(variable: str, value: Any, operator: Any) -> Any:
+    try:
+        return operator.stored_value(value)
+    except ValueError as problem:
+        key = Check.make_check_key(variable, operator.SYMBOL)
+        shown = repr(value)
+        shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
+        message = f"The value {shown} of the check {key} {problem}"
+        raise InvalidArgumentError(message, value=value) from None

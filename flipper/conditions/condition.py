@@ -28,10 +28,17 @@ class Condition(Expression):
 
     Args:
         **checks: the name of an argument of `is_enabled`, with a suffix for any
-            comparison except equality: `__gt __gte __lt __lte __ne __in __not_in`.
+            comparison except equality: `__gt __gte __lt __lte __ne __in __not_in`, for
+            texts `__startswith __endswith __contains __istartswith __iendswith
+            __icontains __matches`, for dates `__before __after`, for versions
+            `__semver_eq __semver_gt __semver_gte __semver_lt __semver_lte`, for numbers
+            that may be text `__num_eq __num_gt __num_gte __num_lt __num_lte`, for IP
+            addresses `__in_cidr`, for lists `__any_of __all_of __none_of`, and
+            `__exists`, which is decided also if the argument is not given.
 
     Raises:
         Operator.InvalidSymbolError: the suffix is no operator.
+        InvalidArgumentError: the operator cannot use the value.
     """
 
     __slots__ = ("_checks", "_decider")
@@ -98,6 +105,7 @@ class Condition(Expression):
             KeyError: a check lacks a field.
             TypeError: the data has another shape.
             Operator.InvalidSymbolError: an operator is unknown.
+            InvalidArgumentError: an operator cannot use the value of its check.
         """
         found: list[Check] = []
         for checks in dict(fields).values():

@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .check import OPERATOR_DELIMITER, Check
-from .operators.operator import Operator
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -48,11 +47,7 @@ def _is_keyword(key: str, check: dict[str, Any]) -> bool:
     """Return whether a keyword is read as the check that it was made of."""
     if check["operator"] is None:
         return OPERATOR_DELIMITER not in key
-    try:
-        found = Check.split_key(key)
-    except Operator.InvalidSymbolError:
-        return False
-    return found == (check["variable"], check["operator"])
+    return Check.split_check_key(key) == (check["variable"], check["operator"])
 
 
 def _without_default(check: dict[str, Any]) -> dict[str, Any]:

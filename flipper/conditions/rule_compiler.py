@@ -33,6 +33,7 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any, Final
 
 from ..runtime.patching import COMPILED_GLOBALS
+from .operators.typed import TypedOperator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -87,6 +88,17 @@ class RuleCompiler:
             line_on_match: the line to append after the checks on a variable, for when
                 all of them hold; `None` for none.
         """
+        asked = [check for check in checks if check.needs_context]
+        if asked:
+            checks = tuple(check for check in checks if not check.needs_context)
+        self._add_given_checks(checks, line_on_match)
+        for check in asked:
+            self._add_context_check(check, line_on_match)
+
+    def _add_given_checks(
+        self, checks: Sequence[Check], line_on_match: str | None
+    ) -> None:
+        """Append the checks that are left out if their argument is not given."""
         variables = [check.variable for check in checks]
         all_checks = None
         for number, check in enumerate(checks):
@@ -107,6 +119,23 @@ class RuleCompiler:
                 self._add_out_of_order(comparison, f"{all_checks}, {number}, context")
             if line_on_match is not None and variable not in variables[number + 1 :]:
                 self.add_lines(f"    {line_on_match}")
+
+    def _add_context_check(self, check: Check, line_on_match: str | None) -> None:
+        """Append a check that is decided whether its argument is given or not."""
+        literal = repr(str.__str__(check.variable))
+        own = self.bind_value(check)
+        self.add_lines(
+            f"if not {self._context_comparison(check, own, literal)}:",
+            f"    return {self.off_answer(own)}",
+        )
+        if line_on_match is not None:
+            self.add_lines(f"if {literal} in context:", f"    {line_on_match}")
+
+    def _context_comparison(self, check: Check, own: str, literal: str) -> str:
+        kind = None if self.calls_everything else check.typed_operator
+        if kind is None or kind.compare_context is not TypedOperator.compare_context:
+            return f"{own}.check_context(context)"
+        return f"{self.bind_value(kind.predicate(check.value))}(context.get({literal}))"
 
     def _add_out_of_order(self, comparison: str, arguments: str) -> None:
         """Append a check whose argument may come after others in the call.
@@ -132,7 +161,7 @@ class RuleCompiler:
         """Return Python code that compares a value, given as code, by a check."""
         sign = None if self.calls_everything else check.sign
         if sign is None:
-            return f"{self.bind_value(check)}.check({value})"
+            return self._call(check, value)
         comparison = f"{value} {sign} {self.bind_value(check.value)}"
         kind = _common_type(check.value)
         if kind is None or not sign.endswith("in"):
@@ -140,6 +169,18 @@ class RuleCompiler:
         # Values of this one type are equal in a set exactly if they are in a list.
         found = f"{value} {sign} {self.bind_value(frozenset(check.value))}"
         return f"({found} if type({value}) is {kind} else {comparison})"
+
+    def _call(self, check: Check, value: str) -> str:
+        kind = None if self.calls_everything else check.typed_operator
+        if kind is None:
+            return f"{self.bind_value(check)}.check({value})"
+        call = f"{self.bind_value(kind.predicate(check.value))}({value})"
+        found = kind.text_source(check.value)
+        if found is None:
+            return call
+        source, operand = found
+        expression = source.format(argument=value, operand=self.bind_value(operand))
+        return f"({expression} if type({value}) is str else {call})"
 
     def function(self) -> Decider:
         """Return the function, whose only argument are the keyword arguments."""

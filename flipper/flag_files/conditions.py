@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .problems import Place
 
 MEMBERSHIP: Final = (SetMembershipOperator, NegatedSetMembershipOperator)
+_PLAIN: Final = (str, int, float, list, dict)
 _CHECK: Final = {"variable": 'variable = "age"', "value": "value = 18"}
 
 
@@ -61,12 +62,11 @@ def _read_condition(place: Place, value: Any) -> Condition:
 
 
 def _read_keyword(place: Place, key: str, value: Any) -> dict[str, Any] | None:
-    symbol = key.rpartition(OPERATOR_DELIMITER)[2]
-    try:
-        check = Check.factory(key, None)
-    except Operator.InvalidSymbolError:
-        check = None
-    if check is None or (check.key == check.variable and OPERATOR_DELIMITER in key):
+    variable, found = Check.split_check_key(key)
+    if OPERATOR_DELIMITER in key and (
+        found is None or found not in Operator.OPERATOR_MAP
+    ):
+        symbol = key.rpartition(OPERATOR_DELIMITER)[2]
         place.refuse(
             f"the operator {symbol!r} is unknown; {nearest(symbol, symbols())}. If "
             f"this is the name of an argument, write a list of checks: [{{ variable = "
@@ -74,7 +74,7 @@ def _read_keyword(place: Place, key: str, value: Any) -> dict[str, Any] | None:
             at_name=True,
         )
         return None
-    return _checked(place, check.variable, check.operator.SYMBOL, value)
+    return _checked(place, variable, found, value)
 
 
 def _read_check(place: Place, value: Any) -> dict[str, Any] | None:
@@ -102,11 +102,20 @@ def _read_check(place: Place, value: Any) -> dict[str, Any] | None:
 
 def _checked(
     place: Place, variable: str, symbol: str | None, value: Any
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     check_value(place, value)
+    kind: Any = Operator.OPERATOR_MAP[symbol]
     is_container = isinstance(value, (list, dict, str))
-    if Operator.OPERATOR_MAP[symbol] in MEMBERSHIP and not is_container:
+    if kind in MEMBERSHIP and not is_container:
         place.refuse(f"is {told(value)}; the operator {symbol!r} needs a list, as [1]")
+    if getattr(kind, "IS_TYPED", False):
+        if value is not None and not isinstance(value, _PLAIN):
+            return None  # `check_value` has refused it
+        try:
+            kind.stored_value(value)
+        except ValueError as problem:
+            place.refuse(f"is {told(value)}, which {problem}")
+            return None
     return {"variable": variable, "operator": symbol, "value": value}
 
 

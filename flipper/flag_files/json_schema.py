@@ -3,8 +3,8 @@
 
 The parser of this package decides. The schema says the same, with a few exceptions
 that JSON Schema cannot express: the length of a name in bytes, how deep values are
-nested, the order of the entries of a schedule, and what bucketers of an application's
-own accept.
+nested, the order of the entries of a schedule, the form of dates, versions, networks
+and regular expressions, and what bucketers of an application's own accept.
 """
 
 from __future__ import annotations
@@ -107,14 +107,9 @@ def _flag() -> dict[str, Any]:
 
 
 def _condition() -> dict[str, Any]:
-    known = "|".join(_escaped(symbol) for symbol in symbols() if "__" not in symbol)
-    membership = "|".join(
-        _escaped(symbol)
-        for symbol in symbols()
-        if "__" not in symbol and Operator.OPERATOR_MAP[symbol] in MEMBERSHIP
-    )
+    in_keywords = [symbol for symbol in symbols() if "__" not in symbol]
+    known = "|".join(map(_escaped, in_keywords))
     operator = rf"(?:{_NO_DELIMITER}__)+(?:{known}){_END}"
-    containers = {"type": ["array", "object", "string"]}
     return {
         "description": (
             "Checks of arguments: { country = 'SE', age__gte = 18 }, or a list of "
@@ -126,16 +121,35 @@ def _condition() -> dict[str, Any]:
             "type": "object",
             "propertyNames": {"pattern": rf"^(?:{_NO_DELIMITER}{_END}|{operator})"},
             "patternProperties": {
-                rf"^(?:{_NO_DELIMITER}__)+(?:{membership}){_END}": containers
-            }
-            if membership
-            else {},
+                rf"^(?:{_NO_DELIMITER}__)+(?:{'|'.join(map(_escaped, each))}){_END}": (
+                    values
+                )
+                for each, values in _values_by_symbols(in_keywords)
+            },
         },
     }
 
 
+def _values_by_symbols(known: list[str]) -> list[tuple[list[str], dict[str, Any]]]:
+    """Return the schemas of values, each with the symbols of its operators."""
+    found: list[tuple[list[str], dict[str, Any]]] = []
+    for symbol in known:
+        kind: Any = Operator.OPERATOR_MAP[symbol]
+        if kind in MEMBERSHIP:
+            values: dict[str, Any] = {"type": ["array", "object", "string"]}
+        elif getattr(kind, "IS_TYPED", False):
+            values = kind.SCHEMA
+        else:
+            continue
+        symbols_of = next((each for each, schema in found if schema == values), None)
+        if symbols_of is None:
+            found.append(([symbol], values))
+        else:
+            symbols_of.append(symbol)
+    return found
+
+
 def _check() -> dict[str, Any]:
-    membership = [s for s in symbols() if Operator.OPERATOR_MAP[s] in MEMBERSHIP]
     return {
         "description": "A comparison of one argument of the call with a value.",
         "type": "object",
@@ -149,11 +163,16 @@ def _check() -> dict[str, Any]:
             },
             "value": {"description": "What the argument is compared with."},
         },
-        "if": {
-            "required": ["operator"],
-            "properties": {"operator": {"enum": membership}},
-        },
-        "then": {"properties": {"value": {"type": ["array", "object", "string"]}}},
+        "allOf": [
+            {
+                "if": {
+                    "required": ["operator"],
+                    "properties": {"operator": {"enum": each}},
+                },
+                "then": {"properties": {"value": values}},
+            }
+            for each, values in _values_by_symbols(symbols())
+        ],
     }
 
 

@@ -140,18 +140,21 @@ class _RulesWriter:
     def _decider(self, serve: Any, rule: Rule | None, number: int) -> Any:
         """Return a function that makes the decision of a rollout or a split."""
         off = self._rules.off
-        feature_name = self._feature_name
-        is_split = isinstance(serve, Split)
+        explain = serve.explainer(self._feature_name)
         nobody = Outcome(rule, number, serve, off)
+        outcomes = {True: Outcome(rule, number, serve, None)}
+        if isinstance(serve, Split):
+            outcomes = {
+                name: Outcome(rule, number, serve, name) for name in serve.ranges
+            }
 
         def decide(value: Any) -> Any:
             if value is None:
                 return False, nobody, None, None
-            served, bucket, percentage = serve.explain(feature_name, value)
+            served, bucket, percentage = explain(value)
             if not served:
                 return False, nobody, bucket, percentage
-            outcome = Outcome(rule, number, serve, served if is_split else None)
-            return not is_split or served != off, outcome, bucket, percentage
+            return served != off, outcomes[served], bucket, percentage
 
         return decide
 

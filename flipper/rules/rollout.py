@@ -86,14 +86,23 @@ class Rollout(Bucketed, Expression):
         # Between the start and the end of a range, an odd number of bounds is passed.
         return lambda value: bisect_right(bounds, bucket_of(value)) % 2 == 1
 
+    def explainer(self, feature_name: str) -> Callable[[Any], tuple[Any, float, Any]]:
+        """Return a function as `compile` does, for the fields of an `Assignment`."""
+        own_hash = find_hash(self.hash)
+        bucket_of = bucket_function(self.hash, self._seed_of(feature_name))
+        count_up_to, buckets = own_hash.count_up_to, own_hash.buckets
+
+        def explain(value: Any) -> tuple[Any, float, Any]:
+            percentage, bucket = self.percentage, bucket_of(value)
+            ranges = self._ranges(percentage)
+            is_in = any(count_up_to(s) <= bucket < count_up_to(e) for s, e in ranges)
+            return is_in, bucket / buckets, percentage
+
+        return explain
+
     def explain(self, feature_name: str, value: Any) -> Assignment:
         """Return whether a value is in, with its bucket and the percentage now."""
-        own_hash, percentage = find_hash(self.hash), self.percentage
-        bucket = bucket_function(self.hash, self._seed_of(feature_name))(value)
-        ranges = self._ranges(percentage)
-        count_up_to = own_hash.count_up_to
-        is_in = any(count_up_to(s) <= bucket < count_up_to(e) for s, e in ranges)
-        return Assignment(is_in, bucket / own_hash.buckets, percentage)
+        return Assignment(*self.explainer(feature_name)(value))
 
     def _ranges(self, percentage: Any) -> Ranges:
         return self.share if isinstance(self.share, tuple) else ((0, percentage),)

@@ -88,14 +88,23 @@ class Split(Bucketed):
         bucket_of = bucket_function(self.hash, seed)
         return lambda value: names[bisect_right(ends, bucket_of(value))]
 
+    def explainer(self, feature_name: str) -> Callable[[Any], tuple[Any, float, Any]]:
+        """Return a function as `compile` does, for the fields of an `Assignment`."""
+        ends, names = self._layout()
+        bucket_of = bucket_function(self.hash, self._seed_of(feature_name))
+        buckets = find_hash(self.hash).buckets
+        shares: dict[str | None, float] = {None: rest_of(self.shares), **self.shares}
+
+        def explain(value: Any) -> tuple[Any, float, Any]:
+            bucket = bucket_of(value)
+            served = names[bisect_right(ends, bucket)]
+            return served, bucket / buckets, shares[served]
+
+        return explain
+
     def explain(self, feature_name: str, value: Any) -> Assignment:
         """Return the variant of a value, with its bucket and the variant's share."""
-        ends, names = self._layout()
-        bucket = bucket_function(self.hash, self._seed_of(feature_name))(value)
-        served = names[bisect_right(ends, bucket)]
-        shares = self.shares
-        percentage = rest_of(shares) if served is None else shares[served]
-        return Assignment(served, bucket / find_hash(self.hash).buckets, percentage)
+        return Assignment(*self.explainer(feature_name)(value))
 
     @property
     def is_made_of_numbers(self) -> bool:

@@ -38,7 +38,8 @@ class Patchable(ABCMeta):
 
 def guard(kind: type, name: str) -> None:
     """Set `patched` from now on while this attribute of a `Patchable` is replaced."""
-    _originals[kind, name] = vars(kind)[name]
+    # A class without the attribute inherits it, until somebody sets one.
+    _originals[kind, name] = vars(kind).get(name)
 
 
 def register_reader_owner(owner: Any) -> None:

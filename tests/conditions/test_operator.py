@@ -36,9 +36,10 @@ PAIRS = [(1, 1), (1, 2), (2, 1), ("a", "ab"), ("ab", "a"), (1, [1]), (1, [2]), (
 
 def test_there_is_one_operator_for_each_symbol() -> None:
     """`None` is the symbol of equality."""
-    assert list(Operator.OPERATOR_MAP) == list(COMPARISONS)
+    originals = list(Operator.OPERATOR_MAP)[: len(COMPARISONS)]
+    assert originals == list(COMPARISONS)
     for symbol, kind in Operator.OPERATOR_MAP.items():
-        assert symbol == kind.SYMBOL
+        assert symbol == kind.SYMBOL  # type: ignore[comparison-overlap]
         assert type(Operator.factory(symbol)) is kind
 
 

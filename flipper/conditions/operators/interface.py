@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class AbstractOperator(metaclass=ABCMeta):
@@ -12,6 +15,16 @@ class AbstractOperator(metaclass=ABCMeta):
 
     Add a subclass to `Operator.OPERATOR_MAP` under its `SYMBOL` to use it.
     """
+
+    NEEDS_CONTEXT: ClassVar[bool] = False
+    """Whether the check is also decided if its argument is not given.
+
+    Then `compare_context` is called with all arguments. Any other check is left out of
+    a condition if its argument is not given.
+    """
+
+    IS_TYPED: ClassVar[bool] = False
+    """Whether values have a form; only for subclasses of `TypedOperator`."""
 
     @property
     @abstractmethod
@@ -27,3 +40,15 @@ class AbstractOperator(metaclass=ABCMeta):
                 flipper-client are the wrong way round.
             actual: the value of the check.
         """
+
+    def compare_context(
+        self, context: Mapping[str, Any], variable: str, value: Any
+    ) -> bool:
+        """Return whether the comparison holds, for an operator with `NEEDS_CONTEXT`.
+
+        Args:
+            context: all keyword arguments of `is_enabled`.
+            variable: the name of the argument, which may not be among them.
+            value: the value of the check.
+        """
+        return self.compare(context.get(variable), value)

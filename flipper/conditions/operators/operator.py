@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operators, and the table that finds them by their symbol.
+"""The operators that compare as Python does, and the table of all operators.
 
 `is_enabled` does not call `compare` of these classes: `rule_compiler` writes Python's
 own operator into the function that decides. The method is called only if a test has
-replaced it, and for operators of applications.
+replaced it, and for operators of applications. The operators whose values have a form,
+such as `matches` and `before`, are in modules of their own; see `typed`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,15 @@ from __future__ import annotations
 from typing import Any
 
 from ...runtime.patching import Patchable, guard
+from .dates import DATE_OPERATORS
 from .interface import AbstractOperator
+from .lists import LIST_OPERATORS
+from .networks import NETWORK_OPERATORS
+from .numeric import NUMBER_OPERATORS
+from .presence import PRESENCE_OPERATORS
+from .texts import TEXT_OPERATORS
+from .typed import TypedOperator
+from .versions import VERSION_OPERATORS
 
 
 class EqualityOperator(AbstractOperator, metaclass=Patchable):
@@ -105,17 +114,32 @@ _SIGNS: dict[type[AbstractOperator], str] = {
     SetMembershipOperator: "in",
     NegatedSetMembershipOperator: "not in",
 }
-for _kind in _SIGNS:
+_TYPED: tuple[type[TypedOperator], ...] = (
+    *TEXT_OPERATORS,
+    *DATE_OPERATORS,
+    *VERSION_OPERATORS,
+    *NUMBER_OPERATORS,
+    *NETWORK_OPERATORS,
+    *LIST_OPERATORS,
+    *PRESENCE_OPERATORS,
+)
+_OWN: tuple[type[AbstractOperator], ...] = (*_SIGNS, *_TYPED)
+for _kind in _OWN:
     guard(_kind, "compare")
+guard(TypedOperator, "compare")
 
 
 def sign_of(operator: AbstractOperator) -> str | None:
     """Return Python's sign for an operator of flipper's, `None` for any other."""
-    sign = _SIGNS.get(type(operator))
-    return None if sign is None or "compare" in vars(operator) else sign
+    return _SIGNS.get(type(operator)) if is_unchanged(operator) else None
 
 
-_SHARED = {kind: kind() for kind in _SIGNS}
+_SHARED = {kind: kind() for kind in _OWN}
+
+
+def is_unchanged(operator: AbstractOperator) -> bool:
+    """Return whether the operator is one of flipper's, with its own `compare`."""
+    return type(operator) in _SHARED and "compare" not in vars(operator)
 
 
 def shared_operator(operator: AbstractOperator) -> AbstractOperator:
@@ -135,17 +159,8 @@ class Operator:
     """Finds the operator of a symbol."""
 
     OPERATOR_MAP: dict[str | None, type[AbstractOperator]] = {  # noqa: RUF012  (public, writable)
-        kind.SYMBOL: kind
-        for kind in (
-            EqualityOperator,
-            NegationOperator,
-            GreaterThanOperator,
-            GreaterThanOrEqualToOperator,
-            LessThanOperator,
-            LessThanOrEqualToOperator,
-            SetMembershipOperator,
-            NegatedSetMembershipOperator,
-        )
+        kind.SYMBOL: kind  # type: ignore[misc]  # it is no property in these
+        for kind in _OWN
     }
 
     class InvalidSymbolError(Exception):

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Regular expressions find what the module `re` finds, in linear time."""
+
+from __future__ import annotations
+
+import re
+import time
+import warnings
+from threading import Thread
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flipper.conditions.patterns import LONGEST_TEXT, Pattern, compiled_pattern, search
+
+CHARS = "abB_1 \n-é"
+ATOMS = st.sampled_from(
+    [
+        *("a", "b", "B", "_", "1", " ", "-", "é", r"\.", r"\-", r"\n", r"\x61", "."),
+        *(r"\d", r"\w", r"\s", r"\D", r"\W", r"\S", "[ab]", "[^ab]", r"[\w-]", "[a-b]"),
+        *(r"[^\s1]", "[]a]", "[^]a]", "[B-b]", r"[\x61-\x62é]", "{", "}", "a{,", "]"),
+    ]
+)
+PLACES = st.sampled_from(["^", "$", r"\b", r"\B", r"\A"])
+QUANTIFIERS = st.sampled_from(
+    ["*", "+", "?", "*?", "+?", "??", "{2}", "{1,2}", "{0,2}", "{2,}", "{,1}", "{0}"]
+)
+
+
+def extended(inner: Any) -> Any:
+    """Combine regular expressions to larger ones."""
+    group = st.one_of(
+        inner.map("(?:{})".format),
+        inner.map("({})".format),
+    )
+    return st.one_of(
+        st.lists(inner, min_size=2, max_size=4).map("".join),
+        st.lists(inner, min_size=2, max_size=3).map("|".join).map("(?:{})".format),
+        st.tuples(group | ATOMS, QUANTIFIERS).map("".join),
+        st.just("()"),
+    )
+
+
+EXPRESSIONS = st.recursive(ATOMS | PLACES, extended, max_leaves=12)
+FLAGS = st.sampled_from(["", "", "", "(?i)", "(?s)", "(?m)", "(?im)", "(?ims)"])
+TEXTS = st.text(CHARS, max_size=8)
+
+
+def model(expression: str) -> re.Pattern[str]:
+    r"""Compile with `re`, where the end of the text is `\Z`, and `$` means more."""
+    has_lines = expression.startswith("(?") and "m" in expression.partition(")")[0]
+    expression = expression.replace("$", r"(?=\n|\Z)" if has_lines else r"\Z")
+    # Before Python 3.14, `\\B` is not found in the empty text.
+    expression = expression.replace(r"\B", r"(?!\b)")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of a set in a set
+        return re.compile(expression)
+
+
+@settings(max_examples=300, deadline=None, database=None)
+@given(FLAGS, EXPRESSIONS, st.lists(TEXTS, min_size=1, max_size=6))
+def test_a_pattern_finds_what_re_finds(
+    flags: str, expression: str, texts: list[str]
+) -> None:
+    """`search` of `re` is an independent model."""
+    expected = model(flags + expression)
+    pattern = Pattern(flags + expression)
+    for text in texts:
+        found = expected.search(text) is not None
+        assert pattern.is_found_in(text) is found, (flags + expression, text)
+        assert pattern.is_found_in(text) is found  # by the states that are kept
+
+
+@pytest.mark.parametrize(
+    ("expression", "problem"),
+    [
+        *((each, "lookaround") for each in ("(?=a)", "(?!a)", "(?<=a)", "(?<!a)b")),
+        *((each, "a reference to a group") for each in (r"(a)\1", r"\01", r"[\1]")),
+        *(("(?P=n)", "'(?P'"), ("(?>a)", "'(?>'"), ("(?#a)", "'(?#'")),
+        *(("a(?i)b", "'(?i'"), ("(?i:a)", "'(?i'"), ("(?(1)a)", "'(?('")),
+        *(("(?x)a", "flag 'x'"), ("(?L)a", "flag 'L'"), ("a++", "possessive")),
+        *(
+            ("a**", "another one"),
+            ("a{2}{3}", "another one"),
+            ("a{3,2}", "wrong order"),
+        ),
+        *(("*", "nothing to repeat"), ("a|+", "nothing to repeat"), ("(?", "'(?'")),
+        *(("(a", "not closed"), ("a)", "not open"), ("[a", "not closed")),
+        *(("[]", "not closed"), ("[b-a]", "no order"), (r"[\d-z]", "no order")),
+        *(("\\", "too early"), (r"\p{L}", r"'\p'"), (r"\q", r"'\q'"), (r"[\B]", "B")),
+        *(
+            (r"\x4", "code"),
+            (r"\u004", "code"),
+            (r"\U00110000", "code"),
+            (r"\x+1", "x"),
+        ),
+        *(("(" * 51 + ")" * 51, "in each other"), ("a{1000}", "too large")),
+        *((r"(a{2,}){299}b", "too large"), ("(){601}", "too large")),
+    ],
+)
+def test_what_needs_backtracking_is_refused(expression: str, problem: str) -> None:
+    """The error says what, where, and what to use instead."""
+    with pytest.raises(ValueError, match=r"regular expression.*; use ") as caught:
+        Pattern(expression)
+    assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("expression", "found", "missed"),
+    [
+        (
+            r"^[a-z0-9._%+-]+@example\.(com|org)$",
+            ["a.b@example.com"],
+            ["a@example.comx"],
+        ),
+        (r"^\d{3}-\d{4}\Z", ["555-1234"], ["555-12345", "555-1234\n"]),
+        (r"(?P<year>\d{4})|(?<name>x)", ["in 2026", "x"], ["202"]),
+        (r"\bcat\b", ["a cat!", "cat"], ["concat", "cats"]),
+        (r"\x41\u00e9\U0001F42C\t\0", ["A\u00e9\U0001f42c\t\0"], ["A"]),
+        (r"(?i)straßE|[k-l]", ["STRAßE", "K", "l"], ["strasse", "j"]),
+        (r"(?i)^[^a]$", ["b", "B"], ["a", "A"]),
+        (r"[\]\-\b^]", ["]", "-", "\b", "^"], ["b"]),
+        (r"^a{,2}$", ["", "aa"], ["aaa", "a{,2}"]),
+        (r"a{x}|b{}", ["a{x}", "b{}"], ["ax", "b"]),
+        ("", ["", "a"], []),
+        ("(|a)+$", ["", "a"], []),
+    ],
+)
+def test_the_usual_syntax_is_understood(
+    expression: str, found: list[str], missed: list[str]
+) -> None:
+    """It is that of `re`, without what needs backtracking."""
+    pattern = Pattern(expression)
+    assert [text for text in [*found, *missed] if pattern.is_found_in(text)] == found
+
+
+HOSTILE = [
+    ("(a+)+$", "a" * (LONGEST_TEXT - 1) + "b"),
+    ("(a|aa)+$", "a" * (LONGEST_TEXT - 1) + "b"),
+    ("(.*)*x", "y" * LONGEST_TEXT),
+    ("(a?){190}c", "a" * LONGEST_TEXT),
+    ("(a|b)*a(a|b){100}c", "abbabaab" * (LONGEST_TEXT // 8)),
+    (r"(\w+\s?)*:$", "ab " * (LONGEST_TEXT // 3)),
+]
+
+
+@pytest.mark.parametrize(("expression", "text"), HOSTILE)
+def test_no_text_takes_long(expression: str, text: str) -> None:
+    """The same patterns keep `re` busy for years; the limit is very generous."""
+    started = time.process_time()
+    assert Pattern(expression).is_found_in(text) is False
+    assert time.process_time() - started < 10
+
+
+def test_long_texts_are_not_searched() -> None:
+    """Nothing is found in them, and what is no text is none."""
+    pattern = Pattern("b$")
+    assert pattern.is_found_in("a" * (LONGEST_TEXT - 1) + "b")
+    assert not pattern.is_found_in("a" * LONGEST_TEXT + "b")
+    assert not pattern.is_found_in(None)
+    assert not pattern.is_found_in(b"b")
+
+
+def test_what_is_kept_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pattern forgets states, and goes on with the same answers."""
+    monkeypatch.setattr(search, "_MOST_KEPT", 7)
+    pattern, expected = Pattern("(?:a|b)*a..c"), re.compile("(?:a|b)*a..c")
+    for number in range(500):
+        text = "".join("abcd"[number >> shift & 3] for shift in range(0, 10, 2))
+        assert pattern.is_found_in(text) is (expected.search(text) is not None)
+        assert len(pattern._states) <= 8
+
+
+def test_threads_share_a_pattern(
+    threads_switch_often: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They keep and forget states at the same time."""
+    monkeypatch.setattr(search, "_MOST_KEPT", 20)
+    pattern, expected = Pattern("a[bc]*d|cc"), re.compile("a[bc]*d|cc")
+    wrong = []
+
+    def run(seed: int) -> None:
+        for number in range(seed, 1500, 4):
+            text = "".join("abcd"[number >> shift & 3] for shift in range(0, 12, 2))
+            if pattern.is_found_in(text) is not (expected.search(text) is not None):
+                wrong.append(text)
+
+    threads = [Thread(target=run, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_checks_with_one_expression_share_its_pattern() -> None:
+    """The states that one flag needed help the others."""
+    assert compiled_pattern("^x") is compiled_pattern("^x")
+    assert compiled_pattern("^x") is not compiled_pattern("^y")

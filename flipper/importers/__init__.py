@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads the flags of other flag systems, so that no user changes sides.
 
-Each origin has a module whose `read_flags` turns the parsed export or definition file of
-that system into flags with rules. What rules cannot say is a problem of the flag, which
-is then switched off; nothing is left out in silence.
+Each origin has a module whose `read_flags` turns the parsed export or definition file
+of that system into flags with rules. What rules cannot say is a problem of the flag,
+which is then switched off; nothing is left out in silence.
 """
 
 from __future__ import annotations

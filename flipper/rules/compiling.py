@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..conditions.condition import Condition
 from ..conditions.expression import AllOf, Not
+from ..conditions.operators.typed import TypedOperator
 from ..runtime.patching import COMPILED_GLOBALS
 from .split import Split
 
@@ -98,12 +99,22 @@ class _RulesWriter:
 
     def _check(self, check: Check) -> str:
         name = repr(str.__str__(check.variable))
+        if check.needs_context:
+            return self._check_of_context(check)
         if "." in check.variable:
             comparison = self._compiler.comparison(check, "found")
             found = f"(found := find_argument(context, {name}))"
             return f"({found} is not missing and {comparison})"
         comparison = self._compiler.comparison(check, f"context[{name}]")
         return f"({name} in context and {comparison})"
+
+    def _check_of_context(self, check: Check) -> str:
+        """Return Python code for a check that is also decided without its argument."""
+        kind = check.typed_operator
+        if kind is None or kind.compare_context is not TypedOperator.compare_context:
+            return f"{self._bind(check)}.check_context(context)"
+        value = f"first_given(context, {self._bind((check.variable,))})"
+        return self._compiler.comparison(check, value)
 
     def _value(self, by: tuple[str, ...]) -> str:
         """Return Python code for the argument that users are shared out by."""

@@ -22,8 +22,8 @@ from flipper.conditions.operators.interface import AbstractOperator
 from flipper.conditions.operators.operator import Operator
 from flipper.conditions.operators.typed import TypedOperator
 from flipper.contrib.storage import FeatureFlagStoreItem
-from flipper.evaluation import Reason
 from flipper.exceptions import InvalidArgumentError, InvalidFlagDataError
+from flipper.explanation import Reason
 from support.flag_builders import make_item
 
 UTC = timezone.utc
@@ -130,6 +130,16 @@ CASES: list[tuple[str, Any, list[Any], list[Any]]] = [
     ("all_of", ["a", "b"], [["b", "c", "a"], {"a", "b"}], ["a", ["a"], [], None]),
     ("all_of", [], [[], "a", None], []),
     ("none_of", ["a", "b"], [[], ["c"], "c", "ab", None], ["a", ["c", "b"]]),
+    ("iany_of", ["A", 1], ["a", "A", ["b", "a"], 1], ["b", [], None, ["1"]]),
+    ("iall_of", ["A", "b"], [["B", "a", 5], {"a", "B"}], ["a", [], None, ["ab"]]),
+    ("size", 2, [[1, 2], (1, 2), {1, 2}], ["ab", [], [1, 2, 3], {1: 2, 3: 4}, None]),
+    ("size", [1, None], [[1], list("abcdef")], [[], "a", 1, None]),
+    ("size", [0, 1], [[], [5]], [[1, 2], None]),
+    ("type", "number", [1, 0.5, Decimal(1), Fraction(1, 3)], [True, "1", None, [1]]),
+    ("type", "string", ["", "a"], [b"a", 1, None]),
+    ("type", "boolean", [True, False], [0, 1, "true", None]),
+    ("type", "array", [[], (1,), {1}], ["a", {}, None]),
+    ("type", "object", [{}, {"a": 1}], [[], "{}", None]),
     ("exists", True, ["", 0, False, []], [None]),
     ("exists", False, [None], ["", 0, False]),
 ]
@@ -182,6 +192,9 @@ REFUSED: list[tuple[str, list[Any], str]] = [
     ("in_cidr", [None, 1, "x", "10.0.0.0/33", ["::1", 5]], "use a network"),
     ("in_cidr", ["10.1.2.3/8", ["10.1.2.3/8"]], "use '10.0.0.0/8'"),
     ("any_of", [None, "a", {"a": 1}, {1}], "use a list"),
+    ("iany_of", [None, "a", {1}], "use a list"),
+    ("size", [None, "2", True, 1.5, [1], [None, 1], [1, 2, 3]], "a range as [1, None]"),
+    ("type", [None, "null", "text", 1], "use 'string'"),
     ("exists", [None, 1, "true", 0], "use True or False"),
 ]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import decorators
+    from .bucketing import Schedule as Schedule
     from .client import FeatureFlagClient
     from .conditions import Condition
     from .contrib import (
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from .contrib import SQLiteFeatureFlagStore as SQLiteFeatureFlagStore
     from .contrib import SyncedFeatureFlagStore as SyncedFeatureFlagStore
     from .exceptions import FlagDoesNotExistError
+    from .rules import Rollout as Rollout
+    from .rules import Rule as Rule
+    from .rules import Rules as Rules
+    from .rules import Split as Split
     from .urls import store_from_url as store_from_url
 
 __version__ = "2.0.0"
@@ -56,7 +61,12 @@ _MODULES = {
     "FileFeatureFlagStore": "contrib",
     "FlagDoesNotExistError": "exceptions",
     "ReadOnlyFeatureFlagStore": "contrib",
+    "Rollout": "rules",
+    "Rule": "rules",
+    "Rules": "rules",
     "SQLiteFeatureFlagStore": "contrib",
+    "Schedule": "bucketing",
+    "Split": "rules",
     "SyncedFeatureFlagStore": "contrib",
     "store_from_url": "urls",
 }

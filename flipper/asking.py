@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakMethod
 
 from .arguments import check_choice
+from .conditions.operators.other_flags import OtherFlagsNeededError
 from .contracts.circuit_breaker import (
     RecoveryReporter,
     comes_from_open_circuit,
@@ -21,17 +22,15 @@ from .exceptions import (
     InvalidFlagDataError,
 )
 from .explanation import Evaluation, Reason
+from .prerequisites import ArgumentsWithFlags
 from .runtime.log_throttle import LogThrottle, OutageLog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from .contrib.interface import AbstractFeatureFlagStore
 
-_NOT_GIVEN: Final[Any] = object()
+NOT_GIVEN: Final[Any] = object()
 # The class that logs is in another module, but applications filter by this name.
 _LOGGER: Final = "flipper.client"
-_ANY_NAME: Final = "flipper"  # to find out whether a store answers again
 _OUTAGE: Final = "flags are answered by their last known state, else by the default"
 
 
@@ -65,7 +64,7 @@ class AskingClient:
 
     def is_enabled(
         self,
-        feature_name: str = _NOT_GIVEN,
+        feature_name: str = NOT_GIVEN,
         /,
         default: Any = False,
         **conditions: Any,
@@ -79,8 +78,8 @@ class AskingClient:
             default: the answer for a flag that is missing or cannot be evaluated.
             **conditions: the arguments for conditions and bucketers, under any names.
         """
-        if feature_name is _NOT_GIVEN:
-            feature_name = _pop_feature_name(conditions)
+        if feature_name is NOT_GIVEN:
+            feature_name = pop_feature_name(conditions)
         try:
             item = self._reader.get(feature_name)
         except Exception as error:  # noqa: BLE001  (a question never raises)
@@ -97,12 +96,14 @@ class AskingClient:
                 return answer
             return item.is_enabled(**conditions)
         except Exception as error:  # noqa: BLE001  (a question never raises)
+            if type(error) is OtherFlagsNeededError:
+                return self.explain(feature_name, default, **conditions).enabled
             self._warn_or_raise(feature_name, error)
             return default
 
     def explain(
         self,
-        feature_name: str = _NOT_GIVEN,
+        feature_name: str = NOT_GIVEN,
         /,
         default: Any = False,
         **conditions: Any,
@@ -112,8 +113,8 @@ class AskingClient:
         `str` of the result is a sentence. A random bucketer draws a new number for this
         question, as it does for every question.
         """
-        if feature_name is _NOT_GIVEN:
-            feature_name = _pop_feature_name(conditions)
+        if feature_name is NOT_GIVEN:
+            feature_name = pop_feature_name(conditions)
         failure: Exception | None = None
         try:
             item = self._reader.get(feature_name)
@@ -127,103 +128,23 @@ class AskingClient:
             if type(item) is not FeatureFlagStoreItem:
                 answer = item.is_enabled(**conditions)
                 return Evaluation(feature_name, answer, Reason.OWN_ITEM, error=failure)
+            arguments = ArgumentsWithFlags(conditions, self._flag_to_ask, feature_name)
             return Evaluation.from_decision(
-                feature_name, item.decide(conditions), failure
+                feature_name, item.decide(arguments), failure
             )
         except Exception as error:  # noqa: BLE001  (a question never raises)
             self._warn_or_raise(feature_name, error)
             return Evaluation(feature_name, default, Reason.ERROR, error=error)
 
-    def variant(
-        self,
-        feature_name: str = _NOT_GIVEN,
-        default: Any = None,
-        /,
-        **conditions: Any,
-    ) -> Any:
-        """Return the value of the variant that a flag serves for these arguments.
-
-        A flag that is on without a variant gives `True`. A flag that is off gives the
-        value of its variant `off`, if its rules name one, else the default. As
-        `is_enabled`, it never raises.
-
-        Args:
-            feature_name: the flag.
-            default: the answer for a flag that is off without a variant, is missing, or
-                cannot be evaluated. Only by position: an argument for the rules may
-                have the name.
-            **conditions: the arguments for rules, conditions and bucketers.
-        """
-        if feature_name is _NOT_GIVEN:
-            feature_name = _pop_feature_name(conditions)
+    def _flag_to_ask(self, feature_name: str) -> Any:
+        """Return another flag that a question depends on."""
         try:
-            item = self._reader.get(feature_name)
-        except Exception as error:  # noqa: BLE001  (a question never raises)
-            item = self._after_failed_read(feature_name, error)
-        if item is None:
-            if self._strict is not None:
-                self._report_missing(feature_name)
-            return default
-        try:
-            if type(item) is FeatureFlagStoreItem:
-                return _served(item, conditions, default)
-            return True if item.is_enabled(**conditions) else default
-        except Exception as error:  # noqa: BLE001  (a question never raises)
-            self._warn_or_raise(feature_name, error)
-            return default
-
-    def evaluate_all(
-        self, names: Iterable[str] | None = None, /, **conditions: Any
-    ) -> dict[str, Any]:
-        """Return what all flags serve for these arguments, by name, as plain data.
-
-        The value of a flag is what `variant` returns with the default `False`: `True`
-        or `False`, or the value of a variant. It never raises: a flag that cannot be
-        evaluated is `False`. If the store cannot be read, the flags have their last
-        known states, and those that are not known are left out.
-
-        Args:
-            names: the flags; `None` is all of the store. A name without a flag gives
-                `False`. Only by position.
-            **conditions: the arguments for rules, conditions and bucketers.
-        """
-        items = None
-        if names is None:
-            items = self._all_items()
-        if items is None:
-            asked = self._source.known_names() if names is None else names
-            return {name: self.variant(name, False, **conditions) for name in asked}
-        answers: dict[str, Any] = {}
-        for item in items:
-            name = item.feature_name
-            try:
-                if type(item) is not FeatureFlagStoreItem:
-                    answers[name] = bool(item.is_enabled(**conditions))
-                    continue
-                answer = item.answer
-                if answer is not True:
-                    answer = _served(item, conditions, False)
-                answers[name] = answer
-            except Exception as error:  # noqa: BLE001  (a question never raises)
-                self._warn_or_raise(name, error)
-                answers[name] = False
-        return answers
-
-    def _all_items(self) -> list[Any] | None:
-        """Return all flags of the store, or `None` if it fails."""
-        source = self._source
-        if isinstance(self._reader, dict):
-            return list(self._reader.values())
-        if not self._raises and current_reader(source) is not source:
-            return None  # while its circuit breaker is open, a request takes too long
-        try:
-            return [item for item in self._store.list() if item is not None]
+            return self._reader.get(feature_name)
         except Exception as error:
-            if self._raises:
+            item = self._after_failed_read(feature_name, error)
+            if item is None:
                 raise
-            known = next(iter(source.known_names()), _ANY_NAME)
-            self._note_outage(known, error)
-            return None
+            return item
 
     def _choose_reader(self) -> None:
         """Choose which object's `get` the questions call, the fastest that is right."""
@@ -295,21 +216,7 @@ class AskingClient:
         )
 
 
-def _served(
-    item: FeatureFlagStoreItem, context: Mapping[str, Any], default: Any
-) -> Any:
-    """Return the value that a flag serves; see `variant`."""
-    rules = item.rules
-    if rules is None:
-        return True if item.is_enabled(**context) else default
-    is_on, cause, _, _ = item.decide(context)
-    variant = cause.variant if is_on else rules.off
-    if variant is None:
-        return True if is_on else default
-    return rules.value_of(variant)
-
-
-def _pop_feature_name(conditions: dict[str, Any]) -> Any:
+def pop_feature_name(conditions: dict[str, Any]) -> Any:
     """Remove the feature name that was given by keyword from the arguments."""
     try:
         return conditions.pop("feature_name")

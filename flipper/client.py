@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The client: the one object through which an application asks and writes flags.
 
-`asking` has its questions, `writing` and `writing_rules` its writes; `flag` has the
-handle of one flag.
+`asking` and `serving` have its questions, `writing` and `writing_rules` its writes;
+`flag` has the handle of one flag.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from .flag import FeatureFlag
 from .rules.rules_bucketer import without_rules
 from .runtime.closing import Closeable
 from .runtime.patching import register_reader_owner
+from .serving import ServingClient
 from .writing import WritingClient
 from .writing_rules import RulesClient
 
@@ -58,7 +59,7 @@ def store_of(client: FeatureFlagClient) -> AbstractFeatureFlagStore:
     return client._store  # noqa: SLF001  (the one way to it from outside)
 
 
-class FeatureFlagClient(Closeable, AskingClient, RulesClient):
+class FeatureFlagClient(Closeable, ServingClient, RulesClient):
     """Answers questions about the flags of one store, and changes them. Thread-safe.
 
     `is_enabled` and `explain` never raise. A flag that is missing or cannot be

@@ -77,6 +77,20 @@ class InvalidArgumentError(FlipperError, TypeError, ValueError):
         self.value = value
 
 
+class PrerequisiteCycleError(FlipperError, ValueError):
+    """A flag depends on itself by the checks that ask about other flags."""
+
+    @classmethod
+    def for_flags(cls, names: list[str]) -> PrerequisiteCycleError:
+        """Make the error for flags each of which depends on the next one."""
+        circle = " -> ".join(map(repr, names))
+        return cls(
+            f"Feature {names[0]!r} depends on itself or on a circle: {circle}; remove "
+            f"one of these prerequisites",
+            feature_name=names[0],
+        )
+
+
 class InvalidFlagDataError(FlipperError, ValueError):
     """A stored document cannot be read as a flag.
 

@@ -6,9 +6,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .arguments import RESERVED_KEY
+from .contracts.update import get_uncached
 from .contrib.storage import FeatureFlagStoreItem
 from .events.types import EventType
-from .exceptions import FlagDoesNotExistError
+from .exceptions import (
+    FlagDoesNotExistError,
+    InvalidArgumentError,
+    InvalidFlagDataError,
+)
+from .prerequisites import refuse_cycle
 from .rules.rules_bucketer import without_rules
 from .writing import WritingClient
 
@@ -59,6 +65,7 @@ class RulesClient(WritingClient):
             InvalidArgumentError: they are not rules, or cannot be stored.
         """
         before, new = self._prepare_write(feature_name, _check_rules, rules)
+        refuse_cycle(feature_name, new, self._get_or_none)
         if before is not None:
             announced = without_rules(before.meta["client_data"])
             if new is not None:
@@ -76,10 +83,15 @@ class RulesClient(WritingClient):
             stored[RESERVED_KEY] = after.rules.to_dict()
         self._events.emit(EventType.POST_SET_CLIENT_DATA, feature_name, stored)
 
+    def _get_or_none(self, feature_name: str) -> Any:
+        try:
+            return get_uncached(self._store, feature_name)
+        except InvalidFlagDataError:
+            return None
+
 
 def _check_rules(feature_name: str, rules: Any) -> Rules | None:
     """Return rules, made of a list if need be."""
-    from .exceptions import InvalidArgumentError
     from .rules.rules import Rules
 
     if rules is None or isinstance(rules, Rules):

@@ -124,18 +124,25 @@ class RuleCompiler:
         """Append a check that is decided whether its argument is given or not."""
         literal = repr(str.__str__(check.variable))
         own = self.bind_value(check)
+        comparison = self.context_comparison(check, f"context.get({literal})")
         self.add_lines(
-            f"if not {self._context_comparison(check, own, literal)}:",
+            f"if not {comparison}:",
             f"    return {self.off_answer(own)}",
         )
         if line_on_match is not None:
             self.add_lines(f"if {literal} in context:", f"    {line_on_match}")
 
-    def _context_comparison(self, check: Check, own: str, literal: str) -> str:
+    def context_comparison(self, check: Check, argument: str) -> str:
+        """Return Python code that decides a check that `needs_context`.
+
+        Args:
+            check: the check.
+            argument: code that reads the argument, or `None` if it is not given.
+        """
         kind = None if self.calls_everything else check.typed_operator
         if kind is None or kind.compare_context is not TypedOperator.compare_context:
-            return f"{own}.check_context(context)"
-        return f"{self.bind_value(kind.predicate(check.value))}(context.get({literal}))"
+            return f"{self.bind_value(check)}.check_context(context)"
+        return f"{self.bind_value(kind.predicate(check.value))}({argument})"
 
     def _add_out_of_order(self, comparison: str, arguments: str) -> None:
         """Append a check whose argument may come after others in the call.

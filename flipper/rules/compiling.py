@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..conditions.condition import Condition
 from ..conditions.expression import AllOf, Not
-from ..conditions.operators.typed import TypedOperator
 from ..runtime.patching import COMPILED_GLOBALS
 from .split import Split
 
@@ -100,7 +99,9 @@ class _RulesWriter:
     def _check(self, check: Check) -> str:
         name = repr(str.__str__(check.variable))
         if check.needs_context:
-            return self._check_of_context(check)
+            return self._compiler.context_comparison(
+                check, self._value((check.variable,))
+            )
         if "." in check.variable:
             comparison = self._compiler.comparison(check, "found")
             found = f"(found := find_argument(context, {name}))"
@@ -108,16 +109,8 @@ class _RulesWriter:
         comparison = self._compiler.comparison(check, f"context[{name}]")
         return f"({name} in context and {comparison})"
 
-    def _check_of_context(self, check: Check) -> str:
-        """Return Python code for a check that is also decided without its argument."""
-        kind = check.typed_operator
-        if kind is None or kind.compare_context is not TypedOperator.compare_context:
-            return f"{self._bind(check)}.check_context(context)"
-        value = f"first_given(context, {self._bind((check.variable,))})"
-        return self._compiler.comparison(check, value)
-
     def _value(self, by: tuple[str, ...]) -> str:
-        """Return Python code for the argument that users are shared out by."""
+        """Return Python code for the first given of these arguments, else `None`."""
         if len(by) == 1 and "." not in by[0]:
             return f"context.get({str.__str__(by[0])!r})"
         return f"first_given(context, {self._bind(by)})"
@@ -153,11 +146,9 @@ class _RulesWriter:
         off = self._rules.off
         explain = serve.explainer(self._feature_name)
         nobody = Outcome(rule, number, serve, off)
-        outcomes = {True: Outcome(rule, number, serve, None)}
-        if isinstance(serve, Split):
-            outcomes = {
-                name: Outcome(rule, number, serve, name) for name in serve.ranges
-            }
+        variants = serve.ranges if isinstance(serve, Split) else ()
+        outcomes: dict[Any, Outcome] = {True: Outcome(rule, number, serve, None)}
+        outcomes |= {name: Outcome(rule, number, serve, name) for name in variants}
 
         def decide(value: Any) -> Any:
             if value is None:

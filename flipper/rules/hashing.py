@@ -274,7 +274,7 @@ def own_check(seed: str, count: int) -> Callable[[Any], bool]:
                 encoded = f"{seed}:{value}".encode()
             except UnicodeEncodeError:
                 return _own(seed, value) < count
-            return from_bytes(sha1(encoded).digest(), "big") % 100_000 < count
+            return from_bytes(sha1(encoded).digest(), "big") % BUCKETS < count
         return _own(seed, text_of(value)) < count
 
     return is_in
@@ -299,7 +299,7 @@ def own_choice(
                 encoded = f"{seed}:{value}".encode()
             except UnicodeEncodeError:
                 return names[bisect_right(ends, _own(seed, value))]
-            bucket = from_bytes(sha1(encoded).digest(), "big") % 100_000
+            bucket = from_bytes(sha1(encoded).digest(), "big") % BUCKETS
             return names[bisect_right(ends, bucket)]
         return names[bisect_right(ends, _own(seed, text_of(value)))]
 

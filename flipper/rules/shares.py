@@ -53,8 +53,8 @@ def checked_ranges(ranges: Any, what: str, example: str) -> Ranges:
         pairs = None
     if pairs is None:
         raise InvalidArgumentError(
-            f"The {what} is {shortened(ranges)}; use a number from 0 to 1, or a list of "
-            f"ranges, as {example.format('[(0, 0.25), (0.5, 0.75)]')}",
+            f"The {what} is {shortened(ranges)}; use a number from 0 to 1, or a list "
+            f"of ranges, as {example.format('[(0, 0.25), (0.5, 0.75)]')}",
             value=ranges,
         )
     for pair in pairs:

@@ -64,6 +64,13 @@ class Split(Bucketed):
             ranges = consecutive(_checked_numbers(shares))
         self._set("_ranges", tuple(ranges.items()))
 
+    def _seed_of(self, feature_name: str) -> str:
+        # A flag may split the users that a rollout lets in. Their buckets must not
+        # depend on each other, or they would all get the first variant. Other systems
+        # have seeds or hashes of their own for that.
+        seed = super()._seed_of(feature_name)
+        return f"{seed}:split" if self.hash is None else seed
+
     @property
     def ranges(self) -> dict[str, Ranges]:
         """The ranges of buckets of each variant, in fractions from 0 to 1."""
@@ -93,7 +100,7 @@ class Split(Bucketed):
         ends, names = self._layout()
         bucket_of = bucket_function(self.hash, self._seed_of(feature_name))
         buckets = find_hash(self.hash).buckets
-        shares: dict[str | None, float] = {None: rest_of(self.shares), **self.shares}
+        shares: dict[Any, float] = {None: rest_of(self.shares), **self.shares}
 
         def explain(value: Any) -> tuple[Any, float, Any]:
             bucket = bucket_of(value)
@@ -214,8 +221,8 @@ class Split(Bucketed):
 def _check_names(shares: Any) -> None:
     if not isinstance(shares, Mapping) or not shares:
         raise InvalidArgumentError(
-            f"{shortened(shares)} are not the shares of a Split; use a dict of variants, "
-            f"as Split({{'blue': 0.5, 'green': 0.5}}, ...)",
+            f"{shortened(shares)} are not the shares of a Split; use a dict of "
+            f"variants, as Split({{'blue': 0.5, 'green': 0.5}}, ...)",
             value=shares,
         )
     for name in shares:

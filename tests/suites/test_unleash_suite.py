@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from imported import client_of
+from clients_of_cases import client_of
 
 from suites import names_of_files, read_suite
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from imported import client_of
+from clients_of_cases import client_of
 
 from flipper.importers import flags_from
 from suites import read_suite

@@ -4,9 +4,8 @@
 Its evaluation context are the arguments, under the same names: `targetingKey` too.
 Variants keep their names. Where flagd serves its default variant, so do the rules.
 
-Source: flagd's description of flag definitions and of its operation `fractional`. That
-operation has two forms. The present one came with flagd's provider releases of 2026;
-for files of earlier ones there is the origin "flagd-v1".
+Source: flagd's description of flag definitions and of its operation `fractional`, which
+was changed in 2026; for earlier releases there is the origin "flagd-v1".
 """
 
 from __future__ import annotations

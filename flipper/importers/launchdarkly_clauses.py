@@ -16,6 +16,7 @@ from .translation import (
     UntranslatableError,
     both,
     check,
+    checks,
     given,
     is_text,
     ordered,
@@ -74,6 +75,11 @@ def argument_of(kind: str | None, attribute: str) -> str:
 def targeted(kind: str | None, keys: Any) -> Expression:
     """Return an expression that holds for contexts with one of some keys."""
     return check(argument_of(kind or _USER, "key"), "in", list(keys))
+
+
+def can_be_hashed(argument: str) -> Expression:
+    """Return an expression that holds for a value that decides about a rollout."""
+    return is_text(argument) | check(argument, "type", "number")
 
 
 class Clauses:
@@ -143,11 +149,11 @@ class Clauses:
         share = Rollout(weight / _WHOLE, argument, seed, "launchdarkly")
         if by == "key" or not weight:
             return both(found, share)
-        # Without the attribute, a context is in the first bucket.
-        missing = ~given(argument)
+        # Whatever cannot be hashed is in the first bucket.
+        missing = ~can_be_hashed(argument)
         if kind and kind != _USER:
             missing = given(argument_of(kind, "key")) & missing
-        return both(found, share | missing)
+        return both(found, (can_be_hashed(argument) & share) | missing)
 
 
 def _listed(segment: dict[str, Any], name: str) -> list[Expression]:
@@ -172,7 +178,9 @@ def _compared(argument: str, operator: str, values: list[Any]) -> Expression:
         return AnyOf(*[compared_version(argument, sign, value) for value in values])
     if operator in _NUMBERS:
         sign = _NUMBERS[operator]
-        return AnyOf(*[ordered(argument, sign, value) for value in values])
+        is_number = check(argument, "type", "number")
+        found = AnyOf(*[ordered(argument, sign, value) for value in values])
+        return is_number & found
     if operator != "matches":
         message = f"the operator {operator!r} is unknown"
         raise UntranslatableError(message)
@@ -184,5 +192,5 @@ def _date(argument: str, operator: str, value: Any) -> Expression:
     is_number = isinstance(value, (int, float))
     seconds: Any = value / 1000 if is_number else BeforeOperator.meaning(value)
     text = check(argument, operator, seconds if is_number else value)
-    number = check(argument, _DATES[operator], seconds * 1000)
-    return (is_text(argument) & text) | (number & ~is_text(argument))
+    number = {"type": "number", _DATES[operator]: seconds * 1000}
+    return (is_text(argument) & text) | checks(argument, number)

@@ -16,13 +16,13 @@ from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
-from ..conditions.expression import AllOf
 from ..rules.rule import Rule
 from ..rules.rules import Rules
 from ..rules.split import Split
 from .launchdarkly_clauses import Clauses, argument_of, can_be_hashed, targeted
 from .translation import (
     UntranslatableError,
+    any_of,
     both,
     check,
     off_variant,
@@ -100,7 +100,8 @@ class _Flag:
         rules = []
         with problems.collected("prerequisites"):
             if needed := [*map(self._prerequisite, flag.get("prerequisites") or ())]:
-                rules.append(Rule(~AllOf(*needed), wanted or False))
+                failed = any_of([~each for each in needed])
+                rules.append(Rule(failed, wanted or False))
         with problems.collected("targets"):
             rules += self._targets()
         for number, rule in enumerate(flag.get("rules") or (), 1):

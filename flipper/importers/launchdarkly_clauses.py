@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ..conditions.expression import AllOf, AnyOf
+from ..conditions.expression import AllOf
 from ..conditions.operators.dates import BeforeOperator
 from ..rules.rollout import Rollout
 from .translation import (
     ALWAYS,
     UntranslatableError,
+    any_of,
     both,
     check,
     checks,
@@ -102,12 +103,12 @@ class Clauses:
             inside: the segments that the clauses belong to.
         """
         parts = [self._clause(each, inside) for each in clauses]
-        return AllOf(*parts) if parts else None
+        return AllOf(*parts) if len(parts) > 1 else next(iter(parts), None)
 
     def _clause(self, clause: dict[str, Any], inside: tuple[str, ...]) -> Expression:
         operator, values = clause["op"], clause["values"]
         if operator == "segmentMatch":
-            found: Expression = AnyOf(*[self._segment(key, inside) for key in values])
+            found: Expression = any_of([self._segment(key, inside) for key in values])
             return ~found if clause.get("negate") else found
         argument = argument_of(clause.get("contextKind"), clause["attribute"])
         found = _compared(argument, operator, values)
@@ -123,18 +124,17 @@ class Clauses:
         if segment.get("unbounded"):
             message = f"the members of the big segment {key!r} are not in the file"
             raise UntranslatableError(message)
-        expression: Expression | None = None
         rules = [
             self._segment_rule(segment, rule, (*inside, key))
             for rule in segment.get("rules") or ()
         ]
+        found = _listed(segment, "included")
         excluded = _listed(segment, "excluded")
-        if rules:
-            expression = (
-                AnyOf(*rules) & ~AnyOf(*excluded) if excluded else AnyOf(*rules)
-            )
-        included = _listed(segment, "included")
-        return AnyOf(*included, *([] if expression is None else [expression]))
+        if rules and excluded:
+            found.append(any_of(rules) & ~any_of(excluded))
+        elif rules:
+            found.append(any_of(rules))
+        return any_of(found)
 
     def _segment_rule(
         self, segment: dict[str, Any], rule: dict[str, Any], inside: tuple[str, ...]
@@ -172,19 +172,19 @@ def _compared(argument: str, operator: str, values: list[Any]) -> Expression:
     if operator in _TEXTS:
         return check(argument, _TEXTS[operator], values)
     if operator in _DATES:
-        return AnyOf(*[_date(argument, operator, value) for value in values])
+        return any_of([_date(argument, operator, value) for value in values])
     if operator in _VERSIONS:
         sign = _VERSIONS[operator]
-        return AnyOf(*[compared_version(argument, sign, value) for value in values])
+        return any_of([compared_version(argument, sign, value) for value in values])
     if operator in _NUMBERS:
         sign = _NUMBERS[operator]
         is_number = check(argument, "type", "number")
-        found = AnyOf(*[ordered(argument, sign, value) for value in values])
+        found = any_of([ordered(argument, sign, value) for value in values])
         return is_number & found
     if operator != "matches":
         message = f"the operator {operator!r} is unknown"
         raise UntranslatableError(message)
-    return AnyOf(*[check(argument, operator, value) for value in values])
+    return any_of([check(argument, operator, value) for value in values])
 
 
 def _date(argument: str, operator: str, value: Any) -> Expression:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from . import ImportedFlag
     from .translation import Problems
 
+_FILE: Final = "a file of LaunchDarkly"
 _WHOLE: Final = 100_000  # the sum of the weights of a rollout
 
 
@@ -51,10 +52,11 @@ def read_flags(data: Any) -> Iterator[ImportedFlag]:
         data = data["data"]  # as the stream sends it
     if isinstance(data, dict) and "flagValues" in data:
         data = {"flags": {}, **data}
-    flags = table_in(data, "flags", "a file of LaunchDarkly")
+    flags = table_in(data, "flags", _FILE)
     clauses = Clauses(data.get("segments") or {})
     made = {n: translate(n, _Flag(n, flags, clauses).translated) for n in flags}
-    for name, value in (data.get("flagValues") or {}).items():
+    values = table_in({"flagValues": {}, **data}, "flagValues", _FILE)
+    for name, value in values.items():
         made[name] = translate(name, partial(_fixed, value))
     _spread_problems(made, flags)
     yield from made.values()

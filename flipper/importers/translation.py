@@ -165,7 +165,7 @@ def both(first: Expression | None, second: Expression) -> Expression:
 
 
 def any_of(parts: Sequence[Expression]) -> Expression:
-    """Return an expression that holds if one part does; without parts, it never does."""
+    """Return an expression that holds if a part does; without parts, never."""
     return parts[0] if len(parts) == 1 else AnyOf(*parts)
 
 

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Final
 from ..rules.rule import Rule
 from ..rules.rules import Rules
 from ..rules.split import Split
+from .expressions import any_of
 from .launchdarkly_clauses import Clauses, argument_of, can_be_hashed, targeted
 from .translation import (
     UntranslatableError,
-    any_of,
     both,
     check,
     off_variant,

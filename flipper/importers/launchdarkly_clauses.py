@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ..conditions.expression import AllOf
 from ..conditions.operators.dates import BeforeOperator
 from ..rules.rollout import Rollout
+from .expressions import all_of, any_of
 from .translation import (
     ALWAYS,
     UntranslatableError,
-    any_of,
     both,
     check,
     checks,
@@ -103,7 +102,7 @@ class Clauses:
             inside: the segments that the clauses belong to.
         """
         parts = [self._clause(each, inside) for each in clauses]
-        return AllOf(*parts) if len(parts) > 1 else next(iter(parts), None)
+        return all_of(parts) if parts else None
 
     def _clause(self, clause: dict[str, Any], inside: tuple[str, ...]) -> Expression:
         operator, values = clause["op"], clause["values"]

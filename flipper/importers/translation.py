@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from ..conditions.condition import Condition
-from ..conditions.expression import AllOf, AnyOf
+from ..conditions.expression import AllOf
 from ..conditions.operators.operator import Operator
 from ..exceptions import InvalidArgumentError
 from ..rules.rules import Rules
@@ -162,11 +162,6 @@ def both(first: Expression | None, second: Expression) -> Expression:
     if first is None or first is ALWAYS:
         return second
     return first if second is ALWAYS else AllOf(first, second)
-
-
-def any_of(parts: Sequence[Expression]) -> Expression:
-    """Return an expression that holds if a part does; without parts, never."""
-    return parts[0] if len(parts) == 1 else AnyOf(*parts)
 
 
 def rules_of(rules: Sequence[Rule], **more: Any) -> Rules:

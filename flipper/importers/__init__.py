@@ -25,6 +25,7 @@ ORIGINS: Final = {
     "unleash": "unleash",
     "growthbook": "growthbook",
     "flagd": "flagd",
+    "flagd-v1": "flagd_v1",
     "ruby-flipper": "ruby_flipper",
     "launchdarkly": "launchdarkly",
 }

@@ -4,9 +4,8 @@
 Its evaluation context are the arguments, under the same names: `targetingKey` too.
 Variants keep their names. Where flagd serves its default variant, so do the rules.
 
-Source: flagd's description of flag definitions and of its operation `fractional`. That
-operation has two forms. The present one came with flagd's provider releases of 2026;
-for files of earlier ones there is the origin "flagd-v1".
+Source: flagd's description of flag definitions and of its operation `fractional`, which
+was changed in 2026; for earlier releases there is the origin "flagd-v1".
 """
 
 from __future__ import annotations
@@ -27,9 +26,8 @@ from .json_logic import (
 from .translation import (
     UntranslatableError,
     both,
-    check,
+    checks,
     given,
-    is_text,
     off_variant,
     rules_of,
     table_in,
@@ -146,17 +144,14 @@ class _Flag:
     ) -> Iterator[Rule]:
         argument, seed, weights = self._bucketing(arguments)
         split = Split(self._shares(weights), argument, seed, self._hash)
-        if seed is None:  # flagd hashes the name of the flag and the targeting key
-            has_key = is_text(argument) & check(argument, "ne", "")
-            yield Rule(both(guard, has_key), split)
-            yield Rule(guard, self._default())
-        elif seed == "" and not _is_joined(arguments[0]):
-            yield Rule(both(guard, is_text(argument)), split)
-            yield Rule(guard, self._default())
-        else:  # the text that is joined, if its last part is missing
+        if _is_joined(arguments[0]):  # the text is hashed also without its last part
             yield Rule(both(guard, given(argument)), split)
             missing = split.explain(self._name, "").served
             yield Rule(guard, self._default() if missing is None else missing)
+            return
+        is_hashed = {"type": "string", "ne": ""} if seed is None else {"type": "string"}
+        yield Rule(both(guard, checks(argument, is_hashed)), split)
+        yield Rule(guard, self._default())
 
     def _bucketing(self, arguments: list[Any]) -> tuple[str, str | None, list[Any]]:
         """Return the argument that is hashed, what is before it, and the weights."""

@@ -16,16 +16,15 @@ from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
-from ..conditions.expression import AllOf
 from ..rules.rule import Rule
 from ..rules.rules import Rules
 from ..rules.split import Split
-from .launchdarkly_clauses import Clauses, argument_of, targeted
+from .expressions import any_of
+from .launchdarkly_clauses import Clauses, argument_of, can_be_hashed, targeted
 from .translation import (
     UntranslatableError,
     both,
     check,
-    given,
     off_variant,
     rules_of,
     table_in,
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from . import ImportedFlag
     from .translation import Problems
 
+_FILE: Final = "a file of LaunchDarkly"
 _WHOLE: Final = 100_000  # the sum of the weights of a rollout
 
 
@@ -52,41 +52,29 @@ def read_flags(data: Any) -> Iterator[ImportedFlag]:
         data = data["data"]  # as the stream sends it
     if isinstance(data, dict) and "flagValues" in data:
         data = {"flags": {}, **data}
-    flags = table_in(data, "flags", "a file of LaunchDarkly")
+    flags = table_in(data, "flags", _FILE)
     clauses = Clauses(data.get("segments") or {})
     made = {n: translate(n, _Flag(n, flags, clauses).translated) for n in flags}
-    for name, value in (data.get("flagValues") or {}).items():
+    values = table_in({"flagValues": {}, **data}, "flagValues", _FILE)
+    for name, value in values.items():
         made[name] = translate(name, partial(_fixed, value))
-    for name in made:
-        yield _with_problems_of_others(made, flags, name)
+    _spread_problems(made, flags)
+    yield from made.values()
 
 
-def _with_problems_of_others(
-    made: dict[str, ImportedFlag], flags: dict[str, Any], name: str
-) -> ImportedFlag:
-    """Return a flag, with a problem if a prerequisite is imported switched off."""
-    broken, seen = [], {name}
-    waiting = _prerequisites(flags, name)
+def _spread_problems(made: dict[str, ImportedFlag], flags: dict[str, Any]) -> None:
+    """Give a problem to each flag of which a prerequisite has one."""
+    waiting = [name for name in made if made[name].problems]
     while waiting:
-        other = waiting.pop(0)
-        if other not in seen:
-            seen.add(other)
-            broken += [other] if other in made and made[other].problems else []
-            waiting += _prerequisites(flags, other)
-    flag = made[name]
-    if not broken or flag.problems:
-        return flag
-    names = ", ".join(map(repr, broken))
-    problem = f"it depends on {names}, which cannot be said either"
-    return flag._replace(is_enabled=False, rules=Rules(), problems=(problem,))
-
-
-def _prerequisites(flags: dict[str, Any], name: str) -> list[str]:
-    """Return the names of the prerequisites of a flag."""
-    flag = flags.get(name)
-    found = flag.get("prerequisites") if isinstance(flag, dict) else None
-    entries = found if isinstance(found, list) else []
-    return [str(each.get("key")) for each in entries if isinstance(each, dict)]
+        broken = waiting.pop()
+        for name, flag in made.items():
+            needs = () if flag.problems else flags.get(name, {}).get("prerequisites")
+            if broken in [each["key"] for each in needs or ()]:
+                problem = f"its prerequisite {broken!r} cannot be said"
+                made[name] = flag._replace(
+                    is_enabled=False, rules=Rules(), problems=(problem,)
+                )
+                waiting.append(name)
 
 
 def _fixed(value: Any, _: Problems) -> tuple[bool, Rules | None]:
@@ -114,7 +102,8 @@ class _Flag:
         rules = []
         with problems.collected("prerequisites"):
             if needed := [*map(self._prerequisite, flag.get("prerequisites") or ())]:
-                rules.append(Rule(~AllOf(*needed), wanted or False))
+                failed = any_of([~each for each in needed])
+                rules.append(Rule(failed, wanted or False))
         with problems.collected("targets"):
             rules += self._targets()
         for number, rule in enumerate(flag.get("rules") or (), 1):
@@ -179,9 +168,9 @@ class _Flag:
             if seed is None
             else str(int(seed))
         )
-        if argument != "key":  # without it, a user is in the first bucket
+        if argument != "key":  # whatever cannot be hashed is in the first bucket
             first = next((n for n, s in zip(names, sums, strict=True) if s), names[-1])
-            yield Rule(both(guard, ~given(argument)), first)
+            yield Rule(both(guard, ~can_be_hashed(argument)), first)
         yield Rule(guard, Split(ranges, argument, seed, "launchdarkly"))
 
 

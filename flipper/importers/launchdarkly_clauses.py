@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ..conditions.expression import AllOf, AnyOf
 from ..conditions.operators.dates import BeforeOperator
 from ..rules.rollout import Rollout
+from .expressions import all_of, any_of
 from .translation import (
     ALWAYS,
     UntranslatableError,
     both,
     check,
+    checks,
     given,
     is_text,
     ordered,
@@ -76,6 +77,11 @@ def targeted(kind: str | None, keys: Any) -> Expression:
     return check(argument_of(kind or _USER, "key"), "in", list(keys))
 
 
+def can_be_hashed(argument: str) -> Expression:
+    """Return an expression that holds for a value that decides about a rollout."""
+    return is_text(argument) | check(argument, "type", "number")
+
+
 class Clauses:
     """Turns clauses into expressions.
 
@@ -96,12 +102,12 @@ class Clauses:
             inside: the segments that the clauses belong to.
         """
         parts = [self._clause(each, inside) for each in clauses]
-        return AllOf(*parts) if parts else None
+        return all_of(parts) if parts else None
 
     def _clause(self, clause: dict[str, Any], inside: tuple[str, ...]) -> Expression:
         operator, values = clause["op"], clause["values"]
         if operator == "segmentMatch":
-            found: Expression = AnyOf(*[self._segment(key, inside) for key in values])
+            found: Expression = any_of([self._segment(key, inside) for key in values])
             return ~found if clause.get("negate") else found
         argument = argument_of(clause.get("contextKind"), clause["attribute"])
         found = _compared(argument, operator, values)
@@ -117,18 +123,17 @@ class Clauses:
         if segment.get("unbounded"):
             message = f"the members of the big segment {key!r} are not in the file"
             raise UntranslatableError(message)
-        expression: Expression | None = None
         rules = [
             self._segment_rule(segment, rule, (*inside, key))
             for rule in segment.get("rules") or ()
         ]
+        found = _listed(segment, "included")
         excluded = _listed(segment, "excluded")
-        if rules:
-            expression = (
-                AnyOf(*rules) & ~AnyOf(*excluded) if excluded else AnyOf(*rules)
-            )
-        included = _listed(segment, "included")
-        return AnyOf(*included, *([] if expression is None else [expression]))
+        if rules and excluded:
+            found.append(any_of(rules) & ~any_of(excluded))
+        elif rules:
+            found.append(any_of(rules))
+        return any_of(found)
 
     def _segment_rule(
         self, segment: dict[str, Any], rule: dict[str, Any], inside: tuple[str, ...]
@@ -143,11 +148,11 @@ class Clauses:
         share = Rollout(weight / _WHOLE, argument, seed, "launchdarkly")
         if by == "key" or not weight:
             return both(found, share)
-        # Without the attribute, a context is in the first bucket.
-        missing = ~given(argument)
+        # Whatever cannot be hashed is in the first bucket.
+        missing = ~can_be_hashed(argument)
         if kind and kind != _USER:
             missing = given(argument_of(kind, "key")) & missing
-        return both(found, share | missing)
+        return both(found, (can_be_hashed(argument) & share) | missing)
 
 
 def _listed(segment: dict[str, Any], name: str) -> list[Expression]:
@@ -166,17 +171,19 @@ def _compared(argument: str, operator: str, values: list[Any]) -> Expression:
     if operator in _TEXTS:
         return check(argument, _TEXTS[operator], values)
     if operator in _DATES:
-        return AnyOf(*[_date(argument, operator, value) for value in values])
+        return any_of([_date(argument, operator, value) for value in values])
     if operator in _VERSIONS:
         sign = _VERSIONS[operator]
-        return AnyOf(*[compared_version(argument, sign, value) for value in values])
+        return any_of([compared_version(argument, sign, value) for value in values])
     if operator in _NUMBERS:
         sign = _NUMBERS[operator]
-        return AnyOf(*[ordered(argument, sign, value) for value in values])
+        is_number = check(argument, "type", "number")
+        found = any_of([ordered(argument, sign, value) for value in values])
+        return is_number & found
     if operator != "matches":
         message = f"the operator {operator!r} is unknown"
         raise UntranslatableError(message)
-    return AnyOf(*[check(argument, operator, value) for value in values])
+    return any_of([check(argument, operator, value) for value in values])
 
 
 def _date(argument: str, operator: str, value: Any) -> Expression:
@@ -184,5 +191,5 @@ def _date(argument: str, operator: str, value: Any) -> Expression:
     is_number = isinstance(value, (int, float))
     seconds: Any = value / 1000 if is_number else BeforeOperator.meaning(value)
     text = check(argument, operator, seconds if is_number else value)
-    number = check(argument, _DATES[operator], seconds * 1000)
-    return (is_text(argument) & text) | (number & ~is_text(argument))
+    number = {"type": "number", _DATES[operator]: seconds * 1000}
+    return (is_text(argument) & text) | checks(argument, number)

@@ -14,7 +14,7 @@ from ..rules.rules import Rules
 from . import ImportedFlag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ..conditions.expression import Expression
     from ..rules.rule import Rule
@@ -105,8 +105,21 @@ def table_in(data: Any, key: str, what: str) -> dict[str, Any]:
 
 def check(argument: str, operator: str | None, value: Any) -> Condition:
     """Return a condition of one check; the name of the argument may be any text."""
-    fields = {"variable": argument, "operator": operator, "value": value}
-    return Condition.from_dict({argument: [fields]})
+    return checks(argument, {operator: value})
+
+
+def checks(argument: str, values: Mapping[Any, Any]) -> Condition:
+    """Return a condition of several checks on one argument.
+
+    Args:
+        argument: the name of the argument, which may be any text.
+        values: the value for each operator.
+    """
+    fields: list[Mapping[str, Any]] = [
+        {"variable": argument, "operator": operator, "value": value}
+        for operator, value in values.items()
+    ]
+    return Condition.from_dict({argument: fields})
 
 
 def given(argument: str) -> Condition:
@@ -116,13 +129,13 @@ def given(argument: str) -> Condition:
 
 def is_text(argument: str) -> Condition:
     """Return a condition that holds if an argument is a text."""
-    return check(argument, "startswith", "")
+    return check(argument, "type", "string")
 
 
 def ordered(
     argument: str, sign: str, value: Any, *, value_is_first: bool = False
 ) -> Condition:
-    """Return a condition that compares an argument with a number.
+    """Return a condition that compares an argument, or its text, with a number.
 
     Args:
         argument: the name of the argument.

@@ -58,6 +58,7 @@ FLOORS = {
     "flipper.urls": EDGE,
     "flipper.importers": EDGE,
     "flipper.integrations": EDGE,
+    "flipper.importers": EDGE,
     "flipper.testing": EDGE,
     "flipper.cli": EDGE,
     "flipper.__main__": EDGE,

@@ -56,7 +56,7 @@ def read_flags(data: Any) -> Iterator[ImportedFlag]:
     try:
         definitions = dict(data.get("features") or {})
         for each in data.get("experiments") or ():
-            key = each["key"]
+            key = each["key"] + ""
             name = f"{key} (experiment)" if key in definitions else key
             definitions[name] = _feature_of(each)
         groups = dict(data.get("savedGroups") or {})
@@ -81,7 +81,9 @@ def _feature_of(experiment: dict[str, Any]) -> dict[str, Any]:
     rule = {**experiment}
     if "force" in rule:  # the number of a variation, and no value as in features
         rule["forcedVariation"] = rule.pop("force")
-    return {"defaultValue": rule["variations"][0], "rules": [rule]}
+    variations = rule.get("variations")
+    control = variations[0] if isinstance(variations, list) and variations else None
+    return {"defaultValue": control, "rules": [rule]}
 
 
 class _File(NamedTuple):

@@ -12,9 +12,8 @@ import operator
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from ..conditions.condition import Condition
 from .expressions import all_of, any_of, negated
-from .translation import NEVER, UntranslatableError, check, given
+from .translation import NEVER, UntranslatableError, check, checks, given
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +69,7 @@ def _has_all(name: str, values: Any, sign: str) -> Expression:
     if any(has_operators(each) for each in values):
         message = f"the entries of {name!r} are compared by operators"
         raise UntranslatableError(message)
-    return _typed(name, "array", _FULL_LISTS[sign], values)
+    return checks(name, {"type": "array", _FULL_LISTS[sign]: values})
 
 
 def _ordered(name: str, value: Any, sign: str) -> Expression:
@@ -82,19 +81,12 @@ def _ordered(name: str, value: Any, sign: str) -> Expression:
     if not isinstance(value, str):
         message = f"{name!r} is compared by {sign} with {value!r}"
         raise UntranslatableError(message)
-    as_text = _typed(name, "string", symbol, value)
+    as_text = checks(name, {"type": "string", symbol: value})
     try:
         float(value)
     except ValueError:
         return as_text
-    return any_of([as_text, _typed(name, "number", f"num_{symbol}", value)])
-
-
-def _typed(name: str, kind: str, symbol: str, value: Any) -> Expression:
-    """Return a condition that compares arguments of one type only."""
-    is_of_type = {"variable": name, "operator": "type", "value": kind}
-    compares = {"variable": name, "operator": symbol, "value": value}
-    return Condition.from_dict({name: [is_of_type, compares]})
+    return any_of([as_text, checks(name, {"type": "number", f"num_{symbol}": value})])
 
 
 def _matches(name: str, value: Any, sign: str) -> Expression:

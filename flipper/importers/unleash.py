@@ -53,7 +53,7 @@ def read_flags(data: Any) -> Iterator[ImportedFlag]:
     try:
         file = without_export(data)
         segments = {each["id"]: each for each in file.get("segments") or ()}
-        by_name = {each["name"]: each for each in file["features"]}
+        by_name = {each["name"] + "": each for each in file["features"]}
     except (AttributeError, LookupError, TypeError) as error:
         raise InvalidArgumentError(
             f"This is not a file of Unleash, which has a list 'features' "

@@ -175,8 +175,9 @@ def test_a_fractional_operation_serves_every_user_the_same(origin: str) -> None:
         assert found == [COLOURS[expected(text, origin)] for text in texts]
         served.update(found)
     assert served == {*COLOURS.values()}
-    assert clients[2].variant(NAME, user={"id": 7}) == (
-        COLOURS[expected(f"{NAME}-7", origin)]
+    assert (
+        clients[2].variant(NAME, user={"id": 7})
+        == (COLOURS[expected(f"{NAME}-7", origin)])
     )
 
 
@@ -223,10 +224,16 @@ def test_large_weights_are_exact_to_the_bucket() -> None:
         (definitions({"if": [{"<": [{"var": "a"}, "x"]}, "blue"]}), "with a number"),
         (definitions({"if": [{"in": [{"var": "a"}, "text"]}, "blue"]}), "'in'"),
         (definitions({"if": [{"var": ["a", 1]}, "blue"]}), "default value"),
-        (definitions({"if": [{"var": "$flagd.timestamp"}, "blue"]}), "$flagd.timestamp"),
+        (
+            definitions({"if": [{"var": "$flagd.timestamp"}, "blue"]}),
+            "$flagd.timestamp",
+        ),
         (definitions({"if": [{"var": ""}, "blue"]}), "variable ''"),
         (definitions({"if": [{"==": [{"var": "a"}, [1]]}, "blue"]}), "a list"),
-        (definitions({"if": [{"sem_ver": [{"var": "a"}, "!", "1.0.0"]}, "red"]}), "'!'"),
+        (
+            definitions({"if": [{"sem_ver": [{"var": "a"}, "!", "1.0.0"]}, "red"]}),
+            "'!'",
+        ),
         (definitions({"if": [{"sem_ver": [{"var": "a"}, "=", "x"]}, "red"]}), "'x'"),
         (definitions({"if": [{"sem_ver": [{"var": "a"}, "=", 1]}, "red"]}), "version"),
         (definitions({"if": [{"==": [{"cat": ["a"]}, "a"]}, "blue"]}), "'cat'"),

@@ -340,7 +340,10 @@ def test_a_payload_of_the_stream_and_fixed_values_are_read() -> None:
         ({"rules": [{"clauses": [clause("a", "before", "soon")]}]}, "flipper refuses"),
         ({"rules": [{"clauses": [clause("a", "lessThan", "5")]}]}, "with a number"),
         ({"rules": [{"clauses": [clause("", "segmentMatch", "x")]}]}, "'x' is not in"),
-        ({"rules": [{"clauses": [clause("/a//b", "in", 1, contextKind="user")]}]}, "'/a"),
+        (
+            {"rules": [{"clauses": [clause("/a//b", "in", 1, contextKind="user")]}]},
+            "'/a",
+        ),
         ({"rules": [{"variation": 0}]}, "rule 1: its definition"),
     ],
 )

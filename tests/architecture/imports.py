@@ -56,7 +56,6 @@ FLOORS = {
     "flipper.contrib.file": DRIVERS,
     "flipper.contrib.read_only": DRIVERS,
     "flipper.urls": EDGE,
-    "flipper.importers": EDGE,
     "flipper.integrations": EDGE,
     "flipper.importers": EDGE,
     "flipper.testing": EDGE,

@@ -37,6 +37,7 @@ FLOORS = {
     "flipper.client": FACE,
     "flipper.asking": FACE,
     "flipper.serving": FACE,
+    "flipper.overrides": FACE,
     "flipper.writing": FACE,
     "flipper.writing_rules": FACE,
     "flipper.prerequisites": FACE,

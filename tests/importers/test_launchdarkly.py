@@ -85,7 +85,7 @@ def test_values_that_are_no_different_texts_are_numbered() -> None:
 
 
 def test_targets_come_before_rules_in_their_order() -> None:
-    """An entry of `contextTargets` for users without keys stands for one of `targets`."""
+    """An entry of `contextTargets` without users stands for one of `targets`."""
     rule = {"clauses": [clause("key", "in", "u1", "u2", "u3")], "variation": OLD}
     targets = [{"values": ["u1", "u2"], "variation": NEW}]
     data = payload(rules=[rule], targets=targets, fallthrough={"variation": NEWEST})
@@ -340,7 +340,10 @@ def test_a_payload_of_the_stream_and_fixed_values_are_read() -> None:
         ({"rules": [{"clauses": [clause("a", "before", "soon")]}]}, "flipper refuses"),
         ({"rules": [{"clauses": [clause("a", "lessThan", "5")]}]}, "with a number"),
         ({"rules": [{"clauses": [clause("", "segmentMatch", "x")]}]}, "'x' is not in"),
-        ({"rules": [{"clauses": [clause("/a//b", "in", 1, contextKind="user")]}]}, "'/a"),
+        (
+            {"rules": [{"clauses": [clause("/a//b", "in", 1, contextKind="user")]}]},
+            "'/a",
+        ),
         ({"rules": [{"variation": 0}]}, "rule 1: its definition"),
     ],
 )

@@ -9,32 +9,40 @@ Source: GrowthBook's description of its SDKs.
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..exceptions import InvalidArgumentError
 from ..rules.rule import Rule
-from ..rules.rules import Rules
-from .expressions import all_of, any_of, holds, negated, when
+from .expressions import all_of, holds, negated, when
 from .growthbook_buckets import Buckets, included, unfiltered
 from .growthbook_conditions import expression_of
-from .translation import ALWAYS, NEVER, UntranslatableError, check, rules_of, translate
-from .variants import VariantNames
+from .growthbook_values import Values
+from .translation import ALWAYS, NEVER, UntranslatableError, rules_of, translate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..conditions.expression import Expression
+    from ..rules.rules import Rules
     from ..rules.split import Split
     from . import ImportedFlag
     from .translation import Problems
 
 _TARGETING: Final = {"condition", "parentConditions", "filters", "namespace"}
 _BUCKETING: Final = {
-    *("hashAttribute", "fallbackAttribute", "hashVersion", "seed", "disableStickyBucketing"),
+    *(
+        "hashAttribute",
+        "fallbackAttribute",
+        "hashVersion",
+        "seed",
+        "disableStickyBucketing",
+    ),
     *("coverage", "range", "ranges", "weights", "bucketVersion", "minBucketVersion"),
 }
-_VALUES: Final = {"force", "variations", "meta", "active", "status"}
+_VALUES: Final = {
+    *("force", "variations", "meta", "active", "status"),
+    "forcedVariation",  # not of GrowthBook; see `_feature_of`
+}
 _FOR_PEOPLE: Final = {"id", "key", "name", "phase", "tracks", "description", "changeId"}
 _KNOWN: Final = {*_TARGETING, *_BUCKETING, *_VALUES, *_FOR_PEOPLE}
 
@@ -48,7 +56,7 @@ def read_flags(data: Any) -> Iterator[ImportedFlag]:
     try:
         definitions = dict(data.get("features") or {})
         for each in data.get("experiments") or ():
-            key = each["key"]
+            key = each["key"] + ""
             name = f"{key} (experiment)" if key in definitions else key
             definitions[name] = _feature_of(each)
         groups = dict(data.get("savedGroups") or {})
@@ -63,8 +71,9 @@ def read_flags(data: Any) -> Iterator[ImportedFlag]:
             f"{remedy}",
             value=data,
         )
+    file = _File(definitions, groups, {})
     for name in definitions:
-        yield translate(name, _Feature(name, definitions, groups, ()).translated)
+        yield translate(name, _Feature(name, file, ()).translated)
 
 
 def _feature_of(experiment: dict[str, Any]) -> dict[str, Any]:
@@ -72,73 +81,43 @@ def _feature_of(experiment: dict[str, Any]) -> dict[str, Any]:
     rule = {**experiment}
     if "force" in rule:  # the number of a variation, and no value as in features
         rule["forcedVariation"] = rule.pop("force")
-    return {"defaultValue": rule["variations"][0], "rules": [rule]}
+    variations = rule.get("variations")
+    control = variations[0] if isinstance(variations, list) and variations else None
+    return {"defaultValue": control, "rules": [rule]}
+
+
+class _File(NamedTuple):
+    """What a file has, and which features are translated already, for others."""
+
+    features: dict[str, Any]
+    groups: dict[str, Any]
+    known: dict[str, tuple[_Feature, tuple[str, ...]]]
 
 
 class _Feature:
     """One feature of the file."""
 
-    def __init__(
-        self,
-        name: str,
-        features: dict[str, Any],
-        groups: dict[str, Any],
-        children: tuple[str, ...],
-    ) -> None:
+    def __init__(self, name: str, file: _File, children: tuple[str, ...]) -> None:
         self._name = name
-        self._features = features
-        self._groups = groups
+        self._file = file
         self._path = (*children, name)
-        self._definition = features[name]
-        self._names = VariantNames()
-        self._off: Any = None
-        self._is_plain = False
-        self.values: list[Any] = []
+        self._definition = file.features[name]
 
     def translated(self, problems: Problems) -> tuple[bool, Rules | None]:
         """Return whether the feature is enabled, and its rules."""
-        rules = self._definition.get("rules") or []
-        self._find_values(rules)
+        self.values = values = Values(self._definition)
         made: list[Rule] = []
-        for number, rule in enumerate(rules, 1):
+        for number, rule in enumerate(self._definition.get("rules") or (), 1):
             with problems.collected(f"rule {number}"):
                 made.extend(self._translated(rule))
-        last = self.served(self._definition.get("defaultValue"))
-        if not made and self._is_plain:
+        last = values.served(self._definition.get("defaultValue"))
+        if not made and values.is_plain:
             return bool(last), None
-        off = None if self._is_plain or self._off is None else self.served(self._off)
-        variants = self._names.values or None
-        return True, rules_of([*made, Rule(None, last)], variants=variants, off=off)
-
-    def _find_values(self, rules: list[dict[str, Any]]) -> None:
-        """Find all values that the feature may have, and the one that counts as off."""
-        found = [self._definition.get("defaultValue")]
-        for rule in rules:
-            parents = rule.get("parentConditions") or ()
-            found += [None for each in parents if each.get("gate")]
-            found += [rule["force"]] if "force" in rule else rule.get("variations") or []
-        self.values = [*{json.dumps(each, sort_keys=True): each for each in found}.values()]
-        off = [each for each in self.values if each is not None and not _is_on(each)]
-        has_null = None in self.values
-        if len(off) > 1 or (off and off[0] is not False and has_null):
-            shown = ", ".join(map(json.dumps, [*off, *([None] if has_null else [])]))
-            message = f"it has several values that count as off: {shown}"
-            raise UntranslatableError(message)
-        self._off = off[0] if off else None
-        are_simple = all(each is None or isinstance(each, bool) for each in self.values)
-        self._is_plain = are_simple and not any("variations" in rule for rule in rules)
-
-    def served(self, value: Any) -> bool | str:
-        """Return what a rule serves for a value."""
-        if self._is_plain:
-            return value is True
-        return False if value is None else self._names.add(value)
+        made.append(Rule(None, last))
+        return True, rules_of(made, variants=values.variants, off=values.off)
 
     def _translated(self, rule: dict[str, Any]) -> Iterator[Rule]:
-        unknown = sorted(rule.keys() - _KNOWN - {"forcedVariation"})
-        if unknown or rule.get("minBucketVersion"):
-            message = f"it has {', '.join(unknown) or 'a minBucketVersion'}"
-            raise UntranslatableError(message)
+        _check_settings(rule)
         title = rule.get("name") or rule.get("key") or rule.get("id")
         parts: list[Expression] = []
         for parent in rule.get("parentConditions") or ():
@@ -146,15 +125,15 @@ class _Feature:
             if parent.get("gate"):
                 blocked = all_of([*parts, negated(passes)])
                 if blocked is not NEVER:
-                    yield Rule(when(blocked), self.served(None), title)
+                    yield Rule(when(blocked), self.values.served(None), title)
             parts.append(passes)
         if rule.get("condition"):
-            parts.append(expression_of(rule["condition"], self._groups))
+            parts.append(expression_of(rule["condition"], self._file.groups))
         parts.append(unfiltered(rule.get("filters") or ()))
         if "force" in rule:
             holding = all_of([*parts, included(rule, self._name)])
             if holding is not NEVER:
-                yield Rule(when(holding), self.served(rule["force"]), title)
+                yield Rule(when(holding), self.values.served(rule["force"]), title)
         elif len(rule.get("variations") or ()) > 1 and _is_running(rule):
             for guard, served in self._experiment(rule):
                 holding = all_of([*parts, guard])
@@ -168,47 +147,45 @@ class _Feature:
         variations, forced = rule["variations"], rule.get("forcedVariation")
         if forced is not None and not 0 <= forced < len(variations):
             return
-        names = [self.served(each) for each in variations]
+        names = [self.values.served(each) for each in variations]
         buckets = Buckets(rule, rule.get("key") or self._name)
         for guard, split in buckets.splits(names):
             yield guard, split if forced is None else names[forced]
 
     def _parent(self, parent: dict[str, Any]) -> Expression:
         """Return whether the value of another feature passes a condition."""
-        name, condition = parent["id"], expression_of(parent["condition"], self._groups)
+        name, condition = (
+            parent["id"],
+            expression_of(parent["condition"], self._file.groups),
+        )
         if name in self._path:
             message = f"it depends on itself: {' -> '.join([*self._path, name])}"
             raise UntranslatableError(message)
-        if name not in self._features:
+        if name not in self._file.features:
             return ALWAYS if holds(condition, value=None) else NEVER
-        other = _Feature(name, self._features, self._groups, self._path)
-        if translate(name, other.translated).problems:
-            message = f"it depends on {name!r}, which has problems of its own"
+        if name not in self._file.known:
+            made = _Feature(name, self._file, self._path)
+            problems = translate(name, made.translated).problems
+            self._file.known[name] = made, problems
+        other, problems = self._file.known[name]
+        for problem in problems:
+            message = f"it depends on {name!r}, of which {problem}"
             raise UntranslatableError(message)
-        passing = [each for each in other.values if holds(condition, value=each)]
-        if len(passing) in (0, len(other.values)):
+        values = other.values
+        passing = [each for each in values.all if holds(condition, value=each)]
+        if len(passing) in (0, len(values.all)):
             return ALWAYS if passing else NEVER
-        return other.serves(passing)
-
-    def serves(self, values: list[Any]) -> Expression:
-        """Return whether this feature serves one of these values, as seen by others."""
-        off = [each for each in self.values if not _is_on(each)]
-        passing = [each for each in values if not _is_on(each)]
-        if 0 < len(passing) < len(off):
-            message = f"it depends on whether {self._name!r} is null or false"
-            raise UntranslatableError(message)
-        on = [self.served(each) for each in values if _is_on(each)]
-        parts = [check(self._name, "enabled", False)] if passing else []
-        if True in on:
-            parts.append(check(self._name, "enabled", True))
-        elif on:
-            parts.append(check(self._name, "variant", on))
-        return any_of(parts)
+        return values.are_served(name, passing)
 
 
-def _is_on(value: Any) -> bool:
-    """Return whether a value is true to JavaScript, where empty lists are."""
-    return bool(value) or isinstance(value, (list, dict))
+def _check_settings(rule: dict[str, Any]) -> None:
+    unknown = sorted(rule.keys() - _KNOWN)
+    if unknown:
+        message = f"its setting {unknown[0]!r} is unknown here"
+        raise UntranslatableError(message)
+    if rule.get("minBucketVersion"):
+        message = "it leaves out users whose stored sticky bucket is older"
+        raise UntranslatableError(message)
 
 
 def _is_running(experiment: dict[str, Any]) -> bool:

@@ -30,12 +30,12 @@ _HASHES: Final = {1: "growthbook-v1", 2: "growthbook"}
 def included(rule: dict[str, Any], feature_name: str) -> Expression:
     """Return whether a rule that forces a value includes a user."""
     own_range, coverage = rule.get("range"), rule.get("coverage")
+    own_hash = _HASHES.get(rule.get("hashVersion") or 1)
     if own_range is None and coverage is None:
         return ALWAYS
-    own_hash = _HASHES.get(rule.get("hashVersion") or 1)
     if own_hash is None or (own_range is None and coverage == 0):
         return NEVER
-    ranges = _clipped([own_range]) if own_range else [(0.0, _up_to(coverage, own_hash))]
+    ranges = _clipped([own_range or (0, _up_to(coverage or 0, own_hash))])
     seed = rule.get("seed") or feature_name
     return any_of(
         [

@@ -9,16 +9,12 @@ Source: Unleash's description of strategies, and its client specification.
 
 from __future__ import annotations
 
-import json
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 from ..exceptions import InvalidArgumentError
 from ..rules.rollout import Rollout
-from ..rules.rule import Rule
 from ..rules.rules import Rules
-from ..rules.split import Split
-from .expressions import all_of, any_of, when
+from .expressions import all_of
 from .translation import (
     ALWAYS,
     NEVER,
@@ -30,12 +26,13 @@ from .translation import (
 )
 from .unleash_constraints import constraint_of, in_networks
 from .unleash_export import without_export
-from .variants import VariantNames
+from .unleash_variants import Variants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..conditions.expression import Expression
+    from ..rules.rule import Rule
     from . import ImportedFlag
     from .translation import Problems
 
@@ -44,7 +41,6 @@ _BY_ONE_FIELD: Final = {
     "gradualRolloutUserId": "userId",
     "gradualRolloutSessionId": "sessionId",
 }
-_DISABLED: Final = "disabled"  # the name of the variant of a flag without variants
 _BUCKETS: Final = 100
 
 
@@ -57,11 +53,11 @@ def read_flags(data: Any) -> Iterator[ImportedFlag]:
     try:
         file = without_export(data)
         segments = {each["id"]: each for each in file.get("segments") or ()}
-        by_name = {each["name"]: each for each in file["features"]}
+        by_name = {each["name"] + "": each for each in file["features"]}
     except (AttributeError, LookupError, TypeError) as error:
         raise InvalidArgumentError(
             f"This is not a file of Unleash, which has a list 'features' "
-            f"({type(error).__name__}: {error}); choose another file, or another origin",
+            f"({type(error).__name__}: {error}); choose another file, or origin",
             value=data,
         ) from error
     for name, feature in by_name.items():
@@ -78,8 +74,7 @@ class _Feature:
         self._name: str = feature["name"]
         self._features = features
         self._segments = segments
-        self._variants = VariantNames()
-        self._names: dict[str, list[str]] = {}
+        self.variants = Variants(feature)
 
     def translated(self, problems: Problems) -> tuple[bool, Rules | None]:
         """Return whether the flag is enabled, and its rules."""
@@ -93,8 +88,8 @@ class _Feature:
             with problems.collected(f"strategy {number}"):
                 holds = all_of([*needed, *self._when(strategy)])
                 if holds is not NEVER:
-                    rules.extend(self._served(holds, strategy))
-        made = rules_of(rules, variants=self._variants.values or None)
+                    rules.extend(self.variants.rules(holds, strategy))
+        made = rules_of(rules, variants=self.variants.values)
         is_plain = made == Rules((), True)
         return feature["enabled"] is True, None if is_plain else made
 
@@ -105,23 +100,14 @@ class _Feature:
             if parent is None or parent.get("dependencies"):
                 yield NEVER  # Unleash has no parents of parents
                 continue
-            own = _Feature(parent, self._features, self._segments)
-            if translate(name, own.translated).problems:
-                message = f"it depends on {name!r}, which has problems of its own"
+            other = _Feature(parent, self._features, self._segments)
+            for problem in translate(name, other.translated).problems:
+                message = f"it depends on {name!r}, of which {problem}"
                 raise UntranslatableError(message)
-            yield check(name, "enabled", dependency.get("enabled", True) is not False)
-            if dependency.get("enabled", True) is not False:
-                yield from own._has_variant(dependency.get("variants") or ())
-
-    def _has_variant(self, wanted: Any) -> Iterator[Expression]:
-        """Yield whether this flag, which is on, serves one of these variants."""
-        names = [each for name in wanted for each in self._names.get(name, ())]
-        own = list(self._variants.values)
-        found = [check(self._name, "variant", names)] if names else []
-        if _DISABLED in wanted:
-            found.append(~check(self._name, "variant", own) if own else ALWAYS)
-        if wanted:
-            yield any_of(found)
+            is_wanted = dependency.get("enabled", True) is not False
+            yield check(name, "enabled", is_wanted)
+            if is_wanted and dependency.get("variants"):
+                yield other.variants.is_served(dependency["variants"])
 
     def _when(self, strategy: dict[str, Any]) -> Iterator[Expression]:
         """Yield what has to hold for a strategy."""
@@ -158,47 +144,6 @@ class _Feature:
         message = f"its kind {kind!r} is not one of those that Unleash comes with"
         raise UntranslatableError(message)
 
-    def _served(self, holds: Expression, strategy: dict[str, Any]) -> Iterator[Rule]:
-        """Yield the rules that serve the variants of a strategy, or of the flag."""
-        variants, group = strategy.get("variants"), self._name
-        given_stickiness, by_default = None, (*_STICKY, "remoteAddress")
-        if variants:
-            parameters = strategy.get("parameters") or {}
-            group = parameters.get("groupId") or self._name
-            given_stickiness, by_default = parameters.get("stickiness"), _STICKY
-        variants = variants or self._feature.get("variants") or ()
-        weights = [each["weight"] for each in variants]
-        condition, title = when(holds), strategy.get("title")
-        if not sum(weights):
-            yield Rule(condition, True, title)
-            return
-        names = [self._named(each) for each in variants]
-        for name, variant in zip(names, variants, strict=True):
-            for override in variant.get("overrides") or ():
-                field = check(override["contextName"], "in", override["values"])
-                yield Rule(all_of([holds, field]), name, title)
-        if max(weights) == sum(weights):
-            yield Rule(condition, names[weights.index(max(weights))], title)
-            return
-        stickiness = given_stickiness or variants[0].get("stickiness") or "default"
-        if stickiness == "random":
-            message = "its variants are chosen anew for every question"
-            raise UntranslatableError(message)
-        by = by_default if stickiness == "default" else (stickiness,)
-        split = _split(names, weights, group, by)
-        yield Rule(all_of([holds, any_of(map(given, by))]), split, title)
-        # Unleash chooses a variant at random for the others. They are on without one.
-        yield Rule(condition, True, title)
-
-    def _named(self, variant: dict[str, Any]) -> str:
-        payload = variant.get("payload") or {"value": variant["name"]}
-        value = payload["value"]
-        if payload.get("type") in ("number", "json"):
-            value = json.loads(value)
-        name = self._variants.add(value, variant["name"])
-        self._names.setdefault(variant["name"], []).append(name)
-        return name
-
 
 def _rollout(percentage: Any, group: str, stickiness: str | None) -> Expression:
     """Return whether a user is in a share; the seed of the buckets is the group."""
@@ -214,14 +159,3 @@ def _rollout(percentage: Any, group: str, stickiness: str | None) -> Expression:
         message = f"it chooses {count} % of the questions at random, not of the users"
         raise UntranslatableError(message)
     return Rollout(count / _BUCKETS, by, group, "unleash")
-
-
-def _split(
-    names: list[str], weights: list[int], group: str, by: tuple[str, ...]
-) -> Split:
-    total = sum(weights)
-    ranges: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
-    ends = [end / total for end in accumulate(weights)]
-    for name, start, end in zip(names, [0.0, *ends], ends, strict=False):
-        ranges[name].append((start, end))
-    return Split(ranges, by, group, f"unleash-variants:{total}")

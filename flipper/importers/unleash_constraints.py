@@ -25,7 +25,10 @@ _TEXTS: Final = {
 _DATES: Final = {"DATE_AFTER": "after", "DATE_BEFORE": "before"}
 _ONE_VALUE: Final = {
     **_DATES,
-    **{f"NUM_{sign.upper()}": f"num_{sign}" for sign in ("eq", "gt", "gte", "lt", "lte")},
+    **{
+        f"NUM_{sign.upper()}": f"num_{sign}"
+        for sign in ("eq", "gt", "gte", "lt", "lte")
+    },
     **{
         f"SEMVER_{sign.upper()}": f"semver_{sign}"
         for sign in ("eq", "gt", "gte", "lt", "lte")
@@ -129,7 +132,7 @@ def _pattern(text: str, *, ignores_case: bool) -> str:
         elif token.startswith("[") and len(token) > 1:
             message = f"the regular expression {text!r} has the class {token!r}"
             raise UntranslatableError(message)
-        elif token == "]":
+        elif token == "]":  # noqa: S105  (no password)
             in_set = False
         parts.append(part)
     return f"(?{''.join(sorted(flags))}){''.join(parts)}" if flags else "".join(parts)

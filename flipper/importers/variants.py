@@ -33,10 +33,7 @@ class VariantNames:
 
 
 def _name_of(value: Any) -> str:
-    if isinstance(value, str):
-        text = value
-    else:
-        text = json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if 0 < len(text) <= _LONGEST_NAME else "value"
 
 

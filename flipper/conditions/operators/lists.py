@@ -123,9 +123,7 @@ class SizeOperator(TypedOperator):
         numbers = [each for each in limits if each is not None]
         is_known = len(limits) == 2 and limits[0] is not None  # noqa: PLR2004
         if not is_known or any(type(each) is not int for each in numbers):
-            message = (
-                "is not a size; use a number as 2, or a range as [1, None]"
-            )
+            message = "is not a size; use a number as 2, or a range as [1, None]"
             raise ValueError(message)
         least, most = limits[0], limits[1]
         return lambda argument: (

@@ -7,8 +7,8 @@ import json
 from typing import Any
 
 import pytest
+from clients_of_cases import client_of
 
-from imports import client_of
 from suites import names_of_files, read_suite
 
 # These are about the wire protocol between Unleash's server and its SDKs.

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from clients_of_cases import client_of
 
 from flipper.importers import flags_from
-from imports import client_of
 from suites import read_suite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # What an application sets in its SDK for developers and testers, and no flag data.
 SDK_SETTINGS = {"forcedVariations", "qaMode", "url", "enabled"}
@@ -81,7 +84,7 @@ def test_the_conditions_agree() -> None:
 
     def file_of(case: list[Any]) -> dict[str, Any]:
         rule = {"condition": case[1], "force": True}
-        groups = case[4] if len(case) > 4 else {}  # noqa: PLR2004  (the last, if any)
+        groups = case[4] if len(case) > 4 else {}
         features = {"x": {"defaultValue": False, "rules": [rule]}}
         return {"features": features, "savedGroups": groups}
 

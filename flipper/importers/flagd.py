@@ -10,14 +10,13 @@ was changed in 2026; for earlier releases there is the origin "flagd-v1".
 
 from __future__ import annotations
 
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
-from ..rules.hashing import find_hash
+from ..rules.rollout import Rollout
 from ..rules.rule import Rule
 from ..rules.split import Split
+from .flagd_fractional import Fractional
 from .json_logic import (
-    argument_of,
     expression_of,
     is_boolean,
     operation_of,
@@ -26,8 +25,6 @@ from .json_logic import (
 from .translation import (
     UntranslatableError,
     both,
-    checks,
-    given,
     off_variant,
     rules_of,
     table_in,
@@ -42,8 +39,6 @@ if TYPE_CHECKING:
     from . import ImportedFlag
     from .translation import Problems
 
-_TARGETING_KEY: Final = "targetingKey"
-_FLAG_KEY: Final = {"var": "$flagd.flagKey"}
 _STATES: Final = {"ENABLED": True, "DISABLED": False}
 
 
@@ -110,7 +105,8 @@ class _Flag:
                 yield from self._decided(then, both(guard, expression_of(when)))
             yield from self._decided(arguments[0] if arguments else None, guard)
         elif name == "fractional":
-            yield from self._fractional(arguments, guard)
+            operation = Fractional(arguments, self._name, self._hash)
+            yield from self._fractional(operation, guard)
         elif is_boolean(logic):
             yield Rule(both(guard, expression_of(logic)), self._served("true"))
             yield Rule(guard, self._served("false"))
@@ -140,59 +136,15 @@ class _Flag:
         return False
 
     def _fractional(
-        self, arguments: list[Any], guard: Expression | None
+        self, operation: Fractional, guard: Expression | None
     ) -> Iterator[Rule]:
-        argument, seed, weights = self._bucketing(arguments)
-        split = Split(self._shares(weights), argument, seed, self._hash)
-        if _is_joined(arguments[0]):  # the text is hashed also without its last part
-            yield Rule(both(guard, given(argument)), split)
-            missing = split.explain(self._name, "").served
-            yield Rule(guard, self._default() if missing is None else missing)
-            return
-        is_hashed = {"type": "string", "ne": ""} if seed is None else {"type": "string"}
-        yield Rule(both(guard, checks(argument, is_hashed)), split)
-        yield Rule(guard, self._default())
-
-    def _bucketing(self, arguments: list[Any]) -> tuple[str, str | None, list[Any]]:
-        """Return the argument that is hashed, what is before it, and the weights."""
-        first, *rest = arguments
-        if isinstance(first, list):
-            return _TARGETING_KEY, None, arguments
-        if not _is_joined(first):
-            return argument_of(first), "", rest
-        *before, last = operation_of(first)[1]
-        parts = [self._name if part == _FLAG_KEY else part for part in before]
-        if not all(isinstance(part, str) for part in parts):
-            message = (
-                "its fractional value is joined of more than texts and a last `var`"
-            )
-            raise UntranslatableError(message)
-        return argument_of(last), "".join(parts), rest
-
-    def _shares(self, weights: list[Any]) -> dict[str, list[tuple[float, float]]]:
-        """Return the ranges of each variant."""
-        names = [entry[0] for entry in weights]
-        if not all(isinstance(name, str) for name in names):
-            message = "a variant of its fractional operation is computed"
-            raise UntranslatableError(message)
-        numbers = [entry[1] if len(entry) > 1 else 1 for entry in weights]
-        if not all(type(number) is int and number >= 0 for number in numbers):
-            message = "a weight of its fractional operation is not a whole number"
-            raise UntranslatableError(message)
-        total = sum(numbers)
-        ends = [self._fraction(end, total) for end in accumulate(numbers)]
-        ranges: dict[str, list[tuple[float, float]]] = {}
-        for name, start, end in zip(names, [0.0, *ends], ends, strict=False):
-            ranges.setdefault(self._served(name), []).append((start, end))
-        return ranges
-
-    def _fraction(self, weight: int, total: int) -> float:
-        """Return the share of the buckets below a weight, exact to the bucket."""
-        fraction, own = weight / total, find_hash(self._hash)
-        exact = -(-weight * own.buckets // total)
-        is_exact = own.count_up_to(fraction) == exact
-        return fraction if is_exact else exact / own.buckets
-
-
-def _is_joined(logic: Any) -> bool:
-    return isinstance(logic, dict) and [*logic] == ["cat"]
+        is_in, how = both(guard, operation.is_hashed), operation.how
+        if all(isinstance(result, str) for result, _ in operation.ranges):
+            shares: dict[str, list[tuple[float, float]]] = {}
+            for variant, each in operation.ranges:
+                shares.setdefault(self._served(variant), []).append(each)
+            yield Rule(is_in, Split(shares, *how))
+        else:  # variants may be computed
+            for logic, each in operation.ranges:
+                yield from self._decided(logic, is_in & Rollout([each], *how))
+        yield from self._decided(operation.result_without_argument, guard)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`flipper import --from`: flags of other systems, and reports of what cannot be said."""
+"""`flipper import --from`: flags of other systems, and what cannot be said."""
 
 from __future__ import annotations
 

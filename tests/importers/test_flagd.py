@@ -204,6 +204,25 @@ def test_a_weight_may_be_left_out_and_a_variant_come_twice() -> None:
         assert client.variant(NAME, targetingKey=user) == COLOURS[wanted]
 
 
+def test_a_variant_of_a_fractional_operation_may_be_computed() -> None:
+    """Also by another one; null is the default variant."""
+    inner = {"fractional": [{"var": "team"}, ["green", 1], ["blue", 1]]}
+    plan = {"if": [{"==": [{"var": "plan"}, "pro"]}, inner, "green"]}
+    joined = {"cat": ["x", {"var": "id"}]}
+    data = definitions({"fractional": [joined, [plan, 1], [None, 2], ["blue", 1]]})
+    client = client_of("flagd", data)
+    for user in USERS:
+        for plan_name in ("pro", "free"):
+            context = {"id": user, "team": f"t{user}", "plan": plan_name}
+            place = murmur3(f"x{user}") * 4 >> 32
+            team = ("green", "blue")[murmur3(f"t{user}") * 2 >> 32]
+            first = team if plan_name == "pro" else "green"
+            wanted = (first, "red", "red", "blue")[place]
+            assert client.variant(NAME, **context) == COLOURS[wanted]
+    place = murmur3("x") * 4 >> 32
+    assert variant(data) == ("green", "red", "red", "blue")[place]
+
+
 def test_large_weights_are_exact_to_the_bucket() -> None:
     """The ends of shares are whole buckets of the hash, whatever the weights are."""
     weights = [["red", 1_000_003], ["blue", 2_147_483_647 - 1_000_003]]
@@ -245,7 +264,8 @@ def test_large_weights_are_exact_to_the_bucket() -> None:
         (definitions({"if": [{"$ref": "x"}, "blue"]}), "'x' is not in $evaluators"),
         (definitions({"fractional": [["red", 0.5], ["blue", 0.5]]}), "whole number"),
         (definitions({"fractional": [["red", 0]]}), "ZeroDivisionError"),
-        (definitions({"fractional": [[{"var": "a"}, 1]]}), "is computed"),
+        (definitions({"fractional": [[{"var": "a"}, 1]]}), "'var'"),
+        (definitions({"fractional": [["red", {"var": "a"}]]}), "whole number"),
         (
             definitions({"fractional": [{"cat": [{"var": "a"}, "b", {"var": "c"}]}]}),
             "joined of more",

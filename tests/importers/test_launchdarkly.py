@@ -85,7 +85,7 @@ def test_values_that_are_no_different_texts_are_numbered() -> None:
 
 
 def test_targets_come_before_rules_in_their_order() -> None:
-    """An entry of `contextTargets` for users without keys stands for one of `targets`."""
+    """An entry of `contextTargets` without users stands for one of `targets`."""
     rule = {"clauses": [clause("key", "in", "u1", "u2", "u3")], "variation": OLD}
     targets = [{"values": ["u1", "u2"], "variation": NEW}]
     data = payload(rules=[rule], targets=targets, fallthrough={"variation": NEWEST})

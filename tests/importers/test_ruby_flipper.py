@@ -65,7 +65,7 @@ def test_a_percentage_of_actors_has_the_same_actors(percentage: str | int) -> No
 
 
 def test_the_end_of_a_percentage_is_that_of_the_gem() -> None:
-    """The gem multiplies floats, and 16.1 % of 100,000 are a little more than 16,100."""
+    """The gem multiplies floats, and gets a little more than 16,100 for 16.1 %."""
     assert 16.1 * 1000 > 16_100
     rules = only("ruby-flipper", export(percentage_of_actors="16.1")).rules
     assert rules is not None

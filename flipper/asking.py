@@ -22,6 +22,7 @@ from .exceptions import (
     InvalidFlagDataError,
 )
 from .explanation import Evaluation, Reason
+from .overrides import OverridableReader, OverriddenFlag
 from .prerequisites import ArgumentsWithFlags
 from .runtime.log_throttle import LogThrottle, OutageLog
 
@@ -34,7 +35,7 @@ _LOGGER: Final = "flipper.client"
 _OUTAGE: Final = "flags are answered by their last known state, else by the default"
 
 
-class AskingClient:
+class AskingClient(OverridableReader):
     """The part of `FeatureFlagClient` that answers `is_enabled` and `explain`.
 
     Threads may share it. Its arguments are those of `FeatureFlagClient`.
@@ -60,7 +61,6 @@ class AskingClient:
         self._log = LogThrottle(_LOGGER)
         self._outage = OutageLog(_LOGGER, store, _OUTAGE)
         self._store = store
-        self._reader: Any
 
     def is_enabled(
         self,
@@ -127,7 +127,9 @@ class AskingClient:
         try:
             if type(item) is not FeatureFlagStoreItem:
                 answer = item.is_enabled(**conditions)
-                return Evaluation(feature_name, answer, Reason.OWN_ITEM, error=failure)
+                is_overridden = type(item) is OverriddenFlag
+                reason = Reason.OVERRIDDEN if is_overridden else Reason.OWN_ITEM
+                return Evaluation(feature_name, answer, reason, error=failure)
             arguments = ArgumentsWithFlags(conditions, self._flag_to_ask, feature_name)
             return Evaluation.from_decision(
                 feature_name, item.decide(arguments), failure
@@ -153,7 +155,7 @@ class AskingClient:
         # With on_error="raise" the caller wants each error of the store itself, so each
         # question goes to the store, even while its circuit breaker is open.
         uses_store = reader is source or self._raises
-        self._reader = source.fast_path() if uses_store else reader
+        self._use_reader(source.fast_path() if uses_store else reader)
 
     def _after_failed_read(self, feature_name: Any, error: Exception) -> Any:
         """Log why a read failed, and return the last known state of the flag.
@@ -181,7 +183,7 @@ class AskingClient:
         if open_circuit(source, feature_name, error, self._outage):
             return
         self._outage.failed(error, feature_name=feature_name)
-        self._reader = RecoveryReporter(source, WeakMethod(self._end_outage))
+        self._use_reader(RecoveryReporter(source, WeakMethod(self._end_outage)))
 
     def _end_outage(self) -> None:
         self._outage.ended()

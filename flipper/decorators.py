@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -16,13 +16,17 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
+_NOT_GIVEN: Final[Any] = object()
 
-def is_enabled(
+
+def is_enabled(  # noqa: PLR0913  (the new ones are keywords)
     features: FeatureFlagClient | None = None,
     feature_name: str | None = None,
     redirect: Callable[..., Any] | None = None,
     *,
     flags: FeatureFlagClient | None = None,
+    context: Callable[..., Any] | None = None,
+    default: Any = _NOT_GIVEN,
 ) -> Callable[[F], F]:
     """Call the decorated function only if a flag is on, which each call checks.
 
@@ -33,7 +37,7 @@ def is_enabled(
 
     Args:
         features: the client to ask.
-        feature_name: the flag; it is evaluated without arguments.
+        feature_name: the flag; without `context` it is evaluated without arguments.
         redirect: called with the same arguments while the flag is off. For a coroutine
             function it may be one, too. For a plain function that returns an awaitable,
             such as `dispatch` of Django's async views, it has to return an awaitable.
@@ -42,24 +46,79 @@ def is_enabled(
             of these. Without a redirect the result is `None`, which no web framework
             accepts as a response.
         flags: another name of `features`.
+        context: called with the same arguments at each call; it returns a dict of the
+            arguments for conditions and bucketers. For a coroutine function and an
+            async generator function it may be a coroutine function. Its errors are
+            raised to the caller.
+        default: as for `client.is_enabled`: the answer for a flag that is missing or
+            cannot be evaluated.
 
     Raises:
-        TypeError: `features` or `feature_name` is missing.
+        TypeError: `features` or `feature_name` is missing, or `context` cannot be
+            called. A call raises it if `context` does not return a dict.
     """
     # Drop-in: flipper-client's code calls the first parameter `flags`.
     client = flags if features is None else features
     if client is None or feature_name is None:
         message = "is_enabled() needs both 'features' and 'feature_name'"
         raise TypeError(message)
+    if context is not None and not callable(context):
+        message = (
+            f"is_enabled() of feature {feature_name!r} needs as 'context' a function "
+            f"of the arguments of the call, as lambda request: {{...}}, not {context!r}"
+        )
+        raise TypeError(message)
     instead: Callable[..., Any] = _nothing if redirect is None else redirect
+    question = _Question(client, feature_name, context, default)
 
     def decorate(function: Any) -> Any:
         if isinstance(function, (classmethod, staticmethod)):
             return type(function)(decorate(function.__func__))
         make = _wrapper_for(function)
-        return wraps(function)(make(function, client, feature_name, instead))
+        return wraps(function)(make(function, question, instead))
 
     return decorate
+
+
+class _Question:
+    """What a decorated function asks at each call."""
+
+    def __init__(
+        self, client: FeatureFlagClient, feature_name: str, context: Any, default: Any
+    ) -> None:
+        self._client = client
+        self._feature_name = feature_name
+        self._context = context
+        # Drop-in: without a default, existing tests with a mock client expect none.
+        self._default = {} if default is _NOT_GIVEN else {"default": default}
+        self._is_plain = context is None and not self._default
+
+    def ask(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Return whether the flag is on for these arguments of the function."""
+        if self._is_plain:
+            return self._client.is_enabled(self._feature_name)
+        context = {} if self._context is None else self._context(*args, **kwargs)
+        return self._answer(context)
+
+    async def ask_async(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Do the same; the context may be a coroutine function."""
+        if self._context is None:
+            return self.ask()
+        context = self._context(*args, **kwargs)
+        return self._answer(await context if inspect.isawaitable(context) else context)
+
+    def _answer(self, context: Any) -> Any:
+        if not isinstance(context, Mapping):
+            if inspect.iscoroutine(context):
+                context.close()
+            message = (
+                f"The context of feature {self._feature_name!r} has to be a dict of "
+                f"arguments, and {self._context!r} returned a {type(context).__name__}"
+            )
+            raise TypeError(message)
+        return self._client.is_enabled(
+            self._feature_name, **{**context, **self._default}
+        )
 
 
 def _nothing(*_: Any, **__: Any) -> None:
@@ -95,10 +154,10 @@ def _is_coroutine_function(function: Any) -> bool:
 
 
 def _wrap_plain_function(
-    function: Any, client: FeatureFlagClient, feature_name: str, redirect: Any
+    function: Any, question: _Question, redirect: Any
 ) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
-        if client.is_enabled(feature_name):
+        if question.ask(*args, **kwargs):
             return function(*args, **kwargs)
         return redirect(*args, **kwargs)
 
@@ -106,10 +165,10 @@ def _wrap_plain_function(
 
 
 def _wrap_coroutine_function(
-    function: Any, client: FeatureFlagClient, feature_name: str, redirect: Any
+    function: Any, question: _Question, redirect: Any
 ) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> Any:
-        if client.is_enabled(feature_name):
+        if await question.ask_async(*args, **kwargs):
             return await function(*args, **kwargs)
         result = redirect(*args, **kwargs)
         return await result if inspect.isawaitable(result) else result
@@ -118,10 +177,10 @@ def _wrap_coroutine_function(
 
 
 def _wrap_generator_function(
-    function: Any, client: FeatureFlagClient, feature_name: str, redirect: Any
+    function: Any, question: _Question, redirect: Any
 ) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
-        chosen = function if client.is_enabled(feature_name) else redirect
+        chosen = function if question.ask(*args, **kwargs) else redirect
         found = chosen(*args, **kwargs)
         return None if found is None else (yield from found)
 
@@ -129,10 +188,10 @@ def _wrap_generator_function(
 
 
 def _wrap_async_generator_function(
-    function: Any, client: FeatureFlagClient, feature_name: str, redirect: Any
+    function: Any, question: _Question, redirect: Any
 ) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> Any:
-        chosen = function if client.is_enabled(feature_name) else redirect
+        chosen = function if await question.ask_async(*args, **kwargs) else redirect
         items = await _async_generator_of(chosen(*args, **kwargs))
         # Async generators have no `yield from`, so this does the same: it passes to
         # `items` what the caller sends and throws, and closes `items` at the end.

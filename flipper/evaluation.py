@@ -68,9 +68,10 @@ def compile_rules(
     If any condition has a check on one of the arguments, the flag is on if every check
     on a given argument holds; the bucketer does not matter then. Otherwise the bucketer
     decides, and without a bucketer the flag is on. If the bucketer stands for rules,
-    all conditions have to hold, and then the rules decide. The function raises what an
-    operator or the bucketer raises, such as `TypeError` for values that Python cannot
-    compare or JSON cannot express.
+    all conditions have to hold, and then the rules decide. A check that needs the
+    context is decided in every call: the flag is off if it does not hold. The function
+    raises what an operator or the bucketer raises, such as `TypeError` for values that
+    Python cannot compare or JSON cannot express.
 
     Args:
         rules: the conditions and the bucketer.
@@ -125,7 +126,11 @@ def _custom_verdict(condition: Any, context: Mapping[str, Any]) -> bool | None:
 
     Its class may override `check`, so that is called.
     """
-    if context and not condition.check(**context):
+    asks = bool(context) or (
+        isinstance(condition, Condition)
+        and any(check.needs_context for check in condition.own_checks)
+    )
+    if asks and not condition.check(**context):
         return False
     variables = condition.checks
     return True if any(name in variables for name in context) else None

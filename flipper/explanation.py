@@ -26,6 +26,7 @@ class Reason(Enum):
     ERROR = "error"
     RULE = "rule"
     NO_RULE_MATCHED = "no rule matched"
+    OVERRIDDEN = "overridden"
 
     __hash__ = object.__hash__
 
@@ -156,6 +157,7 @@ _SENTENCES = {
         "it is enabled, and no condition or bucketer limits it for these arguments"
     ),
     Reason.OWN_ITEM: "the item class of the store decided so",
+    Reason.OVERRIDDEN: "a test overrides it",
 }
 
 

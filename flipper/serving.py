@@ -9,6 +9,7 @@ from .asking import NOT_GIVEN, AskingClient, pop_feature_name
 from .conditions.operators.other_flags import OtherFlagsNeededError
 from .contracts.circuit_breaker import current_reader
 from .contrib.storage.item import FeatureFlagStoreItem
+from .overrides import OverriddenFlag
 from .prerequisites import ArgumentsWithFlags
 
 if TYPE_CHECKING:
@@ -53,13 +54,15 @@ class ServingClient(AskingClient):
         try:
             if type(item) is FeatureFlagStoreItem:
                 return self._served(item, conditions, default)
+            if type(item) is OverriddenFlag:
+                return item.variant(default)
             return True if item.is_enabled(**conditions) else default
         except Exception as error:  # noqa: BLE001  (a question never raises)
             self._warn_or_raise(feature_name, error)
             return default
 
     def evaluate_all(
-        self, names: Iterable[str] | None = None, /, **conditions: Any
+        self, *, names: Iterable[str] | None = None, **conditions: Any
     ) -> dict[str, Any]:
         """Return what all flags serve for these arguments, by name, as plain data.
 
@@ -70,7 +73,7 @@ class ServingClient(AskingClient):
 
         Args:
             names: the flags; `None` is all of the store. A name without a flag gives
-                `False`. Only by position.
+                `False`.
             **conditions: the arguments for rules, conditions and bucketers.
         """
         items = None
@@ -93,6 +96,8 @@ class ServingClient(AskingClient):
             except Exception as error:  # noqa: BLE001  (a question never raises)
                 self._warn_or_raise(name, error)
                 answers[name] = False
+        for flags in self._overrides:
+            answers |= {name: flag.variant(False) for name, flag in flags.items()}
         return answers
 
     def _served(
@@ -119,8 +124,9 @@ class ServingClient(AskingClient):
     def _all_items(self) -> list[Any] | None:
         """Return all flags of the store, or `None` if it fails."""
         source = self._source
-        if isinstance(self._reader, dict):
-            return list(self._reader.values())
+        reader = self._store_reader
+        if isinstance(reader, dict):
+            return list(reader.values())
         if not self._raises and current_reader(source) is not source:
             return None  # while its circuit breaker is open, a request takes too long
         try:

@@ -288,3 +288,96 @@ def test_threads_may_share_a_decorated_function(client: FeatureFlagClient) -> No
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(ask, range(8)))
+
+
+# Context and default
+
+
+def test_the_context_makes_arguments_of_those_of_the_call(
+    client: FeatureFlagClient,
+) -> None:
+    """Conditions and bucketers decide by what `context` returns for each call."""
+    client.enable("x")
+    client.add_condition("x", Condition(user="ann"))
+
+    @is_enabled(
+        client,
+        "x",
+        redirect=lambda request, **_: f"old for {request['user']}",
+        context=lambda request, page: {"user": request["user"], "page": page},
+    )
+    def view(request: dict[str, str], page: int) -> str:
+        return f"new for {request['user']}, page {page}"
+
+    assert view({"user": "ann"}, page=2) == "new for ann, page 2"
+    assert view({"user": "bob"}, page=2) == "old for bob"
+
+
+def test_the_context_of_a_method_gets_the_object(client: FeatureFlagClient) -> None:
+    """The arguments are those of the function, so `self` is one of them."""
+    client.enable("x")
+    client.add_condition("x", Condition(plan="pro"))
+
+    class Account:
+        plan = "pro"
+
+        @is_enabled(client, "x", context=lambda account: {"plan": account.plan})
+        def limit(self) -> int:
+            return 100
+
+    account = Account()
+    assert account.limit() == 100
+    account.plan = "free"
+    assert account.limit() is None
+
+
+def test_without_context_and_default_the_question_has_no_arguments() -> None:
+    """Tests with a mock client expect the call that flipper-client made."""
+    features = MagicMock()
+    is_enabled(features, "x")(lambda **_: None)(user="ann", self=1)
+    features.is_enabled.assert_called_once_with("x")
+
+
+def test_the_default_answers_for_a_missing_flag() -> None:
+    """The function is called if the default is true and there is no flag."""
+    features = FeatureFlagClient(MemoryFeatureFlagStore())
+    view = is_enabled(features, "y", default=True, context=lambda: {"a": 1})
+    assert view(lambda: "new")() == "new"
+    features.create("y")
+    assert view(lambda: "new")() is None
+
+
+def test_context_and_default_are_passed_together() -> None:
+    """The explicit default takes precedence over one in the context."""
+    features = MagicMock()
+    context = {"user": "ann", "default": True}
+    is_enabled(features, "x", context=lambda: context, default=False)(lambda: None)()
+    features.is_enabled.assert_called_once_with("x", user="ann", default=False)
+
+
+@pytest.mark.parametrize("wrong", [{"user": "ann"}, "user", 1])
+def test_a_context_that_is_no_function_is_refused(wrong: Any) -> None:
+    """It is found when the decorator is made, not at the first request."""
+    with pytest.raises(TypeError, match="feature 'x' needs as 'context' a function"):
+        is_enabled(MagicMock(), "x", context=wrong)
+
+
+@pytest.mark.parametrize("wrong", [None, "ann", [("user", "ann")]])
+def test_a_context_that_returns_no_dict_is_refused(wrong: Any) -> None:
+    """The error names the flag and the function that has to return a dict."""
+    features = MagicMock()
+    view = is_enabled(features, "x", context=lambda: wrong)(lambda: "new")
+    with pytest.raises(TypeError, match="context of feature 'x' has to be a dict"):
+        view()
+    features.is_enabled.assert_not_called()
+
+
+def test_an_error_of_the_context_is_raised(client: FeatureFlagClient) -> None:
+    """A mistake in `context` does not look like a flag that is off."""
+
+    def context(request: object) -> dict[str, Any]:
+        message = "no user"
+        raise LookupError(message)
+
+    with pytest.raises(LookupError, match="no user"):
+        is_enabled(client, "x", context=context)(lambda request: "new")(object())

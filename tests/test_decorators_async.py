@@ -7,13 +7,16 @@ import asyncio
 import functools
 import inspect
 import types
-from typing import Any
-from unittest.mock import AsyncMock
+from typing import TYPE_CHECKING, Any
+from unittest.mock import AsyncMock, MagicMock
 
 import pytest
 
-from flipper import FeatureFlagClient, MemoryFeatureFlagStore
+from flipper import Condition, FeatureFlagClient, MemoryFeatureFlagStore
 from flipper.decorators import is_enabled
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 
 @pytest.fixture
@@ -151,3 +154,36 @@ def test_the_flag_is_asked_when_the_coroutine_starts(client: FeatureFlagClient) 
         return await coroutine
 
     assert asyncio.run(make_then_enable()) == ("new", 1, 0)
+
+
+async def _context(user: str) -> dict[str, Any]:
+    return {"user": user}
+
+
+@pytest.mark.parametrize("context", [_context, lambda user: {"user": user}])
+def test_the_context_of_a_coroutine_function_may_be_one(context: Any) -> None:
+    """A context that has to be awaited is awaited, and a plain one works too."""
+    client = FeatureFlagClient(MemoryFeatureFlagStore())
+    client.create("x", is_enabled=True)
+    client.add_condition("x", Condition(user="ann"))
+
+    @is_enabled(client, "x", context=context)
+    async def view(user: str) -> str:
+        return f"new for {user}"
+
+    @is_enabled(client, "x", context=context)
+    async def items(user: str) -> AsyncIterator[str]:
+        yield user
+
+    async def collect(user: str) -> list[Any]:
+        return [await view(user), *[item async for item in items(user)]]
+
+    assert asyncio.run(collect("ann")) == ["new for ann", "ann"]
+    assert asyncio.run(collect("bob")) == [None]
+
+
+def test_a_coroutine_function_as_context_of_a_plain_function_is_refused() -> None:
+    """A plain function cannot await it, and no warning is left behind."""
+    view: Any = is_enabled(MagicMock(), "x", context=_context)(lambda user: user)
+    with pytest.raises(TypeError, match="returned a coroutine"):
+        view("ann")

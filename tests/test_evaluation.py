@@ -449,8 +449,9 @@ def test_explain_and_is_enabled_agree() -> None:
             f"Feature 'x' is {'on' if answer else 'off'}: "
         )
         reasons.add(evaluation.reason)
+    others = {Reason.MISSING, Reason.OWN_ITEM, Reason.OVERRIDDEN}
     of_rules = {Reason.RULE, Reason.NO_RULE_MATCHED}
-    assert reasons == {*Reason} - {Reason.MISSING, Reason.OWN_ITEM} - of_rules
+    assert reasons == {*Reason} - others - of_rules
 
 
 def test_a_bucketer_of_the_type_of_no_bucketer_is_not_asked() -> None:
@@ -512,6 +513,7 @@ def test_the_values_of_the_reasons_do_not_change() -> None:
     assert [reason.value for reason in Reason] == [
         *("missing", "disabled", "condition matched", "condition not matched"),
         *("bucketer", "on", "own item", "error", "rule", "no rule matched"),
+        "overridden",
     ]
 
 

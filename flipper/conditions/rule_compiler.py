@@ -181,13 +181,15 @@ class RuleCompiler:
         kind = None if self.calls_everything else check.typed_operator
         if kind is None:
             return f"{self.bind_value(check)}.check({value})"
-        call = f"{self.bind_value(kind.predicate(check.value))}({value})"
+        predicate = self.bind_value(kind.predicate(check.value))
         found = kind.text_source(check.value)
         if found is None:
-            return call
+            return f"{predicate}({value})"
         source, operand = found
-        expression = source.format(argument=value, operand=self.bind_value(operand))
-        return f"({expression} if type({value}) is str else {call})"
+        expression = source.format(argument="given", operand=self.bind_value(operand))
+        return (
+            f"({expression} if type(given := {value}) is str else {predicate}(given))"
+        )
 
     def function(self) -> Decider:
         """Return the function, whose only argument are the keyword arguments."""

@@ -159,7 +159,8 @@ class _Feature:
             expression_of(parent["condition"], self._file.groups),
         )
         if name in self._path:
-            message = f"it depends on itself: {' -> '.join([*self._path, name])}"
+            circle = [*self._path[self._path.index(name) :], name]
+            message = f"it depends on itself: {' -> '.join(circle)}"
             raise UntranslatableError(message)
         if name not in self._file.features:
             return ALWAYS if holds(condition, value=None) else NEVER

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests that a store of your own has to pass.
+"""For tests: `override_flags`, and the tests that a store of your own has to pass.
+
+    from flipper.testing import override_flags
+
+    with override_flags(client, NEW_CHECKOUT=True):
+        ...
 
     from flipper.testing import StoreContract
 
@@ -9,6 +14,7 @@
 
 `contract` holds the rules by topic, `stateful` the random operations, `samples` the
 values that both use. They need pytest, so they are loaded when they are asked for.
+`overriding` needs nothing but flipper.
 """
 
 import sys
@@ -19,8 +25,15 @@ from ..exceptions import MissingDependencyError
 
 if TYPE_CHECKING:
     from .contract import StoreContract
+    from .overriding import FlagOverrides, override_flags
 
-__all__ = ["StoreContract"]
+__all__ = ["FlagOverrides", "StoreContract", "override_flags"]
+
+_MODULES = {
+    "FlagOverrides": ".overriding",
+    "StoreContract": ".contract",
+    "override_flags": ".overriding",
+}
 
 # So that a failed rule shows what the store returned and what was expected.
 if sys.modules.get("pytest"):
@@ -34,7 +47,7 @@ def __getattr__(name: str) -> Any:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
     try:
-        value = getattr(import_module(".contract", __name__), name)
+        value = getattr(import_module(_MODULES[name], __name__), name)
     except ModuleNotFoundError as error:
         if error.name != "pytest":
             raise

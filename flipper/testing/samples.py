@@ -87,6 +87,21 @@ CONDITIONS = {
     "false": Condition(is_admin=False),
     "unicode": Condition(Land="Österreich", 国__in=["中国", "🐬"]),
     "delimiter": Condition(user__age__gt=5, user__name__first="Ada"),
+    "text": Condition(country__startswith="c", country__endswith=["h", "🐬"]),
+    "part": Condition(country__contains="", country__matches=r"^[a-z]+\b$"),
+    "case": Condition(
+        Land__istartswith="ö", Land__iendswith=["REICH"], Land__icontains="STERR"
+    ),
+    "dates": Condition(day__after="2026-01-31", day__before="2026-02-01T12:00:00Z"),
+    "versions": Condition(app__semver_gte="2.1.0-rc.1", app__semver_lt="v3.0.0"),
+    "version": Condition(
+        app__semver_eq="2.1.0+a", app__semver_gt="1.0.0", app__semver_lte="2.1.0"
+    ),
+    "numbers": Condition(age__num_gt="0.5", age__num_lte=65, age__num_gte=1),
+    "number": Condition(age__num_eq=18, age__num_lt=1e300),
+    "networks": Condition(ip__in_cidr=["10.0.0.0/8", "2001:db8::/32"]),
+    "lists": Condition(tags__any_of=["a", 1], tags__all_of=[], tags__none_of=["🐬"]),
+    "exists": Condition(country__exists=True, age__exists=False),
 }
 
 CONTEXTS: list[dict[str, Any]] = [
@@ -100,6 +115,11 @@ CONTEXTS: list[dict[str, Any]] = [
     {"user__age": 6},
     {"user__age": 5},
     {"user__name__first": "Ada"},
+    *({"day": day} for day in ("2026-02-01", 1_770_000_000, "2027-01-01", "soon")),
+    *({"app": app} for app in ("2.1.0", "2.1.0-rc.1", "10.0.0", "2", None)),
+    *({"age": age} for age in ("18", "0.5", "old")),
+    *({"ip": ip} for ip in ("10.2.3.4", "::ffff:10.2.3.4", "192.0.2.1", "here")),
+    *({"tags": tags} for tags in (["a", "b"], [], "a", ["a", "🐬"])),
 ]
 
 BUCKETERS = {

@@ -293,7 +293,24 @@ def test_the_text_of_a_check_is_read_as_this_check(
 
 
 @fuzz
-@given(symbol=st.sampled_from(["in", "not_in"]), values=st.lists(VALUES, max_size=4))
+@given(
+    symbol=st.sampled_from(["endswith", "icontains", "startswith"]),
+    value=st.text(max_size=9) | st.lists(st.text(max_size=3), max_size=3),
+)
+def test_the_text_of_a_check_of_texts_is_read_as_this_check(
+    symbol: str, value: Any
+) -> None:
+    """A number is written in quotes, though the command needs none for it."""
+    made = Condition(**{f"x__{symbol}": value})
+    text = format_check(made.own_checks[0])
+    assert parse_condition([text]).to_dict() == made.to_dict()
+
+
+@fuzz
+@given(
+    symbol=st.sampled_from(["in", "not_in", "any_of", "all_of", "none_of"]),
+    values=st.lists(VALUES, max_size=4),
+)
 def test_the_text_of_a_list_is_read_as_this_list(
     symbol: str, values: list[Any]
 ) -> None:

@@ -17,6 +17,7 @@ from unittest.mock import patch
 import pytest
 
 from flipper import Condition, FeatureFlagClient, MemoryFeatureFlagStore
+from flipper.bucketing import Percentage, PercentageBucketer
 from flipper.conditions.check import Check
 from flipper.conditions.operators.interface import AbstractOperator
 from flipper.conditions.operators.operator import Operator
@@ -44,6 +45,15 @@ class Text(str):
     def casefold(self) -> str:
         """Return something else."""
         return "x"
+
+
+class Incomparable:
+    """An entry whose `==` fails."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        raise ArithmeticError
 
 
 class OddZone(tzinfo):
@@ -140,6 +150,7 @@ CASES: list[tuple[str, Any, list[Any], list[Any]]] = [
     ("type", "boolean", [True, False], [0, 1, "true", None]),
     ("type", "array", [[], (1,), {1}], ["a", {}, None]),
     ("type", "object", [{}, {"a": 1}], [[], "{}", None]),
+    ("none_of", ["a", 1], [["c"]], [[Incomparable()], Incomparable()]),
     ("exists", True, ["", 0, False, []], [None]),
     ("exists", False, [None], ["", 0, False]),
 ]
@@ -275,13 +286,23 @@ def test_a_check_without_its_argument_leaves_the_bucketer_in_charge() -> None:
     client = FeatureFlagClient(MemoryFeatureFlagStore())
     client.create("x", is_enabled=True)
     client.add_condition("x", Condition(plan__exists=False))
-    from flipper.bucketing import Percentage, PercentageBucketer
-
     client.set_bucketer("x", PercentageBucketer(Percentage(0)))
     assert client.explain("x").reason is Reason.BUCKETER
     assert client.is_enabled("x") is False
     assert client.explain("x", plan=None).reason is Reason.CONDITION_MATCHED
     assert client.is_enabled("x", plan="pro") is False
+
+
+def test_exists_is_decided_in_a_condition_of_a_subclass() -> None:
+    """Also in a call without arguments, in which other conditions are not asked."""
+
+    class Mine(Condition):
+        __slots__ = ()
+
+    item = make_item(Mine(plan__exists=True))
+    assert item.is_enabled() is False
+    assert item.is_enabled(age=1) is False
+    assert item.is_enabled(plan="pro") is True
 
 
 def test_an_operator_may_ask_for_all_arguments(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,6 +86,27 @@ CHECKS = st.one_of(
             "value": st.lists(VALUES, max_size=30) | TEXTS,
         }
     ),
+    st.fixed_dictionaries(
+        {
+            "variable": WORDS | TEXTS,
+            "operator": st.sampled_from(["startswith", "icontains"]),
+            "value": st.lists(TEXTS, max_size=3) | TEXTS,
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "variable": WORDS | TEXTS,
+            "operator": st.sampled_from(["any_of", "none_of"]),
+            "value": st.lists(VALUES, max_size=3),
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "variable": WORDS | TEXTS,
+            "operator": st.just("exists"),
+            "value": st.booleans(),
+        }
+    ),
 )
 CONDITIONS = st.lists(CHECKS, max_size=4).map(
     lambda checks: Condition.from_dict({"": checks})

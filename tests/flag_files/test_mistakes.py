@@ -79,6 +79,16 @@ MISTAKES = {
         "= 1767225600\ncond", "= 2026-01-01T00:00:00Z\ncond", 6, 16, "1767225600"
     ),
     "unknown operator": Mistake("age__gte", "age__gtee", 8, 35, "did you mean 'gte'?"),
+    "value of an operator": Mistake(
+        "age__gte = 18",
+        "age__matches = '(?=1)'",
+        *(8, 50, "which is not a supported regular expression: at position 0"),
+    ),
+    "date of an operator": Mistake(
+        "age__gte = 18",
+        "age__after = 2026-01-31",
+        *(8, 48, "which no flag can hold; write it as a text in quotes"),
+    ),
     "operator in a check": Mistake(
         'operator = "ne", value = "t',
         'operator = "nee", value = "t',

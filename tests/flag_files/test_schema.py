@@ -32,6 +32,10 @@ VALUES: list[Any] = [
     [{"variable": "a", "value": 1, "operator": None}],
     [{"a": 1, "b__in": 1, "c__in": "x"}],
     [{"a__b": 1}],
+    [{"a__endswith": "b", "a__contains": ["b", 1]}],
+    [{"a__exists": 1}],
+    [{"variable": "a", "value": 1, "operator": "startswith"}],
+    [{"variable": "a", "value": "a", "operator": "all_of"}],
 ]
 NAMES = [
     *("enabled", "enabeld", "conditions", "bucketer", "created_date", "client_data"),
@@ -40,6 +44,9 @@ NAMES = [
         "operator",
         "value",
         "a__gt",
+        "a__endswith",
+        "a__any_of",
+        "a__exists",
         "a__b",
         "a__b__gt",
         "a___gt",
@@ -142,6 +149,35 @@ EXAMPLES: dict[str, tuple[Any, bool]] = {
         ]
     },
 }
+
+
+EXAMPLES.update(
+    {
+        f"{symbol} {value!r}": (
+            {
+                "version": 1,
+                "flags": {"A": {"enabled": True, "conditions": [written]}},
+            },
+            good,
+        )
+        for symbol, value, good in [
+            *(("contains", "a", True), ("contains", ["a"], True)),
+            *(("contains", 1, False), ("contains", ["a", 1], False)),
+            *(("matches", "^a$", True), ("matches", ["a"], False)),
+            *(("matches", "a" * 501, False), ("before", "2026-01-31", True)),
+            *(("after", 0, True), ("after", True, False), ("after", None, False)),
+            *(("semver_gt", "1.2.3", True), ("semver_gt", 1, False)),
+            *(("num_lt", "1.5", True), ("num_lt", False, False)),
+            *(("in_cidr", "10.0.0.0/8", True), ("in_cidr", ["::/0"], True)),
+            *(("in_cidr", 10, False), ("all_of", [1, "a"], True)),
+            *(("all_of", "a", False), ("exists", False, True), ("exists", 0, False)),
+        ]
+        for written in (
+            {f"a__{symbol}": value},
+            [{"variable": "a", "operator": symbol, "value": value}],
+        )
+    }
+)
 
 
 @pytest.mark.parametrize(("data", "is_good"), EXAMPLES.values(), ids=EXAMPLES)

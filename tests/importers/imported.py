@@ -37,12 +37,12 @@ def client_of(origin: str, data: dict[str, Any]) -> FeatureFlagClient:
     return client
 
 
-def murmur3(text: str) -> int:
-    """Compute MurmurHash3_x86_32 with the seed 0, by the steps of its description."""
+def murmur3(text: str, seed: int = 0) -> int:
+    """Compute MurmurHash3_x86_32 by the steps of its description."""
     data = text.encode()
     padded = data + b"\0" * (-len(data) % 4)
     blocks = struct.unpack(f"<{len(padded) // 4}I", padded)
-    result = 0
+    result = seed
     for number, block in enumerate(blocks):
         mixed = _rotated(block * 0xCC9E2D51 % 2**32, 15) * 0x1B873593 % 2**32
         result ^= mixed
@@ -57,6 +57,14 @@ def murmur3(text: str) -> int:
 def _rotated(number: int, bits: int) -> int:
     whole = f"{number:032b}"
     return int(whole[bits:] + whole[:bits], 2)
+
+
+def fnv1a(text: str) -> int:
+    """Compute FNV-1a in 32 bits, by the steps of its description."""
+    result = 2166136261
+    for byte in text.encode():
+        result = (result ^ byte) * 16777619 % 2**32
+    return result
 
 
 def launchdarkly_bucket(text: str) -> float:

@@ -198,7 +198,9 @@ FILES["growthbook"] = {
         "b": {"defaultValue": 5, "rules": [{"force": 0, "range": [0.1, 0.2]}]},
     },
     "savedGroups": {"staff": ["u1"]},
-    "experiments": [{"key": "e", "variations": [1, 2], "force": 1, "status": "running"}],
+    "experiments": [
+        {"key": "e", "variations": [1, 2], "force": 1, "status": "running"}
+    ],
 }
 OF_WHOLE_FILES: set[tuple[Any, ...]] = {
     *[("features", 0), ("features", 1), ("features", 0, "name"), ("segments", 0)],

@@ -125,13 +125,13 @@ def installed_cli(archives: Archives, tmp_path_factory: pytest.TempPathFactory) 
     return install(f"{archives.wheel}[cli]", folder)
 
 
-def install(requirement: str, folder: Path) -> Path:
-    """Make an environment with one requirement, and return its interpreter."""
+def install(requirement: str, folder: Path, *others: str) -> Path:
+    """Make an environment with some requirements, and return its interpreter."""
     # Without pip, so that only the wheel and its requirements are installed.
     venv.create(folder, with_pip=False, symlinks=True)
     python = folder / "bin" / "python"
     pip = (sys.executable, "-m", "pip", "--quiet", "--python", python)
-    run(*pip, "install", requirement, cwd=folder)
+    run(*pip, "install", requirement, *others, cwd=folder)
     run(*pip, "check", cwd=folder)
     return python
 
@@ -294,6 +294,45 @@ def test_the_installed_library_runs_the_quickstart_of_the_readme(
         if program.fences[0].heading == "Quickstart"
     )
     run_and_compare(quickstart, tmp_path, {}, (str(installed), "-I"))
+
+
+TESTS_WITH_THE_PLUGIN = """
+import pytest
+
+@pytest.mark.flipper(X=True)
+def test_marked(flipper_client, flipper_flags):
+    assert flipper_client.is_enabled("X")
+    assert dict(flipper_flags) == {"X": True}
+
+def test_missing(flipper_client):
+    flipper_client.is_enabled("X")
+"""
+
+
+# The oldest that the extra `testing` allows, and the newest.
+@pytest.mark.slow
+@pytest.mark.parametrize("wanted", ["pytest==8.2.0", "pytest"])
+def test_pytest_finds_the_installed_plugin(
+    wanted: str, archives: Archives, tmp_path: Path
+) -> None:
+    """The entry point offers the fixtures, on the oldest and the newest pytest."""
+    python = install(f"{archives.wheel}", tmp_path / "environment", wanted)
+    (tmp_path / "test_it.py").write_text(TESTS_WITH_THE_PLUGIN, encoding="utf-8")
+    pytest_command = (python, "-I", "-m", "pytest", "-W", "error")
+    shown = run(*pytest_command, "--fixtures", "test_it.py", cwd=tmp_path)
+    assert "\nflipper_client -- " in shown
+    assert "\nflipper_flags -- " in shown
+    passed = run(*pytest_command, "--strict-markers", "test_it.py", cwd=tmp_path)
+    assert " 2 passed" in passed
+    strict = subprocess.run(
+        [*pytest_command, "--flipper-strict", "test_it.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert " 1 failed, 1 passed" in strict.stdout
+    assert "The test asked about flags that nobody has made" in strict.stdout
 
 
 README_COMMANDS = programs(fences(ROOT / "README.md"), "console")

@@ -87,14 +87,15 @@ def test_numbers_are_written_as_numbers_where_they_say_all() -> None:
 
 
 def test_each_user_is_served_the_variant_of_the_bucket() -> None:
-    """The users behind the last range are served nothing."""
+    """The users behind the last range, or between two, are served nothing."""
+    # SHA-1 of "new-checkout:split:ada", and so on, modulo 100,000.
     split = Split({"x": 0.1, "y": 0.4}, by="id", seed="new-checkout")
-    assert split.explain("X", "ada") == ("y", 0.10691, 0.4)
-    assert split.explain("X", "") == ("y", 0.27431, 0.4)
-    assert split.explain("X", 1) == ("y", 0.47406, 0.4)
-    gaps = Split({"x": [(0, 0.1)], "y": [(0.3, 0.4)]}, by="id", seed="new-checkout")
-    assert gaps.explain("X", 1) == (None, 0.47406, 0.8)
-    assert gaps.explain("X", True) == ("y", 0.35194, 0.1)
+    assert split.explain("X", "ada") == ("y", 0.34485, 0.4)
+    assert split.explain("X", "") == (None, 0.84768, 0.5)
+    assert split.explain("X", True) == ("x", 0.03106, 0.1)
+    gaps = Split({"x": [(0, 0.1)], "y": [(0.4, 0.45)]}, by="id", seed="new-checkout")
+    assert gaps.explain("X", "ada") == (None, 0.34485, 0.85)
+    assert gaps.explain("X", 1) == ("y", 0.43924, 0.05)
 
 
 shares_of_a_split = st.dictionaries(

@@ -85,8 +85,10 @@ def _read_iso(text: str) -> datetime | None:
     if found is None:
         return None
     *clock, fraction, sign, hours, minutes = found.groups(default="0")
-    offset = timedelta(hours=int(hours), minutes=int(minutes))
-    zone = timezone(-offset if sign == "-" else offset)
+    zone = timezone.utc
+    if sign != "0":  # most texts are in UTC
+        offset = timedelta(hours=int(hours), minutes=int(minutes))
+        zone = timezone(-offset if sign == "-" else offset)
     micros = int(fraction.ljust(6, "0")[:6])
     year, month, day, hour, minute, second = map(int, clock)
     return datetime(year, month, day, hour, minute, second, micros, tzinfo=zone)

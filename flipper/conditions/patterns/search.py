@@ -17,7 +17,7 @@ from .syntax import Parser
 LONGEST_TEXT: Final = 2048
 """The longest text that is searched, in characters; nothing is found in longer ones."""
 
-_MOST_KEPT: Final = 5000  # characters that lead to another state
+_MOST_KEPT: Final = 1000  # characters that lead to another state
 _BYTE: Final = 8
 
 

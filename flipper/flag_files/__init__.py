@@ -87,6 +87,27 @@ def parse_flags(
     return items
 
 
+def parse_data(
+    content: bytes | str,
+    format: str,  # noqa: A002
+    *,
+    where: str = "the text",
+) -> Any:
+    """Return what a text holds as plain data, which need not be flags of this library.
+
+    Its arguments and errors are those of `parse_flags`.
+    """
+    problems = Problems()
+    data, locate = None, None
+    try:
+        data, locate = read_data(content, format, problems)
+    except ContentError as error:
+        problems.add((), error.message, position=error.position)
+    if problems:
+        raise error_of(problems.located(locate), where)
+    return data
+
+
 def write_flags(items: Iterable[Any], format: str) -> str:  # noqa: A002
     """Return a text with these flags, sorted by name, without what is default.
 
@@ -215,6 +236,7 @@ __all__ = [
     "InvalidArgumentError",
     "Problem",
     "format_of",
+    "parse_data",
     "parse_flags",
     "parse_rules",
     "read_flags",

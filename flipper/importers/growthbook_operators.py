@@ -90,6 +90,10 @@ def _ordered(name: str, value: Any, sign: str) -> Expression:
 
 
 def _matches(name: str, value: Any, sign: str) -> Expression:
+    try:
+        re.compile(value)
+    except (re.error, TypeError):
+        return NEVER  # no regular expression at all, which GrowthBook never matches
     found = check(name, "matches", f"{_PATTERNS[sign]}{value}")
     if sign.startswith("$not"):
         return all_of([check(name, "type", "string"), negated(found)])

@@ -121,6 +121,8 @@ def test_overlapping_ranges_belong_to_the_first_variation() -> None:
         ({"x": {"$notInGroup": "other"}}, ["ann", None], []),
         ({"x": {"$regexi": "^A"}}, ["ab"], ["ba", None, 1]),
         ({"x": {"$notRegex": "^a"}}, ["b", ""], ["a", None]),
+        ({"x": {"$regex": "(a"}}, [], ["(a", "a", None]),
+        ({"x": {"$notRegexi": "(a"}}, [], ["(a", "b", None]),
         ({"x": {"$exists": True}}, ["", 0], [None]),
         ({"x": {"$exists": False}}, [None], [0]),
         ({"x": {"$type": "null"}}, [None], [0]),

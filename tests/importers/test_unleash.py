@@ -136,7 +136,11 @@ def test_an_override_comes_before_the_weights() -> None:
         ({"operator": "SEMVER_GT", "value": "1.9.0"}, ["1.10.0"], ["v2.0.0", "2"]),
         ({"operator": "IN_CIDR", "values": ["no", "10.1.2.3/8"]}, ["10.9.9.9"], ["::"]),
         ({"operator": "IN_CIDR", "values": ["no"]}, [], ["10.9.9.9", None]),
-        ({"operator": "REGEX", "value": "^(?i)a[[:digit:]]$"}, ["A1"], ["a", "a\u0661"]),
+        (
+            {"operator": "REGEX", "value": "^(?i)a[[:digit:]]$"},
+            ["A1"],
+            ["a", "a\u0661"],
+        ),
         ({"operator": "REGEX", "value": r"^\d[\w-]$"}, ["1-", "1a"], ["\u0661a", None]),
         ({"operator": "REGEX", "value": "B", "caseInsensitive": True}, ["abc"], ["a"]),
     ],

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 # What an application sets in its SDK for developers and testers, and no flag data.
 SDK_SETTINGS = {"forcedVariations", "qaMode", "url", "enabled"}
 LEAST_AGREED = 0.95
-# Where the answers differ, the importer has reported what it cannot say: that an entry of
-# a list has to match a condition of its own. It reports nothing for these:
+# Where the answers differ, the importer reports what it cannot say: that an entry of a
+# list has to match a condition of its own. It reports nothing for these:
 DIFFERENT = {
     "version 1-2-3 == 1.2.3": "an argument that is no semantic version matches nothing",
     "version 1.2.3.4 == 1.2.3-4": "the same",

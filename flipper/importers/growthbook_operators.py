@@ -28,12 +28,8 @@ _ORDERS: Final = {
 }
 _LISTS: Final = {"$in": "any_of", "$ini": "iany_of"}
 _FULL_LISTS: Final = {"$all": "all_of", "$alli": "iall_of"}
-_PATTERNS: Final = {
-    "$regex": "",
-    "$regexi": "(?i)",
-    "$notRegex": "",
-    "$notRegexi": "(?i)",
-}
+_PATTERNS: Final = {"$regex": "", "$regexi": "(?i)"}
+_NOT_PATTERNS: Final = {"$notRegex": "$regex", "$notRegexi": "$regexi"}
 _SHORT_VERSION: Final = re.compile(r"v?(\d+)(?:\.(\d+))?")
 
 
@@ -44,9 +40,14 @@ def has_operators(wanted: Any) -> bool:
     return all(key.startswith("$") for key in wanted)
 
 
-def equal(name: str, value: Any, _: str = "") -> Expression:
+def equal(name: str, value: Any) -> Expression:
     """Return whether an attribute has a value; to be missing is to be null."""
     return negated(given(name)) if value is None else check(name, None, value)
+
+
+def _identical(name: str, value: Any, _: str) -> Expression:
+    # To JavaScript, two lists are never identical.
+    return NEVER if isinstance(value, (list, dict)) else equal(name, value)
 
 
 def in_list(name: str, values: Any, sign: str = "$in") -> Expression:
@@ -90,10 +91,15 @@ def _ordered(name: str, value: Any, sign: str) -> Expression:
 
 
 def _matches(name: str, value: Any, sign: str) -> Expression:
-    found = check(name, "matches", f"{_PATTERNS[sign]}{value}")
-    if sign.startswith("$not"):
-        return all_of([check(name, "type", "string"), negated(found)])
-    return found
+    try:
+        re.compile(value)
+    except (re.error, TypeError):
+        return NEVER  # no regular expression at all, which GrowthBook never matches
+    return check(name, "matches", f"{_PATTERNS[sign]}{value}")
+
+
+def _not_matches(name: str, value: Any, sign: str) -> Expression:
+    return negated(_matches(name, value, _NOT_PATTERNS[sign]))
 
 
 def _exists(name: str, value: Any, _: str) -> Expression:
@@ -146,13 +152,14 @@ def _version(name: str, value: Any, sign: str) -> Expression:
 
 
 OPERATORS: Final[dict[str, Callable[[str, Any, str], Expression]]] = {
-    "$eq": equal,
-    "$ne": lambda name, value, _: negated(equal(name, value)),
+    "$eq": _identical,
+    "$ne": lambda name, value, sign: negated(_identical(name, value, sign)),
     **dict.fromkeys(_ORDERS, _ordered),
     **dict.fromkeys(_LISTS, in_list),
     **dict.fromkeys(["$nin", "$nini"], _not_in_list),
     **dict.fromkeys(_FULL_LISTS, _has_all),
     **dict.fromkeys(_PATTERNS, _matches),
+    **dict.fromkeys(_NOT_PATTERNS, _not_matches),
     **dict.fromkeys(["$veq", "$vne", "$vlt", "$vlte", "$vgt", "$vgte"], _version),
     "$exists": _exists,
     "$type": _of_type,

@@ -114,7 +114,13 @@ def checks(argument: str, values: Mapping[Any, Any]) -> Condition:
     Args:
         argument: the name of the argument, which may be any text.
         values: the value for each operator.
+
+    Raises:
+        UntranslatableError: `is_enabled` has a parameter of that name.
     """
+    if argument == "default" and values.keys().isdisjoint(("enabled", "variant")):
+        message = "it has the argument 'default', which is_enabled has for itself"
+        raise UntranslatableError(message)
     fields: list[Mapping[str, Any]] = [
         {"variable": argument, "operator": operator, "value": value}
         for operator, value in values.items()

@@ -114,10 +114,8 @@ class _Feature:
         for constraint in strategy.get("constraints") or ():
             yield constraint_of(constraint)
         for number in strategy.get("segments") or ():
-            if number not in self._segments:
-                yield NEVER
-                continue
-            segment = self._segments[number]
+            # SDKs differ in whether the flag is off then, or only this strategy.
+            segment = self._segments.get(number) or {}
             if "constraints" not in segment:
                 message = f"the file does not say what its segment {number!r} is"
                 raise UntranslatableError(message)

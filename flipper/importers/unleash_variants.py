@@ -75,7 +75,7 @@ class Variants:
             UntranslatableError: its variants are chosen at random.
         """
         own, group, stickiness = strategy.get("variants"), self._feature_name, None
-        if own:  # they take the group and the stickiness of the strategy
+        if own:  # they have the group and the stickiness of the strategy, no overrides
             parameters = strategy.get("parameters") or {}
             group = parameters.get("groupId") or group
             stickiness = parameters.get("stickiness")
@@ -87,7 +87,7 @@ class Variants:
             return
         names = [self._name_of(each) for each in variants]
         for name, variant in zip(names, variants, strict=True):
-            for override in variant.get("overrides") or ():
+            for override in () if own else variant.get("overrides") or ():
                 field = check(override["contextName"], "in", override["values"])
                 yield Rule(all_of([holds, field]), name, title)
         if max(weights) == sum(weights):

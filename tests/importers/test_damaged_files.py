@@ -140,7 +140,6 @@ FILES["unleash"] = {
                             "name": "w",
                             "weight": 2,
                             "payload": {"type": "json", "value": "{}"},
-                            "overrides": [{"contextName": "id", "values": ["u1"]}],
                         },
                     ],
                 },
@@ -152,7 +151,14 @@ FILES["unleash"] = {
             "name": "b",
             "enabled": False,
             "strategies": [{"name": "default"}],
-            "variants": [{"name": "v", "weight": 7, "stickiness": "id"}],
+            "variants": [
+                {"name": "v", "weight": 7, "stickiness": "id"},
+                {
+                    "name": "w",
+                    "weight": 0,
+                    "overrides": [{"contextName": "id", "values": ["u1"]}],
+                },
+            ],
         },
     ],
     "segments": [

@@ -165,16 +165,16 @@ def test_a_date_is_compared_only_if_it_is_given() -> None:
         assert is_on(constraint) is False
 
 
-def test_a_strategy_with_a_segment_that_is_missing_does_not_apply() -> None:
-    """All constraints of its segments have to hold."""
+def test_all_constraints_of_a_segment_have_to_hold() -> None:
+    """As if the strategy had them itself."""
     plan = {"contextName": "plan", "operator": "IN", "values": ["pro"]}
-    strategies = [{"name": "default", "segments": numbers} for numbers in ([7, 8], [7])]
-    data = file(flag(strategies[0]), segments=[{"id": 7, "constraints": [plan]}])
-    assert client_of("unleash", data).is_enabled("f", plan="pro") is False
-    data["features"] = [flag(strategies[1])]
+    staff = {"contextName": "staff", "operator": "IN", "values": ["1"]}
+    strategy = {"name": "default", "segments": [7], "constraints": [staff]}
+    data = file(flag(strategy), segments=[{"id": 7, "constraints": [plan]}])
     client = client_of("unleash", data)
-    assert client.is_enabled("f", plan="pro") is True
-    assert client.is_enabled("f", plan="free") is False
+    assert client.is_enabled("f", plan="pro", staff="1") is True
+    assert client.is_enabled("f", plan="free", staff="1") is False
+    assert client.is_enabled("f", plan="pro") is False
 
 
 def test_a_child_follows_its_parent() -> None:
@@ -229,6 +229,7 @@ def test_a_child_follows_its_parent() -> None:
             "anew for every question",
         ),
         ({"name": "default", "segments": [1]}, "does not say what its segment 1 is"),
+        ({"name": "default", "segments": [9]}, "does not say what its segment 9 is"),
     ],
 )
 def test_what_cannot_be_said_is_reported(strategy: Any, problem: str) -> None:

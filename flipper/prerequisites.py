@@ -9,6 +9,7 @@ from .conditions.condition import Condition
 from .conditions.expression import simple_parts
 from .conditions.operators.other_flags import OTHER_FLAG_OPERATORS
 from .contrib.storage.item import FeatureFlagStoreItem
+from .contrib.storage.undecoded import UndecodedItem
 from .exceptions import InvalidArgumentError, PrerequisiteCycleError
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ class ArgumentsWithFlags(dict[str, Any]):
     def _decide(self, item: Any) -> tuple[Any, str | None] | None:
         if item is None:
             return None
+        if type(item) is UndecodedItem:
+            item.decode()
         if type(item) is not FeatureFlagStoreItem:
             return item.is_enabled(**self), None
         rules = item.rules

@@ -48,7 +48,12 @@ class RulesBucketer(NoOpBucketer):
             with the mark, and while a client changes the state.
         document_state: the state in the document from which the flag was read, `None`
             until that is known; off if it was not read from a document.
+
+    Attributes:
+        lost_mark: whether the document from which the flag was read had no mark.
     """
+
+    lost_mark = False
 
     def __init__(
         self,
@@ -96,7 +101,9 @@ class RulesBucketer(NoOpBucketer):
                 feature_name,
                 feature_name=feature_name,
             )
-        return RulesBucketer(self.rules, is_enabled, document_state=bool(state))
+        made = RulesBucketer(self.rules, is_enabled, document_state=bool(state))
+        made.lost_mark = not self.decides_state
+        return made
 
     def deciding_state(self) -> RulesBucketer:
         """Return a bucketer that gives its state to the flag that gets it."""

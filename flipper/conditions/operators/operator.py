@@ -14,6 +14,7 @@ from typing import Any
 from ...runtime.patching import Patchable, guard
 from .dates import DATE_OPERATORS
 from .interface import AbstractOperator
+from .json_types import TYPE_OPERATORS
 from .lists import LIST_OPERATORS
 from .networks import NETWORK_OPERATORS
 from .numeric import NUMBER_OPERATORS
@@ -123,6 +124,7 @@ _TYPED: tuple[type[TypedOperator], ...] = (
     *NETWORK_OPERATORS,
     *LIST_OPERATORS,
     *PRESENCE_OPERATORS,
+    *TYPE_OPERATORS,
     *OTHER_FLAG_OPERATORS,
 )
 _OWN: tuple[type[AbstractOperator], ...] = (*_SIGNS, *_TYPED)

@@ -174,8 +174,8 @@ MISTAKES: dict[str, tuple[Callable[[], object], Any, str]] = {
     ),
     "variants-name": (lambda: Rules([], variants={1: 2}), 1, "is not text"),  # type: ignore[dict-item]
     "variants-empty": (lambda: Rules([], variants={"": 2}), "", "is empty"),
-    "off-true": (lambda: Rules([], off=True), True, "is not text"),  # type: ignore[arg-type]
-    "off-empty": (lambda: Rules([], off=""), "", "is empty"),
+    "off-true": (lambda: Rules([], off=True), True, "off=True is not the name"),  # type: ignore[arg-type]
+    "off-empty": (lambda: Rules([], off=""), "", "is not the name of a variant"),
     "unknown": (
         lambda: Rules([Rule(A, "bleu")], variants={"blue": 1}),
         "bleu",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, note
 from hypothesis import strategies as st
 
 from flipper import FeatureFlagClient, MemoryFeatureFlagStore
@@ -229,6 +229,7 @@ def check_answers(
     items: list[FeatureFlagStoreItem], call: dict[str, Any], naive: NaiveRules
 ) -> None:
     """Check that all ways to ask about a flag agree with the naive evaluator."""
+    note(f"{naive.flags}, asked with {call}")
     client = FeatureFlagClient(store_of(items))
     raising = FeatureFlagClient(store_of(items), on_error="raise")
     everything = client.evaluate_all(**call)

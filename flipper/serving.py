@@ -9,6 +9,7 @@ from .asking import NOT_GIVEN, AskingClient, pop_feature_name
 from .conditions.operators.other_flags import OtherFlagsNeededError
 from .contracts.circuit_breaker import current_reader
 from .contrib.storage.item import FeatureFlagStoreItem
+from .contrib.storage.undecoded import UndecodedItem
 from .overrides import OverriddenFlag
 from .prerequisites import ArgumentsWithFlags
 
@@ -52,6 +53,8 @@ class ServingClient(AskingClient):
                 self._report_missing(feature_name)
             return default
         try:
+            if type(item) is UndecodedItem:
+                item.decode()
             if type(item) is FeatureFlagStoreItem:
                 return self._served(item, conditions, default)
             if type(item) is OverriddenFlag:
@@ -86,6 +89,8 @@ class ServingClient(AskingClient):
         for item in items:
             name = item.feature_name
             try:
+                if type(item) is UndecodedItem:
+                    item.decode()
                 if type(item) is not FeatureFlagStoreItem:
                     answers[name] = bool(item.is_enabled(**conditions))
                     continue

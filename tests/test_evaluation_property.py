@@ -44,7 +44,7 @@ from support.naive_evaluator import COMPARISONS, Answer, NaiveEvaluator
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-EXAMPLES = int(os.environ.get("FLIPPER_TEST_EXAMPLES", "200"))
+EXAMPLES = int(os.environ.get("FLIPPER_TEST_EXAMPLES", "100"))
 # `make mutants` needs no smallest example, and to search for it takes long.
 PHASES = [Phase.generate] if os.environ.get("FLIPPER_TEST_NO_SHRINK") else list(Phase)
 NOW = 1_700_000_000.25  # binary fractions, so that differences of times are exact

@@ -42,6 +42,9 @@ class RulesBucketer(NoOpBucketer):
         is_enabled: the state of the flag.
         is_marked: whether the document had the mark, that is, whether nobody but this
             library has written it.
+
+    Attributes:
+        lost_mark: whether the document from which the flag was read had no mark.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class RulesBucketer(NoOpBucketer):
         self.rules = rules
         self.is_enabled = is_enabled
         self.marks_rules = is_marked
+        self.lost_mark = not is_marked
         self._compiled: tuple[Any, Any] = (None, None)
 
     @classmethod
@@ -88,7 +92,9 @@ class RulesBucketer(NoOpBucketer):
         """Return the bucketer of the same flag with this state, with the mark."""
         if self.marks_rules and self.is_enabled is is_enabled:
             return self
-        return RulesBucketer(self.rules, is_enabled)
+        made = RulesBucketer(self.rules, is_enabled)
+        made.lost_mark = self.lost_mark
+        return made
 
     def envelope(self) -> dict[str, Any]:
         """Return what a document has under `RESERVED_KEY`."""

@@ -142,6 +142,12 @@ def test_a_file_may_be_yaml_or_come_from_stdin(program: Any) -> None:
         assert result.code == 0, result.err
 
 
+def test_a_file_of_another_suffix_is_json(flipper: Any) -> None:
+    """Backups of other systems often have none."""
+    Path("ruby.json").rename("backup")
+    assert flipper("import", "--from", "ruby-flipper", "backup", "--yes").code == 0
+
+
 @pytest.mark.parametrize("origin", ORIGINS)
 def test_another_file_is_refused(flipper: Any, origin: str) -> None:
     """And nothing is changed."""

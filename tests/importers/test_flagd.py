@@ -81,6 +81,11 @@ def test_a_comparison_alone_serves_true_or_false() -> None:
     assert client.is_enabled(NAME, age=18) is True
     assert client.is_enabled(NAME, age=18, banned=True) is False
     assert client.is_enabled(NAME) is False
+    logic["and"].append(False)
+    client = client_of(
+        "flagd", definitions(logic, variants=variants, defaultVariant="true")
+    )
+    assert client.is_enabled(NAME, age=18) is False
 
 
 @pytest.mark.parametrize(
@@ -94,6 +99,7 @@ def test_a_comparison_alone_serves_true_or_false() -> None:
         ({"==": [{"var": "a"}, 5]}, [5, 5.0, "5"], [6, "x", None]),
         ({"==": [{"var": "a"}, "5"]}, [5, "5"], [6, "6"]),
         ({"===": [{"var": "a"}, 5]}, [5], ["5", 6]),
+        ({"===": [{"var": ["a", None]}, 5]}, [5], ["5", 6]),
         ({"!=": [{"var": "a"}, "x"]}, ["y", None, 3], ["x"]),
         ({"!==": [{"var": "a"}, 5]}, ["5", 6], [5]),
         ({"==": [{"var": "a"}, None]}, [None], ["", 0]),

@@ -218,6 +218,19 @@ def test_a_share_of_a_segment_has_the_same_members(by: str | None) -> None:
     assert client.variant(NAME) == ("old" if by is None else "new")
 
 
+def test_a_share_of_a_segment_has_contexts_of_its_kind_only() -> None:
+    """Without a context of this kind, nobody is in."""
+    rule = {"clauses": [], "weight": 1, "bucketBy": "n", "rolloutContextKind": "org"}
+    data = payload(
+        rules=[{"clauses": [clause("", "segmentMatch", "staff")], "variation": NEW}]
+    )
+    data["segments"] = segment(rules=[rule])
+    assert serve(data, key="u1", n=5) == "old"
+    assert serve(data, key="u1", org={"key": "acme", "n": True}) == "new"
+    assert launchdarkly_bucket("staff.s.x") > 0.00001
+    assert serve(data, key="u1", org={"key": "acme", "n": "x"}) == "old"
+
+
 @pytest.mark.parametrize(
     ("more", "argument", "start"),
     [

@@ -230,8 +230,8 @@ MADE_OPERATORS: dict[str, Any] = {
         ["any_of", "all_of", "none_of", "iany_of", "iall_of"],
         st.lists(scalars, max_size=4) | st.lists(st.sampled_from("abA"), max_size=4),
     ),
-    "size": st.integers(0, 3) | st.sampled_from([[0, 1], [1, None], [2, 1]]),
-    "type": st.sampled_from(["string", "number", "boolean", "array", "object"]),
+    "has_size": st.integers(0, 3) | st.sampled_from([[0, 1], [1, None], [2, 1]]),
+    "json_type": st.sampled_from(["string", "number", "boolean", "array", "object"]),
     "exists": st.booleans(),
 }
 assert {*PLAIN_OPERATORS, *MADE_OPERATORS} == set(COMPARISONS)

@@ -34,7 +34,7 @@ _SYMBOLS: Final[dict[str, str | None]] = {
 }
 _LISTS: Final = (
     *("in", "not_in", "any_of", "all_of", "none_of", "iany_of", "iall_of"),
-    *("in_cidr", "size"),
+    *("in_cidr", "has_size"),
 )
 # These are written by their names, and some have values that are texts in any case.
 _WORDS: Final = [

@@ -98,7 +98,9 @@ def import_flags(  # noqa: PLR0913, PLR0917  (one for each option)
         current = flags_of(session.store)
         wanted, is_complete = items_of(imported, current)
         result = DONE if is_complete else FAILED
-    changes = compare(current, wanted, prune=replace, keeps_users=True)
+    # Users of another system are where that system has them, also if it moves some.
+    keeps_users = origin is None
+    changes = compare(current, wanted, prune=replace, keeps_users=keeps_users)
     if dry_run:
         print_changes(session, changes)
     else:

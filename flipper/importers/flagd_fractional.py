@@ -47,10 +47,12 @@ class Fractional:
         if isinstance(first, list):
             # The name of the flag and the targeting key are hashed.
             argument, rest = _TARGETING_KEY, arguments
-            self.is_hashed: Expression = checks(argument, {"type": "string", "ne": ""})
+            self.is_hashed: Expression = checks(
+                argument, {"json_type": "string", "ne": ""}
+            )
         elif not _is_joined(first):
             argument, seed = argument_of(first), ""
-            self.is_hashed = checks(argument, {"type": "string"})
+            self.is_hashed = checks(argument, {"json_type": "string"})
         else:
             argument, seed = _joined(first, feature_name)
             self.is_hashed = given(argument)

@@ -73,7 +73,7 @@ def _has_entry(name: str, wanted: Any, groups: Groups) -> Expression:
     if len(signs) != 1 or signs[0] not in _OF_ENTRIES:
         message = f"one entry of {name!r} has to match {wanted!r}"
         raise UntranslatableError(message)
-    is_list, value = check(name, "type", "array"), wanted[signs[0]]
+    is_list, value = check(name, "json_type", "array"), wanted[signs[0]]
     if signs[0] == "$eq":
         return all_of([is_list, check(name, "any_of", [value])])
     return all_of([is_list, _passes(name, signs[0], value, groups)])

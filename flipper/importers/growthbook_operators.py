@@ -70,7 +70,7 @@ def _has_all(name: str, values: Any, sign: str) -> Expression:
     if any(has_operators(each) for each in values):
         message = f"the entries of {name!r} are compared by operators"
         raise UntranslatableError(message)
-    return checks(name, {"type": "array", _FULL_LISTS[sign]: values})
+    return checks(name, {"json_type": "array", _FULL_LISTS[sign]: values})
 
 
 def _ordered(name: str, value: Any, sign: str) -> Expression:
@@ -82,12 +82,14 @@ def _ordered(name: str, value: Any, sign: str) -> Expression:
     if not isinstance(value, str):
         message = f"{name!r} is compared by {sign} with {value!r}"
         raise UntranslatableError(message)
-    as_text = checks(name, {"type": "string", symbol: value})
+    as_text = checks(name, {"json_type": "string", symbol: value})
     try:
         float(value)
     except ValueError:
         return as_text
-    return any_of([as_text, checks(name, {"type": "number", f"num_{symbol}": value})])
+    return any_of(
+        [as_text, checks(name, {"json_type": "number", f"num_{symbol}": value})]
+    )
 
 
 def _matches(name: str, value: Any, sign: str) -> Expression:
@@ -109,15 +111,15 @@ def _exists(name: str, value: Any, _: str) -> Expression:
 def _of_type(name: str, kind: Any, _: str) -> Expression:
     if kind == "null":
         return negated(given(name))
-    return NEVER if kind == "undefined" else check(name, "type", kind)
+    return NEVER if kind == "undefined" else check(name, "json_type", kind)
 
 
 def _sized(name: str, wanted: Any, _: str = "") -> Expression:
     if has_operators(wanted):
         parts = [_sized_by(name, sign, value) for sign, value in wanted.items()]
-        return all_of([check(name, "type", "array"), *parts])
+        return all_of([check(name, "json_type", "array"), *parts])
     is_whole = type(wanted) in (int, float) and wanted == int(wanted) >= 0
-    return check(name, "size", int(wanted)) if is_whole else NEVER
+    return check(name, "has_size", int(wanted)) if is_whole else NEVER
 
 
 def _sized_by(name: str, sign: str, value: Any) -> Expression:
@@ -130,7 +132,7 @@ def _sized_by(name: str, sign: str, value: Any) -> Expression:
         raise UntranslatableError(message)
     # The least size that is not less than the value, or that is greater.
     least = math.ceil(value) if sign in ("$gte", "$lt") else math.floor(value) + 1
-    found = check(name, "size", [max(least, 0), None])
+    found = check(name, "has_size", [max(least, 0), None])
     return found if sign in ("$gt", "$gte") else negated(found)
 
 

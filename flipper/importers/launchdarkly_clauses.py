@@ -79,7 +79,7 @@ def targeted(kind: str | None, keys: Any) -> Expression:
 
 def can_be_hashed(argument: str) -> Expression:
     """Return an expression that holds for a value that decides about a rollout."""
-    return is_text(argument) | check(argument, "type", "number")
+    return is_text(argument) | check(argument, "json_type", "number")
 
 
 class Clauses:
@@ -177,7 +177,7 @@ def _compared(argument: str, operator: str, values: list[Any]) -> Expression:
         return any_of([compared_version(argument, sign, value) for value in values])
     if operator in _NUMBERS:
         sign = _NUMBERS[operator]
-        is_number = check(argument, "type", "number")
+        is_number = check(argument, "json_type", "number")
         found = any_of([ordered(argument, sign, value) for value in values])
         return is_number & found
     if operator != "matches":
@@ -191,5 +191,5 @@ def _date(argument: str, operator: str, value: Any) -> Expression:
     is_number = isinstance(value, (int, float))
     seconds: Any = value / 1000 if is_number else BeforeOperator.meaning(value)
     text = check(argument, operator, seconds if is_number else value)
-    number = {"type": "number", _DATES[operator]: seconds * 1000}
+    number = {"json_type": "number", _DATES[operator]: seconds * 1000}
     return (is_text(argument) & text) | checks(argument, number)

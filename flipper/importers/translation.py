@@ -135,7 +135,7 @@ def given(argument: str) -> Condition:
 
 def is_text(argument: str) -> Condition:
     """Return a condition that holds if an argument is a text."""
-    return check(argument, "type", "string")
+    return check(argument, "json_type", "string")
 
 
 def ordered(

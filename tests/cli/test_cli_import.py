@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flipper import Condition
-from flipper.importers import ORIGINS
+from flipper.importers import ORIGINS, flags_from
 from flipper.rules import Rule
 
 if TYPE_CHECKING:
@@ -98,6 +98,20 @@ def test_a_second_import_changes_nothing(flipper: Any) -> None:
     flipper("import", "--from", "flagd", "flagd.json")
     again = flipper("import", "--from", "flagd", "flagd.json")
     assert again.err.endswith("No changes.\n")
+
+
+def test_users_follow_the_other_system_when_it_moves_them(
+    flipper: Any, client: FeatureFlagClient, folder: Path
+) -> None:
+    """The ranges of a split are those of the file, and not the ones that move few."""
+    for shares in ([0.2, 0.2, 0.6], [0.5, 0.3, 0.2]):
+        rule = {"variations": ["a", "b", "c"], "weights": shares}
+        feature = {"defaultValue": "z", "rules": [rule]}
+        data = {"features": {"x": feature}}
+        (folder / "growthbook.json").write_text(json.dumps(data))
+        flipper("import", "--from", "growthbook", "growthbook.json", "--yes")
+        [wanted] = flags_from("growthbook", data)
+        assert client.get_rules("x") == wanted.rules
 
 
 def test_a_flag_of_the_store_keeps_what_people_have_added(

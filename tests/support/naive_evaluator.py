@@ -188,11 +188,11 @@ COMPARISONS: dict[str | None, Callable[[Any, Any], Any]] = {
         _lowered(argument), _lowered(value), expected=True
     ),
     "iall_of": lambda argument, value: _has_all(_lowered(argument), _lowered(value)),
-    "size": lambda argument, value: (
+    "has_size": lambda argument, value: (
         isinstance(argument, (list, tuple, set, frozenset))
         and len(argument) in _sizes(value)
     ),
-    "type": lambda argument, value: _type_name(argument) == value,
+    "json_type": lambda argument, value: _type_name(argument) == value,
     "exists": lambda argument, value: (argument is not None) == value,
 }
 # Their checks are also decided if their argument is not given.

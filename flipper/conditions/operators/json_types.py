@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operator `type`, which asks of which of JSON's types an argument is."""
+"""The operator `json_type`, which asks of which of JSON's types an argument is."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TypeOperator(TypedOperator):
     Truth values are no numbers. Ask for `None` by `exists`.
     """
 
-    SYMBOL = "type"
+    SYMBOL = "json_type"
     SCHEMA: ClassVar[dict[str, Any]] = {"enum": list(_CLASSES)}
 
     @classmethod

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operators for arguments that are lists, such as `any_of`, `all_of` and `size`.
+"""The operators for arguments that are lists, such as `any_of` and `has_size`.
 
 A tuple and a set are lists, too. Any other argument counts as a list of this one entry,
-except for `size`.
+except for `has_size`.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class SizeOperator(TypedOperator):
     which the greatest may be `None`.
     """
 
-    SYMBOL = "size"
+    SYMBOL = "has_size"
     SCHEMA: ClassVar[dict[str, Any]] = {
         "type": ["integer", "array"],
         "items": {"type": ["integer", "null"]},

@@ -106,7 +106,7 @@ def refuse_cycle(
 
     def names(name: str) -> tuple[str, ...]:
         if name not in found:
-            found[name] = tuple(_prerequisites_of_item(get(name)))
+            found[name] = tuple(prerequisites_of_item(get(name)))
         return found[name]
 
     def walk(name: str, path: list[str]) -> None:
@@ -126,7 +126,8 @@ def refuse_cycle(
     walk(feature_name, [feature_name])
 
 
-def _prerequisites_of_item(item: Any) -> Iterator[str]:
+def prerequisites_of_item(item: Any) -> Iterator[str]:
+    """Yield the names of the flags that a flag depends on."""
     if type(item) is FeatureFlagStoreItem:
         if item.rules is not None:
             yield from prerequisites_of(item.rules)

@@ -9,6 +9,7 @@ from .asking import NOT_GIVEN, AskingClient, pop_feature_name
 from .conditions.operators.other_flags import OtherFlagsNeededError
 from .contracts.circuit_breaker import current_reader
 from .contrib.storage.item import FeatureFlagStoreItem
+from .explanation import Reason
 from .overrides import OverriddenFlag
 from .prerequisites import ArgumentsWithFlags
 
@@ -43,8 +44,12 @@ class ServingClient(AskingClient):
         """
         if feature_name is NOT_GIVEN:
             feature_name = pop_feature_name(conditions)
+        if self._context is not None:
+            conditions = self._context.merged(conditions)
+        if self._hooks is not None:
+            return self._observed_variant(feature_name, default, conditions)
         try:
-            item = self._reader.get(feature_name)
+            item = self._item_reader.get(feature_name)
         except Exception as error:  # noqa: BLE001  (a question never raises)
             item = self._after_failed_read(feature_name, error)
         if item is None:
@@ -76,6 +81,8 @@ class ServingClient(AskingClient):
                 `False`.
             **conditions: the arguments for rules, conditions and bucketers.
         """
+        if self._context is not None:
+            conditions = self._context.merged(conditions)
         items = None
         if names is None:
             items = self._all_items()
@@ -120,6 +127,27 @@ class ServingClient(AskingClient):
         if variant is None:
             return True if is_on else default
         return rules.value_of(variant)
+
+    def _observed_variant(
+        self, feature_name: Any, default: Any, arguments: dict[str, Any]
+    ) -> Any:
+        """Answer `variant`, and call the hooks."""
+        evaluation, item = self._evaluate(feature_name, default, arguments)
+        reason, is_on = evaluation.reason, evaluation.enabled
+        value, variant = True if is_on else default, evaluation.variant
+        if reason is Reason.MISSING or reason is Reason.ERROR:
+            value = default
+        elif type(item) is OverriddenFlag:
+            value = item.variant(default)
+        elif type(item) is FeatureFlagStoreItem and item.rules is not None:
+            variant = variant if is_on else item.rules.off
+            if variant is not None:
+                value = item.rules.value_of(variant)
+        evaluation = evaluation._replace(enabled=value, variant=variant)
+        self._hooks.call(evaluation, arguments)  # type: ignore[union-attr]  # there are
+        if reason is Reason.MISSING and self._strict is not None:
+            self._report_missing(feature_name)
+        return value
 
     def _all_items(self) -> list[Any] | None:
         """Return all flags of the store, or `None` if it fails."""

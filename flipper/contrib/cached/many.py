@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ...contracts.circuit_breaker import current_reader
 from ...contracts.update import get_many as get_many_of
 from ...runtime.fork import detect_fork
+from .entries import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,18 +35,10 @@ def get_many(
     found: dict[str, FeatureFlagStoreItem | None] = {}
     reads: dict[str, ReadInProgress] = {}
     for feature_name in feature_names:
-        try:
-            entry = self._cache[feature_name]
-        except KeyError:
-            pass
-        else:
-            if self._ttl is None:
-                found[feature_name] = entry
-                continue
-            item, since, expiry, _ = entry
-            if since <= monotonic() < expiry:
-                found[feature_name] = item
-                continue
+        item = self._cached_item(feature_name)
+        if item is not UNKNOWN:
+            found[feature_name] = item
+            continue
         read, is_new = self._begin_read(feature_name)
         # Another thread may be reading this flag; to read it again waits for nobody.
         if is_new:

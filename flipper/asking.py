@@ -168,11 +168,14 @@ class AskingClient(OverridableReader):
         """Return another flag that a question depends on."""
         try:
             return self._item_reader.get(feature_name)
-        except Exception as error:  # noqa: BLE001  (raised again if nothing is known)
+        except Exception as error:
             item = self._after_failed_read(feature_name, error)
-            if item is None:
-                raise cause_of(error) from None
-            return item
+            if item is not None:
+                return item
+            if type(error) is not FailedReadError:
+                raise
+            cause = error.cause
+        raise cause
 
     def _choose_reader(self) -> None:
         """Choose which object's `get` the questions call, the fastest that is right."""

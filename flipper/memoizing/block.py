@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..exceptions import FlipperError
@@ -65,7 +64,9 @@ class MemoizedBlock:
             return
         self._memo = self._token = None
         memo.end()
-        # The end of a generator may run in another context than its beginning. There
-        # the block is over all the same.
-        with suppress(ValueError):
+        try:  # noqa: SIM105  (`suppress` takes as long as the rest of this method)
             self._current.reset(token)
+        except ValueError:
+            # The end of a generator may run in another context than its beginning.
+            # There the block is over all the same.
+            pass

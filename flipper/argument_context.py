@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class ArgumentContext:
     """The arguments that one client adds. Safe for threads, asyncio and gevent.
 
-    Each block belongs to the thread or task that it began in, and to the tasks that
-    begin in it.
+    Each block belongs to the thread, the task or the greenlet that it began in, and to
+    the tasks of asyncio that begin in it.
     """
 
     def __init__(self) -> None:

@@ -40,8 +40,8 @@ class PerRequestClient(ServingClient):
         client in the block is seen: the flag is read again.
 
         The block belongs to the thread, the task of asyncio or the greenlet that begins
-        it, and to tasks that begin in it. Within another block, a flag keeps the state
-        that it has there.
+        it, and to tasks of asyncio that begin in it. Within another block, a flag keeps
+        the state that it has there.
 
         Args:
             preload: the flags to read at the beginning, as `preload` does.
@@ -85,7 +85,7 @@ class PerRequestClient(ServingClient):
 
         An argument of the question itself takes precedence, and then that of the
         innermost block. The block belongs to the thread, the task of asyncio or the
-        greenlet that begins it, and to tasks that begin in it.
+        greenlet that begins it, and to tasks of asyncio that begin in it.
         """
         return (self._context or self._begin_adding_arguments()).block(arguments)
 
@@ -142,6 +142,7 @@ class PerRequestClient(ServingClient):
             if names is None:
                 flags = [item.feature_name for item in self._all_items() or ()]
                 names = [*flags, *(name for each in self._overrides for name in each)]
+            names = dict.fromkeys(names)
             return {name: self.variant(name, False, **conditions) for name in names}
 
     def _all_items(self) -> list[Any] | None:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Memoization:
     """What one client memoizes. Safe for threads, asyncio and gevent.
 
-    Each block belongs to the thread or task that it began in, and to the tasks that
-    begin in it.
+    Each block belongs to the thread, the task or the greenlet that it began in, and to
+    the tasks of asyncio that begin in it.
 
     Args:
         after_failed_read: the method of the client that returns the last known state of

@@ -35,12 +35,16 @@ class ArgumentContext:
         added = self.current.get()
         return {**added, **arguments} if added else arguments
 
+    def unwrapped(self, item: Any) -> Any:
+        """Return a flag that was read by `reader` without what was added to it."""
+        return item.item if type(item) is FlagInContext else item
+
     def block(self, arguments: dict[str, Any]) -> ContextBlock:
         """Return a context manager that adds these arguments."""
         return ContextBlock(self.current, arguments)
 
     def reader(self, reader: Any) -> ContextReader:
-        """Return what reads flags for `is_enabled`, given what reads them."""
+        """Return what reads flags and adds the arguments, given what reads them."""
         return ContextReader(reader, self)
 
 
@@ -75,10 +79,10 @@ class FlagInContext:
         added: the arguments to add; those of the question take precedence.
     """
 
-    __slots__ = ("_added", "_item")
+    __slots__ = ("_added", "item")
 
     def __init__(self, item: Any, added: dict[str, Any]) -> None:
-        self._item = item
+        self.item = item
         self._added = added
 
     def is_enabled(self, /, **conditions: Any) -> Any:
@@ -87,7 +91,7 @@ class FlagInContext:
         Raises:
             Exception: whatever the flag raises.
         """
-        return self._item.is_enabled(**{**self._added, **conditions})
+        return self.item.is_enabled(**{**self._added, **conditions})
 
 
 class ContextBlock:

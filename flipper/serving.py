@@ -44,24 +44,37 @@ class ServingClient(AskingClient):
         """
         if feature_name is NOT_GIVEN:
             feature_name = pop_feature_name(conditions)
-        if self._context is not None:
-            conditions = self._context.merged(conditions)
-        if self._hooks is not None:
-            return self._observed_variant(feature_name, default, conditions)
         try:
-            item = self._item_reader.get(feature_name)
+            item = self._reader.get(feature_name)
         except Exception as error:  # noqa: BLE001  (a question never raises)
             item = self._after_failed_read(feature_name, error)
+        if type(item) is not FeatureFlagStoreItem:
+            return self._other_variant(item, feature_name, default, conditions)
+        try:
+            return self._served(item, conditions, default)
+        except Exception as error:  # noqa: BLE001  (a question never raises)
+            self._warn_or_raise(feature_name, error)
+            return default
+
+    def _other_variant(
+        self, item: Any, feature_name: Any, default: Any, arguments: dict[str, Any]
+    ) -> Any:
+        """Answer `variant` for what is no flag of a store, such as an override."""
+        if self._context is not None:
+            arguments = self._context.merged(arguments)
+            item = self._context.unwrapped(item)
+        if self._hooks is not None:
+            return self._observed_variant(feature_name, default, arguments)
         if item is None:
             if self._strict is not None:
                 self._report_missing(feature_name)
             return default
         try:
             if type(item) is FeatureFlagStoreItem:
-                return self._served(item, conditions, default)
+                return self._served(item, arguments, default)
             if type(item) is OverriddenFlag:
                 return item.variant(default)
-            return True if item.is_enabled(**conditions) else default
+            return True if item.is_enabled(**arguments) else default
         except Exception as error:  # noqa: BLE001  (a question never raises)
             self._warn_or_raise(feature_name, error)
             return default

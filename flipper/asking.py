@@ -14,7 +14,11 @@ from .contracts.circuit_breaker import (
     current_reader,
     open_circuit,
 )
-from .contracts.last_known import ERRORS_OF_ONE_FLAG, with_last_known
+from .contracts.last_known import (
+    ERRORS_OF_ONE_FLAG,
+    FailedReadError,
+    with_last_known,
+)
 from .contrib.storage.item import FeatureFlagStoreItem
 from .contrib.storage.undecoded import UndecodedItem
 from .exceptions import (
@@ -98,7 +102,7 @@ class AskingClient(OverridableReader):
             return item.is_enabled(**conditions)
         except Exception as error:  # noqa: BLE001  (a question never raises)
             if type(error) is OtherFlagsNeededError:
-                return self.explain(feature_name, default, **conditions).enabled
+                return self._answer_by_explanation(feature_name, default, conditions)
             self._warn_or_raise(feature_name, error)
             return default
 
@@ -116,40 +120,65 @@ class AskingClient(OverridableReader):
         """
         if feature_name is NOT_GIVEN:
             feature_name = pop_feature_name(conditions)
+        if self._context is not None:
+            conditions = self._context.merged(conditions)
+        evaluation, _ = self._evaluate(feature_name, default, conditions)
+        if self._hooks is not None:
+            self._hooks.call(evaluation, conditions)
+        return evaluation
+
+    def _answer_by_explanation(
+        self, feature_name: Any, default: Any, conditions: dict[str, Any]
+    ) -> Any:
+        """Return the answer of `is_enabled` where that takes more than its arguments.
+
+        This is so for a flag that depends on other flags, and while there are hooks.
+        """
+        evaluation = self.explain(feature_name, default, **conditions)
+        if evaluation.reason is Reason.MISSING and self._strict is not None:
+            self._report_missing(feature_name)
+        return evaluation.enabled
+
+    def _evaluate(
+        self, feature_name: Any, default: Any, arguments: dict[str, Any]
+    ) -> tuple[Evaluation, Any]:
+        """Return the answer with its reason, and the flag, `None` if there is none."""
         failure: Exception | None = None
         try:
-            item = self._reader.get(feature_name)
+            item = self._item_reader.get(feature_name)
         except Exception as error:  # noqa: BLE001  (a question never raises)
-            failure = error
+            failure = cause_of(error)
             item = self._after_failed_read(feature_name, error)
         if item is None:
             reason = Reason.MISSING if failure is None else Reason.ERROR
-            return Evaluation(feature_name, default, reason, error=failure)
+            return Evaluation(feature_name, default, reason, error=failure), None
         try:
             if type(item) is UndecodedItem:
                 item.decode()
             if type(item) is not FeatureFlagStoreItem:
-                answer = item.is_enabled(**conditions)
+                answer = item.is_enabled(**arguments)
                 is_overridden = type(item) is OverriddenFlag
                 reason = Reason.OVERRIDDEN if is_overridden else Reason.OWN_ITEM
-                return Evaluation(feature_name, answer, reason, error=failure)
-            arguments = ArgumentsWithFlags(conditions, self._flag_to_ask, feature_name)
-            return Evaluation.from_decision(
-                feature_name, item.decide(arguments), failure
-            )
+                return Evaluation(feature_name, answer, reason, error=failure), item
+            arguments = ArgumentsWithFlags(arguments, self._flag_to_ask, feature_name)
+            decision = item.decide(arguments)
+            return Evaluation.from_decision(feature_name, decision, failure), item
         except Exception as error:  # noqa: BLE001  (a question never raises)
             self._warn_or_raise(feature_name, error)
-            return Evaluation(feature_name, default, Reason.ERROR, error=error)
+            return Evaluation(feature_name, default, Reason.ERROR, error=error), item
 
     def _flag_to_ask(self, feature_name: str) -> Any:
         """Return another flag that a question depends on."""
         try:
-            return self._reader.get(feature_name)
+            return self._item_reader.get(feature_name)
         except Exception as error:
             item = self._after_failed_read(feature_name, error)
-            if item is None:
+            if item is not None:
+                return item
+            if type(error) is not FailedReadError:
                 raise
-            return item
+            cause = error.cause
+        raise cause
 
     def _choose_reader(self) -> None:
         """Choose which object's `get` the questions call, the fastest that is right."""
@@ -166,6 +195,8 @@ class AskingClient(OverridableReader):
         Raises:
             Exception: `error`, if the client was made with `on_error="raise"`.
         """
+        if type(error) is FailedReadError:
+            return error.item
         if self._raises:
             raise error
         may_be_outage = not isinstance(error, ERRORS_OF_ONE_FLAG)
@@ -219,6 +250,11 @@ class AskingClient(OverridableReader):
             cause=error,
             feature_name=feature_name,
         )
+
+
+def cause_of(error: Exception) -> Exception:
+    """Return the error of the store, also if the read has failed earlier."""
+    return error.cause if type(error) is FailedReadError else error
 
 
 def pop_feature_name(conditions: dict[str, Any]) -> Any:

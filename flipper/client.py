@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The client: the one object through which an application asks and writes flags.
 
-`asking` and `serving` have its questions, `writing` and `writing_rules` its writes;
-`flag` has the handle of one flag.
+`asking` and `serving` have its questions, `per_request` what holds for all questions of
+a request, `writing` and `writing_rules` its writes; `flag` has the handle of one flag.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from .arguments import RESERVED_KEY, check_page
 from .asking import AskingClient
 from .exceptions import FlagDoesNotExistError, InvalidFlagDataError
 from .flag import FeatureFlag
+from .per_request import PerRequestClient
 from .rules.rules_bucketer import without_rules
 from .runtime.closing import Closeable
 from .runtime.patching import register_reader_owner
-from .serving import ServingClient
 from .writing import WritingClient
 from .writing_rules import RulesClient
 
@@ -59,7 +59,7 @@ def store_of(client: FeatureFlagClient) -> AbstractFeatureFlagStore:
     return client._store  # noqa: SLF001  (the one way to it from outside)
 
 
-class FeatureFlagClient(Closeable, ServingClient, RulesClient):
+class FeatureFlagClient(Closeable, PerRequestClient, RulesClient):
     """Answers questions about the flags of one store, and changes them. Thread-safe.
 
     `is_enabled` and `explain` never raise. A flag that is missing or cannot be

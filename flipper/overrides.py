@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tests put before the store of a client: overrides, and a listener.
+"""What is put before the store of a client, such as the overrides of tests.
 
 `flipper.testing.override_flags` and the pytest plugin use it. While neither is active,
 a client reads its store as if this module did not exist.
@@ -19,6 +19,11 @@ from .runtime.patching import refresh_readers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from .argument_context import ArgumentContext
+    from .hooks import Hooks
+    from .memoizing.memoization import Memoization
 
 # What JSON can express, as the values of variants; without None, which does not say
 # whether the flag is on.
@@ -119,13 +124,19 @@ class MissingFlagReader:
 class OverridableReader:
     """The part of a client that reads flags, and which tests may override.
 
-    Its `_reader` is the object whose `get` the questions of the client call. Threads
-    may share it.
+    Its `_reader` is the object whose `get` the questions of the client call. It is the
+    `_store_reader` until something is put before it. Threads may share it.
     """
 
     _reader: Any
+    _item_reader: Any
+    """Reads flags for questions that have all their arguments, and without hooks."""
     _store_reader: Any
     _overrides: tuple[dict[str, OverriddenFlag], ...] = ()
+    # These are set when they are first used; see `per_request`.
+    _memoization: Memoization | None = None
+    _context: ArgumentContext | None = None
+    _hooks: Hooks | None = None
 
     def _use_reader(self, store_reader: Any) -> None:
         """Read the store by this object from now on."""
@@ -152,11 +163,18 @@ class OverridableReader:
 
     def _put_before_store(self) -> None:
         reader = self._store_reader
+        if self._memoization is not None:
+            reader = self._memoization.reader(reader)
         listener = _missing_flag_listener
         if listener is not None:
             reader = MissingFlagReader(reader, ref(self), listener)
         if self._overrides:
             reader = OverridingReader(reader, self._overrides)
+        self._item_reader = reader
+        if self._context is not None:
+            reader = self._context.reader(reader)
+        if self._hooks is not None:
+            reader = self._hooks
         self._reader = reader
 
 
@@ -169,6 +187,12 @@ def listen_to_missing_flags(listener: Callable[[Any, Any], object] | None) -> No
     global _missing_flag_listener  # noqa: PLW0603  (one for the whole process)
     _missing_flag_listener = listener
     refresh_readers()
+
+
+def changing_readers() -> AbstractContextManager[Any]:
+    """Return the lock under which something is put before the store of a client."""
+    lock: AbstractContextManager[Any] = _lock
+    return lock
 
 
 def _renew_lock() -> None:

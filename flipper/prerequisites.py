@@ -124,10 +124,11 @@ def refuse_cycle(
             )
         if name not in seen:
             seen.add(name)
-            needed += [(other, path) for other in _prerequisites_of_item(get(name))]
+            needed += [(other, path) for other in prerequisites_of_item(get(name))]
 
 
-def _prerequisites_of_item(item: Any) -> Iterator[str]:
+def prerequisites_of_item(item: Any) -> Iterator[str]:
+    """Yield the names of the flags that a flag depends on."""
     if type(item) is FeatureFlagStoreItem:
         yield from _prerequisites(expressions_of(item.rules))
         yield from _prerequisites(item.raw_meta.conditions)

@@ -10,6 +10,7 @@ from .conditions.operators.other_flags import OtherFlagsNeededError
 from .contracts.circuit_breaker import current_reader
 from .contrib.storage.item import FeatureFlagStoreItem
 from .contrib.storage.undecoded import UndecodedItem
+from .explanation import Reason
 from .overrides import OverriddenFlag
 from .prerequisites import ArgumentsWithFlags
 
@@ -48,6 +49,23 @@ class ServingClient(AskingClient):
             item = self._reader.get(feature_name)
         except Exception as error:  # noqa: BLE001  (a question never raises)
             item = self._after_failed_read(feature_name, error)
+        if type(item) is not FeatureFlagStoreItem:
+            return self._other_variant(item, feature_name, default, conditions)
+        try:
+            return self._served(item, conditions, default)
+        except Exception as error:  # noqa: BLE001  (a question never raises)
+            self._warn_or_raise(feature_name, error)
+            return default
+
+    def _other_variant(
+        self, item: Any, feature_name: Any, default: Any, arguments: dict[str, Any]
+    ) -> Any:
+        """Answer `variant` for what is no flag of a store, such as an override."""
+        if self._context is not None:
+            arguments = self._context.merged(arguments)
+            item = self._context.unwrapped(item)
+        if self._hooks is not None:
+            return self._observed_variant(feature_name, default, arguments)
         if item is None:
             if self._strict is not None:
                 self._report_missing(feature_name)
@@ -56,10 +74,10 @@ class ServingClient(AskingClient):
             if type(item) is UndecodedItem:
                 item.decode()
             if type(item) is FeatureFlagStoreItem:
-                return self._served(item, conditions, default)
+                return self._served(item, arguments, default)
             if type(item) is OverriddenFlag:
                 return item.variant(default)
-            return True if item.is_enabled(**conditions) else default
+            return True if item.is_enabled(**arguments) else default
         except Exception as error:  # noqa: BLE001  (a question never raises)
             self._warn_or_raise(feature_name, error)
             return default
@@ -79,6 +97,8 @@ class ServingClient(AskingClient):
                 `False`.
             **conditions: the arguments for rules, conditions and bucketers.
         """
+        if self._context is not None:
+            conditions = self._context.merged(conditions)
         items = None
         if names is None:
             items = self._all_items()
@@ -125,6 +145,27 @@ class ServingClient(AskingClient):
         if variant is None:
             return True if is_on else default
         return rules.value_of(variant)
+
+    def _observed_variant(
+        self, feature_name: Any, default: Any, arguments: dict[str, Any]
+    ) -> Any:
+        """Answer `variant`, and call the hooks."""
+        evaluation, item = self._evaluate(feature_name, default, arguments)
+        reason, is_on = evaluation.reason, evaluation.enabled
+        value, variant = True if is_on else default, evaluation.variant
+        if reason is Reason.MISSING or reason is Reason.ERROR:
+            value = default
+        elif type(item) is OverriddenFlag:
+            value = item.variant(default)
+        elif type(item) is FeatureFlagStoreItem and item.rules is not None:
+            variant = variant if is_on else item.rules.off
+            if variant is not None:
+                value = item.rules.value_of(variant)
+        evaluation = evaluation._replace(enabled=value, variant=variant)
+        self._hooks.call(evaluation, arguments)  # type: ignore[union-attr]  # there are
+        if reason is Reason.MISSING and self._strict is not None:
+            self._report_missing(feature_name)
+        return value
 
     def _all_items(self) -> list[Any] | None:
         """Return all flags of the store, or `None` if it fails."""

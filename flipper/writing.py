@@ -59,7 +59,7 @@ class WritingClient:
         self, store: AbstractFeatureFlagStore, source: SupportsLastKnown
     ) -> None:
         self._store = store
-        self._source: Any = source
+        self._recorder: Any = source  # `memoize` replaces it
         # Most stores have nothing to do when a write is recorded: they made it.
         self._records_writes = (
             type(source).record_write is not SupportsLastKnown.record_write
@@ -100,7 +100,7 @@ class WritingClient:
             item = self._store.create(
                 feature_name, is_enabled=is_enabled, client_data=client_data
             )
-        self._source.record_write(feature_name, item)
+        self._recorder.record_write(feature_name, item)
         self._events.emit(EventType.POST_CREATE, feature_name, **announced)
         return self.get(feature_name)
 
@@ -134,7 +134,7 @@ class WritingClient:
             delete_existing(self._store, feature_name)
         finally:
             # Also after an error: a flag that may be gone must not come back.
-            self._source.record_write(feature_name, None)
+            self._recorder.record_write(feature_name, None)
         self._events.emit(EventType.POST_DESTROY, feature_name)
 
     def set_client_data(
@@ -238,10 +238,10 @@ class WritingClient:
         try:
             item = store.update(feature_name, change)
         except FlagDoesNotExistError:
-            self._source.record_write(feature_name, None)
+            self._recorder.record_write(feature_name, None)
             raise
         if self._records_writes:
-            self._source.record_write(feature_name, item)
+            self._recorder.record_write(feature_name, item)
         return True
 
     def _switch(
@@ -258,7 +258,7 @@ class WritingClient:
             with write_lock(self._store, feature_name):
                 self._store.set(feature_name, is_enabled)  # Drop-in: by position
             if self._records_writes:
-                self._source.record_state(feature_name, is_enabled)
+                self._recorder.record_state(feature_name, is_enabled)
         self._events.emit(after, feature_name)
 
     def _prepare_write(
@@ -297,7 +297,7 @@ class WritingClient:
             error.feature_name = feature_name
             raise
         if item is None:
-            self._source.record_write(feature_name, None)
+            self._recorder.record_write(feature_name, None)
             raise FlagDoesNotExistError.for_flag(feature_name)
         return item
 
@@ -313,8 +313,8 @@ class WritingClient:
         try:
             after = update(self._store, feature_name, change)
         except FlagDoesNotExistError:
-            self._source.record_write(feature_name, None)
+            self._recorder.record_write(feature_name, None)
             raise
         if self._records_writes:
-            self._source.record_write(feature_name, after)
+            self._recorder.record_write(feature_name, after)
         return after

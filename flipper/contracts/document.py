@@ -52,6 +52,19 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
     def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
         """Read a document, and a token that identifies this version of it."""
 
+    def _read_many(self, feature_names: Sequence[str]) -> dict[str, bytes]:
+        """Read the documents of those flags that exist.
+
+        A store overrides it if it can do so in one round trip.
+        """
+        found = {}
+        for feature_name in feature_names:
+            with suppress(InvalidFlagDataError):
+                loaded = self._read(feature_name)
+                if loaded is not None:
+                    found[feature_name] = loaded[0]
+        return found
+
     @abstractmethod
     def _replace(self, feature_name: str, document: bytes, expected: Any) -> bool:
         """Write a document if the store holds what is expected; return whether it did.
@@ -86,6 +99,31 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
             if (ABSENT if found is None else found[1]) != expected:
                 return False
             return self._replace(feature_name, document, ANY)
+
+    def get_many(
+        self, feature_names: Sequence[str]
+    ) -> dict[str, FeatureFlagStoreItem | None]:
+        """Return flags by name, `None` for those that are missing.
+
+        A flag whose document is broken is left out, since `get` has its error.
+        """
+        last_write = self._last_write
+        documents = self._read_many(feature_names)
+        # Race: what was read may be older than what was written meanwhile.
+        is_latest = self._last_write is last_write
+        found: dict[str, FeatureFlagStoreItem | None] = {}
+        for feature_name in feature_names:
+            document = documents.get(feature_name)
+            if document is None:
+                found[feature_name] = None
+                if is_latest:
+                    self._decoded.pop(feature_name, None)
+                continue
+            with suppress(InvalidFlagDataError):
+                found[feature_name] = self._decode(
+                    feature_name, document, is_latest=is_latest
+                )
+        return found
 
     def list(
         self, limit: int | None = None, offset: int = 0

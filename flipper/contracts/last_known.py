@@ -18,6 +18,20 @@ ERRORS_OF_ONE_FLAG: Final = (InvalidArgumentError, InvalidFlagDataError)
 """Errors about one flag or one question; the store answered, so it is no outage."""
 
 
+class FailedReadError(Exception):
+    """A flag could not be read, and is not read again before a `memoize` block ends.
+
+    Args:
+        cause: the error of the store.
+        item: the last known state of the flag, or `None`.
+    """
+
+    def __init__(self, cause: Exception, item: Any) -> None:
+        super().__init__(cause, item)
+        self.cause = cause
+        self.item = item
+
+
 class SupportsLastKnown:
     """A store that knows, without I/O, what its `get` returned last.
 

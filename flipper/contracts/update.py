@@ -9,16 +9,17 @@ instance or a test expects to be called.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..contrib.storage import FeatureFlagStoreItem
 from ..exceptions import FlagDoesNotExistError
 from .flag_locks import reentrant_flag_lock
+from .last_known import ERRORS_OF_ONE_FLAG
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     Change = Callable[[FeatureFlagStoreItem], FeatureFlagStoreItem]
@@ -38,11 +39,12 @@ class SupportsUpdate:
     double seems to have any method.
     """
 
-    # The methods that `update`, `get_uncached` and `delete_existing` bypass, as they
-    # were when the class that defines the latter was made. Where the present methods
-    # differ, a subclass has overridden them, and they must not be bypassed.
+    # The methods that `update`, `get_uncached`, `get_many` and `delete_existing` do not
+    # call, as they were when the class that defines the latter was made. Where the
+    # present methods differ, a subclass has overridden them, and they must be called.
     update_bypasses: ClassVar[tuple[Any, ...]] = ()
     get_uncached_bypasses: ClassVar[Any] = None
+    get_many_bypasses: ClassVar[Any] = None
     delete_existing_bypasses: ClassVar[Any] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -51,9 +53,14 @@ class SupportsUpdate:
         own: Any = vars(cls)
         if "get_uncached" in own:
             cls.get_uncached_bypasses = getattr(cls, "get", None)
+        if "get_many" in own:
+            is_ours = _has_parameters(own["get_many"], "feature_names")
+            cls.get_many_bypasses = getattr(cls, "get", None) if is_ours else None
         if "delete_existing" in own:
             cls.delete_existing_bypasses = getattr(cls, "delete", None)
-        if "update" in own and not _has_parameters_of_update(own["update"]):
+        if "update" in own and not _has_parameters(
+            own["update"], "feature_name", "change"
+        ):
             cls.update_bypasses = ()
         elif not _METHODS_THAT_WRITE.isdisjoint(own):
             cls.update_bypasses = tuple(
@@ -95,11 +102,11 @@ class SupportsUpdate:
         raise NotImplementedError
 
 
-def _has_parameters_of_update(update: Any) -> bool:
-    # Drop-in: a subclass of a store, written for flipper-client, may have an `update`
-    # that does something else.
-    code = getattr(update, "__code__", None)
-    return code is not None and code.co_varnames[1:3] == ("feature_name", "change")
+def _has_parameters(method: Any, *names: str) -> bool:
+    # Drop-in: a subclass of a store, written for flipper-client, may have a method of
+    # this name that does something else.
+    code = getattr(method, "__code__", None)
+    return code is not None and code.co_varnames[1 : 1 + len(names)] == names
 
 
 def update(store: Any, feature_name: str, change: Change) -> FeatureFlagStoreItem:
@@ -193,6 +200,26 @@ def get_uncached(store: Any, feature_name: str) -> Any:
     if _may_bypass(store, "get", "get_uncached_bypasses"):
         return store.get_uncached(feature_name)
     return store.get(feature_name)
+
+
+def get_many(store: Any, feature_names: Sequence[str]) -> dict[str, Any]:
+    """Return flags of a store of any kind by name, `None` for those that are missing.
+
+    A store with a `get_many` reads them in one round trip. Otherwise, and where a
+    subclass, an instance or a test has replaced `get`, `get` is called for each flag.
+
+    A flag whose document is broken is left out, since `get` has its error.
+
+    Raises:
+        Exception: any other error of the store.
+    """
+    if _may_bypass(store, "get", "get_many_bypasses"):
+        return store.get_many(feature_names)  # type: ignore[no-any-return]
+    found = {}
+    for feature_name in feature_names:
+        with suppress(*ERRORS_OF_ONE_FLAG):
+            found[feature_name] = store.get(feature_name)
+    return found
 
 
 def delete_existing(store: Any, feature_name: str) -> None:

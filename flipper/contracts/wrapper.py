@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING, Any
 from ..contrib.interface import AbstractFeatureFlagStore
 from ..exceptions import FlagDoesNotExistError
 from .last_known import SupportsLastKnown, with_last_known
-from .update import SupportsUpdate, delete_existing, get_uncached, update, write_lock
+from .update import (
+    SupportsUpdate,
+    delete_existing,
+    get_many,
+    get_uncached,
+    update,
+    write_lock,
+)
 from .watch import SupportsWatch, watch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ..contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
     from .update import Change
@@ -53,6 +60,15 @@ class FeatureFlagStoreWrapper(
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag, or `None` if there is none."""
         return self._reader.get(feature_name)
+
+    def get_many(
+        self, feature_names: Sequence[str]
+    ) -> dict[str, FeatureFlagStoreItem | None]:
+        """Return flags by name, `None` for those that are missing.
+
+        A flag whose document is broken is left out, since `get` has its error.
+        """
+        return get_many(self._reader, feature_names)
 
     def set(self, feature_name: str, is_enabled: bool) -> None:
         """Change the state and keep the metadata; create the flag if it is missing."""

@@ -11,12 +11,13 @@ from ..contracts.circuit_breaker import (
     open_circuit,
 )
 from ..contracts.last_known import ERRORS_OF_ONE_FLAG, with_last_known
+from ..contracts.update import get_many
 from ..contracts.wrapper import FeatureFlagStoreWrapper
 from ..runtime.log_throttle import OutageLog
 from ..runtime.patching import register_reader_owner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from .storage import FeatureFlagStoreItem
 
@@ -63,6 +64,18 @@ class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
             self._has_failed = False
             self._outage.ended()
         return item
+
+    def get_many(
+        self, feature_names: Sequence[str]
+    ) -> dict[str, FeatureFlagStoreItem | None]:
+        """Return flags by name, all of them from the same store."""
+        if self._primary_reader is not self._reader:  # its circuit breaker is open
+            return get_many(self._secondary_reader, feature_names)
+        try:
+            return super().get_many(feature_names)
+        except Exception as error:  # noqa: BLE001  (the secondary answers after any failure)
+            self._log_failure(next(iter(feature_names), None), error)
+            return get_many(self._secondary_reader, feature_names)
 
     def get_uncached(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag as the primary has it, because writes go there."""

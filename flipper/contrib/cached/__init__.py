@@ -30,6 +30,7 @@ from ..storage import FeatureFlagStoreItem as FeatureFlagStoreItem  # noqa: TC00
 from ..storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
 from .entries import UNKNOWN, CacheEntries
 from .invalidation import InvalidationListener
+from .many import get_many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -132,6 +133,8 @@ class CachedFeatureFlagStore(Closeable, CacheEntries, FeatureFlagStoreWrapper):
             return item  # type: ignore[no-any-return]
         return self._read_and_cache(feature_name)
 
+    get_many = get_many
+
     def create(
         self,
         feature_name: str,
@@ -140,10 +143,7 @@ class CachedFeatureFlagStore(Closeable, CacheEntries, FeatureFlagStoreWrapper):
     ) -> FeatureFlagStoreItem:
         """Write a new flag, replacing any flag of that name, and return it."""
         create = partial(super().create, feature_name, is_enabled, client_data)
-        item: FeatureFlagStoreItem = self._call_and_cache(
-            feature_name, create, lambda _, item: item
-        )
-        return item
+        return self._call_and_cache(feature_name, create, lambda _, item: item)  # type: ignore[no-any-return]  # of `partial`
 
     def set(self, feature_name: str, is_enabled: bool) -> None:
         """Change the state and keep the metadata; create the flag if it is missing."""

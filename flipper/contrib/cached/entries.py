@@ -147,6 +147,21 @@ class CacheEntries:
         expiry = now + ttl
         self._cache[feature_name] = item, now, expiry, expiry + self._stale_if_error
 
+    def _cached_item(self, feature_name: str) -> Any:
+        """Return the flag of an entry that has not expired, `None` if it did not exist.
+
+        Returns:
+            `UNKNOWN`, if there is no such entry.
+        """
+        try:
+            entry = self._cache[feature_name]
+        except KeyError:
+            return UNKNOWN
+        if self._ttl is None:
+            return entry
+        item, since, expiry, _ = entry
+        return item if since <= monotonic() < expiry else UNKNOWN
+
     def _use_stale(self, feature_name: str) -> Any:
         """Let an expired entry answer for a moment, as the inner store has failed.
 

@@ -40,7 +40,7 @@ else:
     POSTGRES_ENABLED = True
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from psycopg_pool import ConnectionPool
 
@@ -63,6 +63,7 @@ LIST_ITEMS_SQL = """
         ORDER BY {name} COLLATE "C" LIMIT %(limit)s OFFSET %(offset)s
 """
 SELECT_ITEM_SQL = "SELECT {item} FROM {table} WHERE {name} = %s"
+SELECT_ITEMS_SQL = "SELECT {name}, {item} FROM {table} WHERE {name} = ANY(%s)"
 UPDATE_ITEM_SQL = "UPDATE {table} SET {item} = %s WHERE {name} = %s AND {item} = %s"
 
 _INSERT_SQL: Final = """
@@ -233,6 +234,11 @@ class PostgreSQLFeatureFlagStore(Closeable, SupportsWatch, DocumentFeatureFlagSt
             return None
         document = bytes(rows[0][0])
         return document, document
+
+    def _read_many(self, feature_names: Sequence[str]) -> dict[str, bytes]:
+        names = (list(feature_names),)
+        rows = self._table.fetch(SELECT_ITEMS_SQL, names, prepare=None)
+        return {name: bytes(document) for name, document in rows}
 
     def _replace(self, feature_name: str, document: bytes, expected: Any) -> bool:
         if expected is not ANY and expected is not ABSENT:

@@ -152,6 +152,13 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
         found = self._encoded(found)
         return found, found
 
+    def _read_many(self, feature_names: Sequence[str]) -> dict[str, bytes]:
+        if not feature_names:  # MGET needs a key
+            return {}
+        documents = self._values([self._key(name) for name in feature_names])
+        pairs = zip(feature_names, documents, strict=True)
+        return {name: document for name, document in pairs if document}
+
     def _replace(self, feature_name: str, document: bytes, expected: Any) -> bool:
         key = self._key(feature_name)
         if expected is ANY:
@@ -191,15 +198,7 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
         keys = islice(self._keys(), offset, None if limit is None else offset + limit)
         for batch in batchify(keys, self.list_method_batch_size):
             documents = self._values([key for key, _ in batch])
-            if documents is None or len(documents) != len(batch):
-                raise StoreUnavailableError(
-                    f"Redis was asked for {len(batch)} flags, but its reply has "
-                    f"another number of values; is there a proxy in between?"
-                )
             for (_, feature_name), document in zip(batch, documents, strict=True):
-                # A proxy for several servers reports in this way that one is down.
-                if isinstance(document, Exception):
-                    raise document
                 if document:
                     yield feature_name, document
 
@@ -241,13 +240,24 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
 
     def _values(self, keys: Sequence[Any]) -> Sequence[bytes | None]:
         """Read strings in one round trip. A key that holds no string gives `None`."""
+        found: Sequence[bytes | None] | None = self._reply_with_values(keys)
+        if found is None or len(found) != len(keys):
+            raise StoreUnavailableError(
+                f"Redis was asked for {len(keys)} flags, but its reply has another "
+                f"number of values; is there a proxy in between?"
+            )
+        for value in found:
+            # A proxy for several servers reports in this way that one is down.
+            if isinstance(value, Exception):
+                raise value
+        return found
+
+    def _reply_with_values(self, keys: Sequence[Any]) -> Any:
         if not self.atomic:
             found = values_from_double(self._redis, keys)
             return [self._encoded(value) for value in found]
         if not is_cluster(self._redis):
-            return self._redis.execute_command(  # type: ignore[no-any-return]
-                "MGET", *keys, keys=keys, **_IN_BYTES
-            )
+            return self._redis.execute_command("MGET", *keys, keys=keys, **_IN_BYTES)
         # One MGET cannot read from several nodes, nor from several slots of one node.
         pipe = self._redis.pipeline()
         for key in keys:

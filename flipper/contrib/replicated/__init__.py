@@ -167,9 +167,9 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
         self._wait_for_replicas(feature_name, writes, asynch=True)
         return after
 
-    def get_uncached(self, feature_name: str) -> FeatureFlagStoreItem | None:
-        """Return the flag as it is where the writes of the primary go."""
-        return super().get_uncached(feature_name)
+    # Named again because they may be called instead of the `get` of this class.
+    get_many = FeatureFlagStoreWrapper.get_many
+    get_uncached = FeatureFlagStoreWrapper.get_uncached
 
     def delete_existing(self, feature_name: str) -> None:
         """Remove the flag.

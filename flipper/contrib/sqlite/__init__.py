@@ -17,16 +17,20 @@ from ...contracts.watch import SupportsWatch
 from ...exceptions import StoreTimeoutError, StoreUnavailableError
 from ...runtime.closing import Closeable
 from ..util.date import now
+from ..util.iter import batchify
 from .connections import Connections
 from .file import DatabaseFile
 from .watch import SQLiteWatch
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 # Another program may have stored text, which never equals bytes. `CAST` makes it bytes.
 _SELECT_SQL: Final = "SELECT CAST(item AS BLOB) FROM feature_flags WHERE name = ?"
+_SELECT_MANY_SQL: Final = """
+    SELECT name, CAST(item AS BLOB) FROM feature_flags WHERE name IN ({})
+"""
 _UPDATE_SQL: Final = """
     UPDATE feature_flags SET item = ? WHERE name = ? AND CAST(item AS BLOB) = ?
 """
@@ -49,6 +53,8 @@ _LIST_SQL: Final = """
 # Rows that `list` reads by its first statement, and by each later one.
 _FIRST_BATCH_SIZE: Final = 100
 _BATCH_SIZE: Final = 1000
+# Names that one statement takes; SQLite before 3.32 allows 999 parameters.
+_MOST_NAMES: Final = 500
 _LARGEST_NUMBER: Final = 2**63 - 1
 
 
@@ -116,6 +122,13 @@ class SQLiteFeatureFlagStore(Closeable, SupportsWatch, DocumentFeatureFlagStore)
             return None
         document = rows[0][0]
         return document, document
+
+    def _read_many(self, feature_names: Sequence[str]) -> dict[str, bytes]:
+        found: dict[str, bytes] = {}
+        for batch in batchify(feature_names, _MOST_NAMES):
+            statement = _SELECT_MANY_SQL.format(", ".join("?" * len(batch)))
+            found.update(self._connections.fetch(statement, tuple(batch)))
+        return found
 
     def _replace(self, feature_name: str, document: bytes, expected: Any) -> bool:
         if expected is not ANY and expected is not ABSENT:

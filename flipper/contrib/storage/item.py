@@ -144,10 +144,11 @@ class FeatureFlagStoreItem:
 
     def compile(self) -> Decider:
         """Compile the rules of the flag into its `decider`, and return that."""
-        self.decider = self._compiled()
+        self.decider = self.compiled()
         return self.decider
 
-    def _compiled(self, *, with_reason: bool = False) -> Decider:
+    def compiled(self, *, with_reason: bool = False) -> Decider:
+        """Compile the rules, into a function that may return a `Decision`."""
         rules = self._rules
         return rules.compile(with_reason=with_reason, feature_name=self.feature_name)
 
@@ -155,10 +156,13 @@ class FeatureFlagStoreItem:
         """Decide as `is_enabled` does, and return the answer with its reason."""
         if not self._is_enabled:
             return DISABLED
+        decide = getattr(self.decider, "decide", None)
+        if decide is not None:  # see `with_decider`
+            return decide(context)  # type: ignore[no-any-return]
         bucketer = getattr(self._meta, "bucketer", None)
         if type(bucketer) is not RulesBucketer:
-            return self._compiled(with_reason=True)(context)  # type: ignore[no-any-return]
-        decider = bucketer.compiled_for(self, lambda: self._compiled(with_reason=True))
+            return self.compiled(with_reason=True)(context)  # type: ignore[no-any-return]
+        decider = bucketer.compiled_for(self, lambda: self.compiled(with_reason=True))
         return decider(context)  # type: ignore[no-any-return]
 
     @property
@@ -211,6 +215,14 @@ class FeatureFlagStoreItem:
         made.decider = made.document = None
         made._answer_if_enabled = None
         made.answer = None if state else False
+        return made
+
+    def with_decider(self, decider: Any) -> FeatureFlagStoreItem:
+        """Return this flag with a decider that has the method `decide`, too."""
+        made: FeatureFlagStoreItem = _new(FeatureFlagStoreItem)
+        for name in FeatureFlagStoreItem.__slots__:
+            setattr(made, name, getattr(self, name))
+        made.decider = decider
         return made
 
     def with_name(self, feature_name: str) -> FeatureFlagStoreItem:

@@ -11,6 +11,7 @@ import pytest
 
 from ...bucketing import NoOpBucketer, Percentage, PercentageBucketer
 from ...conditions import Condition
+from ...contracts.update import get_many
 from ...contrib.storage import FeatureFlagStoreMeta
 from ...exceptions import FlagDoesNotExistError
 from ..items import fill, names, plain
@@ -72,6 +73,26 @@ class MethodRules(ContractBase):
         """The client answers the caller's default for a missing flag: no error."""
         store.create("other")
         assert store.get("f") is None
+
+    def test_many_flags_are_read_as_each_of_them(self, store: Any) -> None:
+        """Reading flags in one round trip gives the same as `get` of each of them."""
+        for name in ("on", "off", "filled"):
+            store.create(name, is_enabled=name == "on")
+        fill(store, "filled")
+        wanted = ["off", "missing", "filled", "on"]
+        for _ in range(2):  # a cache may answer the second time
+            found = get_many(store, wanted)
+            assert {*found} == {*wanted}
+            for name, item in found.items():
+                one = store.get(name)
+                assert (item and plain(item)) == (one and plain(one))
+            assert found["missing"] is None
+        assert get_many(store, []) == {}
+        store.set("off", True)
+        store.delete("on")
+        found = get_many(store, ["off", "on"])
+        assert found["off"].raw_is_enabled is True
+        assert found["on"] is None
 
     def test_a_missing_flag_is_found_once_it_is_created(self, store: Any) -> None:
         """A cache may remember that a flag is missing, but only until it is created."""

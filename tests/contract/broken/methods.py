@@ -3,13 +3,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stores import Rows, Subclass
 
 from broken import breaks
 from flipper.contrib.storage import FeatureFlagStoreItem
 from flipper.exceptions import FlagDoesNotExistError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# get_many
+
+
+@breaks("test_many_flags_are_read_as_each_of_them")
+class ReadsManyWithoutTheLast(Rows):
+    """Reading many flags at once loses the last one."""
+
+    def _read_many(self, feature_names: Sequence[str]) -> dict[str, bytes]:
+        return super()._read_many(feature_names[:-1])
+
 
 # create
 

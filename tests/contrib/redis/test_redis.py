@@ -150,6 +150,7 @@ def test_each_call_takes_few_round_trips(
 
         count("create", client.create, "x")
         count("is_enabled", client.is_enabled, "x")
+        count("get_many", store.get_many, ["x", "y", "z"])
         count("store.set", store.set, "x", True)
         count("enable", client.enable, "x")
         count("add_condition", client.add_condition, "x", Condition(a=1))
@@ -163,6 +164,7 @@ def test_each_call_takes_few_round_trips(
     assert trips == {
         "create": 1,
         "is_enabled": 1,
+        "get_many": 1,
         "store.set": 2,
         "enable": 2,
         "enable with a listener": 3,

@@ -97,8 +97,20 @@ class AskingClient(OverridableReader):
             return item.is_enabled(**conditions)
         except Exception as error:  # noqa: BLE001  (a question never raises)
             if type(error) is OtherFlagsNeededError:
-                return self.explain(feature_name, default, **conditions).enabled
+                return self._answer_with_other_flags(item, conditions, default)
             self._warn_or_raise(feature_name, error)
+            return default
+
+    def _answer_with_other_flags(
+        self, item: FeatureFlagStoreItem, conditions: dict[str, Any], default: Any
+    ) -> Any:
+        """Answer `is_enabled` for a flag that depends on other flags."""
+        name = item.feature_name
+        try:
+            arguments = ArgumentsWithFlags(conditions, self._flag_to_ask, name)
+            return (item.decider or item.compile())(arguments)
+        except Exception as error:  # noqa: BLE001  (a question never raises)
+            self._warn_or_raise(name, error)
             return default
 
     def explain(

@@ -70,8 +70,10 @@ class ArgumentsWithFlags(dict[str, Any]):
             if answer is None:
                 answer = (item.decider or item.compile())(self)
             return answer, None
-        is_on, cause, _, _ = item.decide(self)
-        return is_on, cause.variant if is_on else rules.off
+        served = item.serve(self)
+        if isinstance(served, bool):
+            return served, None
+        return served != rules.off, served
 
 
 def prerequisites_of(rules: Rules) -> Iterator[str]:

@@ -111,15 +111,14 @@ class ServingClient(AskingClient):
                 if answer is None:
                     answer = (item.decider or item.compile())(arguments)
                 return True if answer else default
-            is_on, cause, _, _ = item.decide(arguments)
+            served = item.serve(arguments)
         except OtherFlagsNeededError:
             name = item.feature_name
             arguments = ArgumentsWithFlags(arguments, self._flag_to_ask, name)
             return self._served(item, arguments, default)
-        variant = cause.variant if is_on else rules.off
-        if variant is None:
-            return True if is_on else default
-        return rules.value_of(variant)
+        if served is True:
+            return True
+        return default if served is False else rules.value_of(served)
 
     def _all_items(self) -> list[Any] | None:
         """Return all flags of the store, or `None` if it fails."""

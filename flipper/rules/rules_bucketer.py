@@ -24,7 +24,7 @@ from ..bucketing.noop_bucketer import NoOpBucketer
 from ..exceptions import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from .rules import Rules
 
@@ -42,6 +42,10 @@ class RulesBucketer(NoOpBucketer):
         is_enabled: the state of the flag.
         is_marked: whether the document had the mark, that is, whether nobody but this
             library has written it.
+
+    Attributes:
+        server: a flag with this bucketer, and its function that gives the variant; for
+            use by that flag. Both are `None` until they are needed.
     """
 
     def __init__(
@@ -50,7 +54,7 @@ class RulesBucketer(NoOpBucketer):
         self.rules = rules
         self.is_enabled = is_enabled
         self.marks_rules = is_marked
-        self._compiled: tuple[Any, Any] = (None, None)
+        self.server: tuple[Any, Any] = (None, None)
 
     @classmethod
     def get_type(cls) -> str:
@@ -98,17 +102,9 @@ class RulesBucketer(NoOpBucketer):
             **self.rules.to_dict(),
         }
 
-    def compiled_for(self, owner: object, make: Callable[[], Any]) -> Any:
-        """Return the result of `make`, which is kept for this owner."""
-        known, compiled = self._compiled
-        if known is not owner:
-            compiled = make()
-            self._compiled = (owner, compiled)
-        return compiled
-
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for a copy or a pickle, without the compiled function."""
-        return {**vars(self), "_compiled": (None, None)}
+        return {**vars(self), "server": (None, None)}
 
 
 def without_rules(client_data: dict[str, Any]) -> dict[str, Any]:

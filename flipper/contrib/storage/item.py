@@ -134,19 +134,29 @@ class FeatureFlagStoreItem:
         self.decider = self._compiled()
         return self.decider
 
-    def _compiled(self, *, with_reason: bool = False) -> Decider:
-        rules = self._rules
-        return rules.compile(with_reason=with_reason, feature_name=self.feature_name)
+    def _compiled(self, **result: bool) -> Decider:
+        return self._rules.compile(feature_name=self.feature_name, **result)
 
     def decide(self, context: Mapping[str, Any]) -> Decision:
         """Decide as `is_enabled` does, and return the answer with its reason."""
         if not self._is_enabled:
             return DISABLED
-        bucketer = getattr(self._meta, "bucketer", None)
-        if type(bucketer) is not RulesBucketer:
-            return self._compiled(with_reason=True)(context)  # type: ignore[no-any-return]
-        decider = bucketer.compiled_for(self, lambda: self._compiled(with_reason=True))
-        return decider(context)  # type: ignore[no-any-return]
+        return self._compiled(with_reason=True)(context)  # type: ignore[no-any-return]
+
+    def serve(self, context: Mapping[str, Any]) -> Any:
+        """Return the name of the variant that rules serve, else what `is_enabled` does.
+
+        Only for a flag that has rules.
+        """
+        bucketer = self._meta.bucketer
+        if not self._is_enabled:
+            off = bucketer.rules.off
+            return False if off is None else off
+        owner, server = bucketer.server
+        if owner is not self:
+            server = self._compiled(with_variant=True)
+            bucketer.server = (self, server)
+        return server(context)
 
     @property
     def _rules(self) -> FeatureFlagStoreMeta:

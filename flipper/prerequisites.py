@@ -64,14 +64,9 @@ class ArgumentsWithFlags(dict[str, Any]):
             return None
         if type(item) is not FeatureFlagStoreItem:
             return item.is_enabled(**self), None
-        rules = item.rules
-        if rules is None:
-            answer = item.answer
-            if answer is None:
-                answer = (item.decider or item.compile())(self)
-            return answer, None
         served = item.serve(self)
-        if isinstance(served, bool):
+        rules = item.rules
+        if rules is None or isinstance(served, bool):
             return served, None
         return served != rules.off, served
 

@@ -104,13 +104,7 @@ class ServingClient(AskingClient):
         self, item: FeatureFlagStoreItem, arguments: dict[str, Any], default: Any
     ) -> Any:
         """Return the value that a flag serves; see `variant`."""
-        rules = item.rules
         try:
-            if rules is None:
-                answer = item.answer
-                if answer is None:
-                    answer = (item.decider or item.compile())(arguments)
-                return True if answer else default
             served = item.serve(arguments)
         except OtherFlagsNeededError:
             name = item.feature_name
@@ -118,7 +112,10 @@ class ServingClient(AskingClient):
             return self._served(item, arguments, default)
         if served is True:
             return True
-        return default if served is False else rules.value_of(served)
+        if not served:
+            return default
+        rules = item.rules
+        return True if rules is None else rules.value_of(served)
 
     def _all_items(self) -> list[Any] | None:
         """Return all flags of the store, or `None` if it fails."""

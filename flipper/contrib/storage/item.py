@@ -146,9 +146,15 @@ class FeatureFlagStoreItem:
     def serve(self, context: Mapping[str, Any]) -> Any:
         """Return the name of the variant that rules serve, else what `is_enabled` does.
 
-        Only for a flag that has rules.
+        Raises:
+            Exception: as `is_enabled` does.
         """
-        bucketer = self._meta.bucketer
+        bucketer = getattr(self._meta, "bucketer", None)
+        if type(bucketer) is not RulesBucketer:
+            answer = self.answer
+            if answer is None:
+                return (self.decider or self.compile())(context)
+            return answer
         if not self._is_enabled:
             off = bucketer.rules.off
             return False if off is None else off

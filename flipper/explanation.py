@@ -124,17 +124,19 @@ class Evaluation(NamedTuple):
         return _SENTENCES[self.reason]
 
     def _describe_rule(self) -> str:
-        text = "none of its rules holds"
+        text, serves = "none of its rules holds", ", so it serves"
         if self.rule is not None:
             name = "" if self.rule.name is None else f" ({self.rule.name!r})"
-            text = f"its rule {self.rule_number}{name} holds"
-        if self.bucket is not None:
-            text += f", the bucket is {_short(self.bucket)}"
-        if self.percentage is not None:
-            text += f" of a rollout to {_short(self.percentage)}"
+            text, serves = f"its rule {self.rule_number}{name} holds", " and serves"
         if self.variant is not None:
-            text += f", the variant is {self.variant!r}"
-        return text
+            text += f"{serves} {self.variant!r}"
+        if self.bucket is None:
+            return text
+        if self.variant is not None:
+            return f"{text} for bucket {_short(self.bucket)}"
+        side = "within" if self.enabled else "above"
+        share = _short(self.percentage)
+        return f"{text}; bucket {_short(self.bucket)} is {side} the percentage {share}"
 
     def _describe_bucketing(self) -> str:
         name = type(self.bucketer).__name__

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,6 +27,7 @@ COUNTRY = "SE"
 SHARE = 0.5
 SPLIT = {"blue": 0.5, "green": 0.3, "red": 0.2}
 CONDITIONS = 10  # of a flag before another one is added
+MOST_DEVIATION = 0.1  # of the fraction of users from their share
 MIN_ANSWERS_FOR_SHARE = 400  # with fewer answers, their share is too random
 
 
@@ -82,12 +84,9 @@ def _bucket(seed: str, user_id: str) -> float:
 
 def _variant(name: str, user_id: str) -> str:
     """Return the variant of a user by the buckets of this library."""
-    bucket, end = _bucket(f"{name}:split", user_id), 0.0
-    for variant, share in SPLIT.items():
-        end += share
-        if bucket < round(end, 5):
-            break
-    return variant
+    bucket = _bucket(f"{name}:split", user_id)
+    ends = itertools.accumulate(SPLIT.values())
+    return next(v for v, end in zip(SPLIT, ends, strict=True) if bucket < end)
 
 
 @functools.lru_cache(maxsize=2 * USERS)
@@ -271,7 +270,7 @@ def _same(contender: Any, calls: list[Call], answers: list[Any]) -> str:
 
 def _wrong_share(drawn: list[Any], wanted: Any, share: float) -> str:
     found = drawn.count(wanted) / len(drawn) if drawn else share
-    if len(drawn) >= MIN_ANSWERS_FOR_SHARE and abs(found - share) > share / 5:
+    if len(drawn) >= MIN_ANSWERS_FOR_SHARE and abs(found - share) > MOST_DEVIATION:
         return f"{wanted} for {found:.0%} of the users, not {share:.0%}"
     return ""
 

@@ -96,7 +96,8 @@ class AskingClient(OverridableReader):
                 return answer
             return item.is_enabled(**conditions)
         except Exception as error:  # noqa: BLE001  (a question never raises)
-            if type(error) is OtherFlagsNeededError:
+            is_own = type(item) is FeatureFlagStoreItem
+            if is_own and type(error) is OtherFlagsNeededError:
                 return self._answer_with_other_flags(item, conditions, default)
             self._warn_or_raise(feature_name, error)
             return default

@@ -83,15 +83,15 @@ def compile_rules(
         with_reason: whether the function returns a `Decision` instead of the answer
             alone.
         with_variant: only for a bucketer that stands for rules: whether the function
-            returns the name of the variant served instead of the answer, if there is
-            one.
+            returns the `Variant` served instead of the answer, if there is one.
     """
     bucketer = rules.bucketer
     has_rules = type(bucketer) is RulesBucketer
     owner = _NamedRules(rules, feature_name) if has_rules else rules
     compiler = RuleCompiler(owner, with_reason=with_reason, with_variant=with_variant)
     if with_variant and bucketer.rules.off is not None:
-        compiler.off = compiler.bind_value(bucketer.rules.off)
+        off = bucketer.rules.variant(bucketer.rules.off)
+        compiler.off = compiler.bind_value(off)
     matched, on = ("MATCHED", "ON") if with_reason else ("True", "True")
     admits_everybody = _admits_everybody(bucketer)
     line_on_match = None

@@ -9,6 +9,7 @@ from .conditions.condition import Condition
 from .conditions.expression import simple_parts
 from .contrib.storage.item import FeatureFlagStoreItem
 from .exceptions import InvalidArgumentError, PrerequisiteCycleError
+from .rules.variant import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -65,10 +66,9 @@ class ArgumentsWithFlags(dict[str, Any]):
         if type(item) is not FeatureFlagStoreItem:
             return item.is_enabled(**self), None
         served = item.serve(self)
-        rules = item.rules
-        if rules is None or isinstance(served, bool):
+        if type(served) is not Variant:
             return served, None
-        return served != rules.off, served
+        return served.is_on, served.name
 
 
 def prerequisites_of(rules: Rules) -> Iterator[str]:

@@ -11,6 +11,8 @@ from .contracts.circuit_breaker import current_reader
 from .contrib.storage.item import FeatureFlagStoreItem
 from .overrides import OverriddenFlag
 from .prerequisites import ArgumentsWithFlags
+from .rules.variant import Variant
+from .runtime.containers import copy_containers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,13 +55,17 @@ class ServingClient(AskingClient):
             return default
         try:
             if type(item) is FeatureFlagStoreItem:
-                return self._served(item, conditions, default)
+                served = item.serve(conditions)
+                if type(served) is not Variant:
+                    return True if served else default
+                # As `_value_of`, but without a call.
+                value = served.value
+                return copy_containers(value) if served.is_container else value
             if type(item) is OverriddenFlag:
                 return item.variant(default)
             return True if item.is_enabled(**conditions) else default
         except Exception as error:  # noqa: BLE001  (a question never raises)
-            self._warn_or_raise(feature_name, error)
-            return default
+            return self._value_after(error, item, conditions, default)
 
     def evaluate_all(
         self, *, names: Iterable[str] | None = None, **conditions: Any
@@ -91,31 +97,35 @@ class ServingClient(AskingClient):
                     continue
                 answer = item.answer
                 if answer is not True:
-                    answer = self._served(item, conditions, False)
+                    answer = _value_of(item.serve(conditions), False)
                 answers[name] = answer
             except Exception as error:  # noqa: BLE001  (a question never raises)
-                self._warn_or_raise(name, error)
-                answers[name] = False
+                answers[name] = self._value_after(error, item, conditions, False)
         for flags in self._overrides:
             answers |= {name: flag.variant(False) for name, flag in flags.items()}
         return answers
 
-    def _served(
-        self, item: FeatureFlagStoreItem, arguments: dict[str, Any], default: Any
+    def _value_after(
+        self, error: Exception, item: Any, conditions: dict[str, Any], default: Any
     ) -> Any:
-        """Return the value that a flag serves; see `variant`."""
-        try:
-            served = item.serve(arguments)
-        except OtherFlagsNeededError:
-            name = item.feature_name
-            arguments = ArgumentsWithFlags(arguments, self._flag_to_ask, name)
-            return self._served(item, arguments, default)
-        if served is True:
-            return True
-        if not served:
-            return default
-        rules = item.rules
-        return True if rules is None else rules.value_of(served)
+        """Return the value of a flag that depends on other flags, else the default.
+
+        Args:
+            error: what the flag raised without the other flags.
+            item: the flag.
+            conditions: the arguments of the question.
+            default: the answer for a flag that is off, or cannot be evaluated.
+        """
+        name = item.feature_name
+        is_own = type(item) is FeatureFlagStoreItem
+        if is_own and type(error) is OtherFlagsNeededError:
+            try:
+                arguments = ArgumentsWithFlags(conditions, self._flag_to_ask, name)
+                return _value_of(item.serve(arguments), default)
+            except Exception as other:  # noqa: BLE001  (a question never raises)
+                error = other
+        self._warn_or_raise(name, error)
+        return default
 
     def _all_items(self) -> list[Any] | None:
         """Return all flags of the store, or `None` if it fails."""
@@ -133,3 +143,11 @@ class ServingClient(AskingClient):
             known = next(iter(source.known_names()), _ANY_NAME)
             self._note_outage(known, error)
             return None
+
+
+def _value_of(served: Any, default: Any) -> Any:
+    """Return the value that `variant` returns for what a flag serves."""
+    if type(served) is not Variant:
+        return True if served else default
+    value = served.value
+    return copy_containers(value) if served.is_container else value

@@ -57,8 +57,8 @@ class RuleCompiler:
             method is replaced (see `patching`).
         with_reason: whether the function returns a `Decision`, which has the reason,
             instead of the answer alone.
-        with_variant: whether the function returns the name of the variant served
-            instead of the answer, if there is one.
+        with_variant: whether the function returns the `Variant` served instead of the
+            answer, if there is one.
     """
 
     def __init__(

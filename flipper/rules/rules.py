@@ -19,6 +19,7 @@ from .plain import (
 )
 from .rule import Rule, check_served
 from .split import Split
+from .variant import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -103,11 +104,10 @@ class Rules:
         """A copy of the values of the variants by name, or `None`."""
         return copy_containers(self._variants)
 
-    def value_of(self, variant: str) -> Any:
-        """Return a copy of the value of a variant."""
-        if self._variants is None:
-            return variant
-        return copy_containers(self._variants[variant])
+    def variant(self, name: str) -> Variant:
+        """Return the variant of this name; without values, its value is its name."""
+        value = name if self._variants is None else self._variants[name]
+        return Variant(name, value, is_on=name != self.off)
 
     def keeping(self, old: Rules) -> Rules:
         """Return these rules, whose splits move only the users that must move.

@@ -144,7 +144,7 @@ class FeatureFlagStoreItem:
         return self._compiled(with_reason=True)(context)  # type: ignore[no-any-return]
 
     def serve(self, context: Mapping[str, Any]) -> Any:
-        """Return the name of the variant that rules serve, else what `is_enabled` does.
+        """Return the `Variant` that rules serve, else what `is_enabled` returns.
 
         Raises:
             Exception: as `is_enabled` does.
@@ -157,7 +157,7 @@ class FeatureFlagStoreItem:
             return answer
         if not self._is_enabled:
             off = bucketer.rules.off
-            return False if off is None else off
+            return False if off is None else bucketer.rules.variant(off)
         owner, server = bucketer.server
         if owner is not self:
             server = self._compiled(with_variant=True)

@@ -19,9 +19,12 @@ from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 
 try:
     from flipper import SyncedFeatureFlagStore
-    from flipper.rules import Rollout, Rule, Rules, Split
 except ImportError:  # the published library has none
-    SyncedFeatureFlagStore = Rules = None
+    SyncedFeatureFlagStore = None
+try:
+    from flipper.rules import Rollout, Rule, Rules, Split
+except ImportError:  # nor has it rules
+    Rules = None
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

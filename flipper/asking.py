@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakMethod
 
 from .arguments import check_choice
-from .conditions.operators.other_flags import OtherFlagsNeededError
+from .conditions.operators.interface import OtherFlagsNeededError
 from .contracts.circuit_breaker import (
     RecoveryReporter,
     comes_from_open_circuit,

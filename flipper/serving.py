@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from .asking import NOT_GIVEN, AskingClient, pop_feature_name
-from .conditions.operators.other_flags import OtherFlagsNeededError
+from .conditions.operators.interface import OtherFlagsNeededError
 from .contracts.circuit_breaker import current_reader
 from .contrib.storage.item import FeatureFlagStoreItem
 from .overrides import OverriddenFlag

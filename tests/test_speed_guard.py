@@ -63,7 +63,7 @@ COSTS = {
     "add a condition to ten": Cost(12, 472),
 }
 BYTES_OF_A_FLAG = 564
-MODULES_IMPORTED = 101
+MODULES_IMPORTED = 94
 
 FLAGS = 10
 REPEATED = 5

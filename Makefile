@@ -22,6 +22,9 @@ pytest := $(VENV)/bin/python -m pytest
 # of a class stay with one.
 parallel := --numprocesses 4 --dist loadscope --no-loadscope-reorder
 
+# Otherwise each of the many programs that tests start would compile the library anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo install-dev servers interpreters test check test-all contract bench
 .PHONY: bench-quick thrift architecture terminal-picture mutants release-check
@@ -47,7 +50,8 @@ test: $(development) servers ## Run all tests
 check: $(development) ## Check format, lint, types and imports, then run all tests with coverage
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy --strict flipper
+	@# Meanwhile pytest compiles the tests, which otherwise each of its workers does.
+	$(pytest) --quiet --collect-only >/dev/null & $(VENV)/bin/mypy --strict flipper && wait
 	$(pytest) --quiet tests/architecture
 	@$(MAKE) --no-print-directory test COVERAGE='--cov --cov-report=term'
 

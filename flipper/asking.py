@@ -16,6 +16,7 @@ from .contracts.circuit_breaker import (
 )
 from .contracts.last_known import ERRORS_OF_ONE_FLAG, with_last_known
 from .contrib.storage.item import FeatureFlagStoreItem
+from .contrib.storage.undecoded import UndecodedItem
 from .exceptions import (
     FlagDoesNotExistError,
     InvalidArgumentError,
@@ -138,6 +139,8 @@ class AskingClient(OverridableReader):
             reason = Reason.MISSING if failure is None else Reason.ERROR
             return Evaluation(feature_name, default, reason, error=failure)
         try:
+            if type(item) is UndecodedItem:
+                item.decode()
             if type(item) is not FeatureFlagStoreItem:
                 answer = item.is_enabled(**conditions)
                 is_overridden = type(item) is OverriddenFlag

@@ -132,7 +132,7 @@ class Evaluation(NamedTuple):
             text += f"{serves} {self.variant!r}"
         if self.bucket is None:
             return text
-        if self.variant is not None:
+        if self.variant is not None or self.percentage is None:  # of a split
             return f"{text} for bucket {_short(self.bucket)}"
         side = "within" if self.enabled else "above"
         share = _short(self.percentage)

@@ -9,6 +9,7 @@ from .asking import NOT_GIVEN, AskingClient, pop_feature_name
 from .conditions.operators.interface import OtherFlagsNeededError
 from .contracts.circuit_breaker import current_reader
 from .contrib.storage.item import FeatureFlagStoreItem
+from .contrib.storage.undecoded import UndecodedItem
 from .overrides import OverriddenFlag
 from .prerequisites import ArgumentsWithFlags
 from .rules.variant import Variant
@@ -54,6 +55,8 @@ class ServingClient(AskingClient):
                 self._report_missing(feature_name)
             return default
         try:
+            if type(item) is UndecodedItem:
+                item.decode()
             if type(item) is FeatureFlagStoreItem:
                 served = item.serve(conditions)
                 if type(served) is not Variant:
@@ -92,6 +95,8 @@ class ServingClient(AskingClient):
         for item in items:
             name = item.feature_name
             try:
+                if type(item) is UndecodedItem:
+                    item.decode()
                 if type(item) is not FeatureFlagStoreItem:
                     answers[name] = bool(item.is_enabled(**conditions))
                     continue

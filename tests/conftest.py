@@ -3,17 +3,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import logging
+import pkgutil
 import sys
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import coverage
 import pytest
 
+import flipper
 from servers import ConsulServer, PostgresServer, RedisServer, S3Server, shared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 # Background threads of stores whose server is gone may run on after their test. Thrift
 # logs each of their attempts, and the next test would capture that.
@@ -21,11 +27,61 @@ logging.getLogger("thrift").setLevel(logging.CRITICAL)
 
 
 SERVERS = {"redis", "postgres", "consul", "s3", "thrift", "interop"}
+# The tests that repeat, for many stores or values, what others cover.
+NOT_MEASURED = tuple(
+    f"{Path(__file__).parent}/{beginning}"
+    for beginning in (
+        "compat/test_vectors_",
+        "contract/test_contract.py",
+        "flag_files/test_positions.py",
+        "flag_files/test_schema.py",
+        "interop/",
+        "processes/",
+        "project/",
+        "test_evaluation_property.py",
+        "test_speed_guard.py",
+    )
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the tests that wait for servers first, so that all workers share them."""
     items.sort(key=lambda item: SERVERS.isdisjoint(m.name for m in item.iter_markers()))
+
+
+@contextlib.contextmanager
+def no_coverage() -> Iterator[None]:
+    """Measure no coverage for a while, here and in programs, which doubles the time."""
+    measured = coverage.Coverage.current()
+    if measured is None:
+        yield
+        return
+    measured.stop()
+    try:
+        with pytest.MonkeyPatch.context() as environment:
+            environment.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+            yield
+    finally:
+        measured.start()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Measure the import of the library, but not that of the tests."""
+    if coverage.Coverage.current() is not None:
+        for module in pkgutil.walk_packages(flipper.__path__, "flipper."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    with no_coverage():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Measure no coverage of a test that would add nothing to it."""
+    is_measured = not str(item.path).startswith(NOT_MEASURED)
+    with contextlib.nullcontext() if is_measured else no_coverage():
+        return (yield)
 
 
 @pytest.fixture(autouse=True)

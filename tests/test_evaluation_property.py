@@ -44,7 +44,7 @@ from support.naive_evaluator import COMPARISONS, Answer, NaiveEvaluator
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-EXAMPLES = int(os.environ.get("FLIPPER_TEST_EXAMPLES", "200"))
+EXAMPLES = int(os.environ.get("FLIPPER_TEST_EXAMPLES", "100"))
 # `make mutants` needs no smallest example, and to search for it takes long.
 PHASES = [Phase.generate] if os.environ.get("FLIPPER_TEST_NO_SHRINK") else list(Phase)
 NOW = 1_700_000_000.25  # binary fractions, so that differences of times are exact
@@ -227,9 +227,11 @@ MADE_OPERATORS: dict[str, Any] = {
     "in_cidr": st.sampled_from(NETWORKS)
     | st.lists(st.sampled_from(NETWORKS), max_size=3),
     **dict.fromkeys(
-        ["any_of", "all_of", "none_of"],
+        ["any_of", "all_of", "none_of", "iany_of", "iall_of"],
         st.lists(scalars, max_size=4) | st.lists(st.sampled_from("abA"), max_size=4),
     ),
+    "has_size": st.integers(0, 3) | st.sampled_from([[0, 1], [1, None], [2, 1]]),
+    "json_type": st.sampled_from(["string", "number", "boolean", "array", "object"]),
     "exists": st.booleans(),
 }
 assert {*PLAIN_OPERATORS, *MADE_OPERATORS} == set(COMPARISONS)

@@ -12,11 +12,13 @@ from ..bucketing import (
 )
 from .condition_text import format_condition
 from .describe import describe_audience, describe_bucketer, state_word
+from .rules_text import rule_changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..contrib.storage import FeatureFlagStoreItem
+    from ..rules.rules import Rules
     from .changes import Change
 
 
@@ -27,12 +29,20 @@ def blast_radius(change: Change) -> list[str]:
         _state(before),
         _state(after),
     }:
-        if before is not None and after is not None and _state(after) == "off":
+        if before is None or after is None:
+            return []
+        if _state(after) == "off":
             return list(_when_enabled(before, after))
-        return []
+        return list(_variants(before, after))
     if _state(before) == _state(after) == "partly":
         return list(_rules(before, after))  # type: ignore[arg-type]  # both are flags
-    return [f"{_audience(before)} -> {_audience(after)}"]
+    removed = _rules_of(before) is not None and _rules_of(after) is None
+    label = "rules removed: " if removed and after is not None else ""
+    return [f"{label}{_audience(before)} -> {_audience(after)}"]
+
+
+def _rules_of(item: FeatureFlagStoreItem | None) -> Rules | None:
+    return None if item is None else item.rules
 
 
 def _state(item: FeatureFlagStoreItem | None) -> str:
@@ -50,8 +60,24 @@ def _when_enabled(
     before: FeatureFlagStoreItem, after: FeatureFlagStoreItem
 ) -> Iterator[str]:
     old, new = describe_audience(before), describe_audience(after)
-    if old != new:
-        yield f"off for everybody; if enabled: {old} -> {new}"
+    if before.rules is not None and after.rules is not None:
+        changes = list(_rules(before, after))
+    else:
+        changes = [f"{old} -> {new}"] if old != new else []
+    for each in changes:
+        yield f"off for everybody; if enabled: {each}"
+
+
+def _variants(
+    before: FeatureFlagStoreItem, after: FeatureFlagStoreItem
+) -> Iterator[str]:
+    """Yield what is served differently by flags that are on for everybody."""
+    if before.rules is not None and after.rules is not None:
+        yield from rule_changes(before.rules, after.rules)
+    elif before.rules is not None or after.rules is not None:
+        old, new = describe_audience(before), describe_audience(after)
+        if old != new:
+            yield f"on for everybody; {old} -> {new}"
 
 
 def _rules(before: FeatureFlagStoreItem, after: FeatureFlagStoreItem) -> Iterator[str]:
@@ -68,10 +94,15 @@ def _rules(before: FeatureFlagStoreItem, after: FeatureFlagStoreItem) -> Iterato
             yield f"now needs {each}; who does not meet it is excluded"
         for each in removed:
             yield f"no longer needs {each}"
+    if old.rules is not None and new.rules is not None:
+        yield from rule_changes(old.rules, new.rules)
+        return
     first, last = describe_bucketer(old.bucketer), describe_bucketer(new.bucketer)
     if old.bucketer.to_dict() == new.bucketer.to_dict():
         return
     yield f"{first} -> {last}"
+    if old.rules is not None or new.rules is not None:
+        return
     if _names(old.bucketer) != _names(new.bucketer):
         yield "other users than before are in, because other arguments are hashed"
 

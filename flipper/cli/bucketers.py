@@ -126,7 +126,25 @@ def ramp(  # noqa: PLR0913, PLR0917  (one for each option)
 @yes
 def clear(session: Session, feature_name: str) -> None:
     """Remove the bucketer, so that the conditions alone decide."""
-    _set_bucketer(session, session.item(feature_name), NoOpBucketer())
+    before = _item_without_rules(session, feature_name)
+    _set_bucketer(session, before, NoOpBucketer())
+
+
+def _item_without_rules(session: Session, feature_name: str) -> FeatureFlagStoreItem:
+    """Return a flag as the store has it; refuse one with rules.
+
+    Raises:
+        click.ClickException: it has rules, which decide instead of a bucketer.
+    """
+    item = session.item(feature_name)
+    if item.rules is not None:
+        message = (
+            f"The flag {feature_name!r} has rules, which decide instead of a "
+            f"bucketer; change them with `flipper rules edit`, or remove them with "
+            f"`flipper rules clear`"
+        )
+        raise click.ClickException(message)
+    return item
 
 
 def _set_percentage(
@@ -145,7 +163,7 @@ def _set_percentage(
     if by and is_random:
         message = "--by and --random contradict each other; leave one of them out"
         raise click.UsageError(message)
-    before = session.item(feature_name)
+    before = _item_without_rules(session, feature_name)
     present = before.raw_meta.bucketer
     if isinstance(present, ConsistentHashPercentageBucketer) and not is_random:
         by = by or tuple(present.key_whitelist)

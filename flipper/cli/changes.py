@@ -10,13 +10,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..arguments import RESERVED_KEY
 from ..bucketing import NoOpBucketer
 from ..client import store_of
 from ..contracts.update import get_uncached
 from ..contracts.whole_flags import create_whole, is_same_flag, replace_whole
-from ..contrib.storage import FeatureFlagStoreItem
+from ..contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from ..events.types import EventType
 from ..exceptions import ConcurrentUpdateError
+from ..prerequisites import refuse_cycle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -92,17 +94,34 @@ def _announcements(
     if before is None:
         state = {"is_enabled": after.raw_is_enabled, "client_data": new.client_data}
         yield "CREATE", (), state
-    old = None if before is None else before.meta
-    plain = new.to_dict()
-    if old is not None and old["client_data"] != plain["client_data"]:
-        yield "SET_CLIENT_DATA", (new.client_data,), {}
-    if plain["conditions"] != ([] if old is None else old["conditions"]):
+        before = FeatureFlagStoreItem(
+            after.feature_name,
+            after.raw_is_enabled,
+            FeatureFlagStoreMeta(new.created_date, new.client_data),
+        )
+    old = before.raw_meta
+    client_data = _announced_data(new)
+    if client_data != _announced_data(old):
+        yield "SET_CLIENT_DATA", (client_data,), {}
+    if [c.to_dict() for c in new.conditions] != [c.to_dict() for c in old.conditions]:
         yield "SET_CONDITIONS", (new.conditions,), {}
-    no_bucketer = NoOpBucketer().to_dict()
-    if plain["bucketer"] != (no_bucketer if old is None else old["bucketer"]):
+    # Rules take the place of a bucketer, and are announced with the client data.
+    if new.rules is None and new.bucketer.to_dict() != _announced_bucketer(old):
         yield "SET_BUCKETER", (new.bucketer,), {}
-    if before is not None and bool(before.raw_is_enabled) != bool(after.raw_is_enabled):
+    if bool(before.raw_is_enabled) != bool(after.raw_is_enabled):
         yield ("ENABLE" if after.raw_is_enabled else "DISABLE"), (), {}
+
+
+def _announced_data(meta: FeatureFlagStoreMeta) -> dict[str, Any]:
+    """Return the client data with the rules, as `set_rules` announces them."""
+    if meta.rules is None:
+        return meta.client_data
+    return {**meta.client_data, RESERVED_KEY: meta.rules.to_dict()}
+
+
+def _announced_bucketer(meta: FeatureFlagStoreMeta) -> Any:
+    bucketer = meta.bucketer if meta.rules is None else NoOpBucketer()
+    return bucketer.to_dict()
 
 
 def with_dates(
@@ -130,6 +149,7 @@ def compare(
     wanted: Iterable[FeatureFlagStoreItem],
     *,
     prune: bool = False,
+    keeps_users: bool = False,
 ) -> list[Change]:
     """Return what has to change for a store to have the wanted flags, sorted by name.
 
@@ -138,23 +158,50 @@ def compare(
         wanted: the flags that it shall have. One without a creation date keeps the date
             of the present flag, or gets the present time.
         prune: whether flags that are not wanted are deleted.
+        keeps_users: whether splits whose shares change keep all users in their variants
+            who need not move, and flags that would depend on themselves are refused,
+            as `set_rules` does. Otherwise the flags will be exactly those that are
+            wanted.
+
+    Raises:
+        InvalidArgumentError: a flag would depend on itself.
     """
     changes = []
     names = set()
     for each in with_dates(wanted, current):
         names.add(each.feature_name)
         before = current.get(each.feature_name)
-        after = _complete(each)
+        after = _complete(each, before if keeps_users else None)
         if before is None or not is_same_flag(before, after):
             changes.append(Change(each.feature_name, before, after))
     if prune:
         changes += [Change(n, i, None) for n, i in current.items() if n not in names]
+    if keeps_users:
+        _refuse_cycles(current, changes)
     return sorted(changes, key=lambda change: change.feature_name)
 
 
-def _complete(wanted: FeatureFlagStoreItem) -> FeatureFlagStoreItem:
-    """Return a new item with a creation date, for any store."""
+def _refuse_cycles(
+    current: Mapping[str, FeatureFlagStoreItem], changes: Iterable[Change]
+) -> None:
+    after = {**current, **{change.feature_name: change.after for change in changes}}
+    for change in changes:
+        if change.after is not None:
+            refuse_cycle(change.feature_name, change.after.rules, after.get)
+
+
+def _complete(
+    wanted: FeatureFlagStoreItem, before: FeatureFlagStoreItem | None
+) -> FeatureFlagStoreItem:
+    """Return a new item with a creation date, for any store.
+
+    Args:
+        wanted: the flag.
+        before: the present flag, if the users of its splits shall be kept.
+    """
     meta = wanted.raw_meta
+    if before is not None and before.rules is not None and meta.rules is not None:
+        meta.set_rules(meta.rules.keeping(before.rules))
     if meta.created_date is None:
         meta.created_date = int(time.time())
     return FeatureFlagStoreItem(wanted.feature_name, wanted.raw_is_enabled, meta)

@@ -4,11 +4,16 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ..explanation import Reason
+from ..conditions import Condition
+from ..conditions.expression import simple_parts
+from ..explanation import Evaluation, Reason
+from ..prerequisites import ArgumentsWithFlags
 from .exit_codes import DONE, FAILED
 from .options import command, feature_name
 from .output import print_json, print_text, warn
@@ -16,10 +21,10 @@ from .percentages import format_share
 from .values import format_value, kind_of, parse_pairs, shortened, utf8_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ..contrib.storage import FeatureFlagStoreItem
-    from ..explanation import Evaluation
+    from ..rules.rules import Rules
     from .session import Session
 
 _LARGEST_SAMPLE: Final = 10_000_000
@@ -57,22 +62,43 @@ def check(
     _warn_of_other_types(item, context)
     evaluation = session.client.explain(feature_name, **context)
     if session.as_json:
-        print_json(_plain_evaluation(evaluation))
+        print_json(_plain_evaluation(evaluation, item.rules))
     else:
         print_text(str(evaluation))
+        _print_value(evaluation, item.rules)
     is_on = evaluation.enabled and evaluation.reason is not Reason.ERROR
     return DONE if is_on else FAILED
 
 
-def _plain_evaluation(evaluation: Evaluation) -> dict[str, Any]:
+def _plain_evaluation(evaluation: Evaluation, rules: Rules | None) -> dict[str, Any]:
+    variant = _variant_of(evaluation, rules)
     return {
         "feature_name": evaluation.feature_name,
         "enabled": bool(evaluation.enabled),
         "reason": evaluation.reason.value,
         "bucket": evaluation.bucket,
         "percentage": evaluation.percentage,
+        "rule": evaluation.rule_number,
+        "variant": variant,
+        "value": rules.variant(variant).value
+        if rules is not None and variant is not None
+        else bool(evaluation.enabled),
         "explanation": str(evaluation),
     }
+
+
+def _variant_of(evaluation: Evaluation, rules: Rules | None) -> str | None:
+    """Return the variant that is served, also if the flag is off; else `None`."""
+    if rules is None or evaluation.reason is Reason.ERROR:
+        return None
+    return evaluation.variant if evaluation.enabled else rules.off
+
+
+def _print_value(evaluation: Evaluation, rules: Rules | None) -> None:
+    variant = _variant_of(evaluation, rules)
+    if rules is not None and variant is not None and rules.variants is not None:
+        value = format_value(rules.variant(variant).value)
+        print_text(f"The value of the variant {variant!r} is {value}.")
 
 
 def _check_sample(
@@ -88,13 +114,40 @@ def _check_sample(
         return {**context, name: number if prefix is None else f"{prefix}{number}"}
 
     _warn_of_other_types(item, context_of(numbers[0]))
-    enabled = sum(bool(item.is_enabled(**context_of(number))) for number in numbers)
+    get = cache(session.store.get)  # flags that the flag asks about
+    contexts = (
+        ArgumentsWithFlags(context_of(number), get, item.feature_name)
+        for number in numbers
+    )
+    counts = _count_answers(item, contexts)
+    enabled = sum(count for (is_on, _), count in counts.items() if is_on)
     share = enabled / len(numbers)
+    variants = {
+        name: {"enabled": count, "share": count / len(numbers)}
+        for (is_on, name), count in sorted(counts.items())
+        if is_on and name
+    }
     if session.as_json:
-        print_json({"sampled": len(numbers), "enabled": enabled, "share": share})
-    else:
-        print_text(f"{enabled:,} of {len(numbers):,} are in ({format_share(share)}).")
+        sampled = {"sampled": len(numbers), "enabled": enabled, "share": share}
+        print_json({**sampled, "variants": variants})
+        return DONE
+    print_text(f"{enabled:,} of {len(numbers):,} are in ({format_share(share)}).")
+    for name, found in variants.items():
+        shown = format_share(found["share"])
+        print_text(f"    {name}: {found['enabled']:,} ({shown})")
     return DONE
+
+
+def _count_answers(
+    item: FeatureFlagStoreItem, contexts: Iterable[ArgumentsWithFlags]
+) -> Counter[tuple[bool, str]]:
+    """Count how often a flag is on and off, and which variant it serves, or ""."""
+    if item.rules is None:
+        answer = item.answer
+        decider = item.compile() if answer is None else lambda _: answer
+        return Counter((bool(decider(each)), "") for each in contexts)
+    decisions = (Evaluation.from_decision("", item.decide(each)) for each in contexts)
+    return Counter((bool(each.enabled), each.variant or "") for each in decisions)
 
 
 def _parse_sample(sample: str) -> tuple[str, str | None, range]:
@@ -120,11 +173,20 @@ def _parse_sample(sample: str) -> tuple[str, str | None, range]:
     return name, found.groupdict().get("prefix"), range(first, last + 1)
 
 
+def _conditions_of(item: FeatureFlagStoreItem) -> Iterator[Condition]:
+    """Yield the conditions of a flag, also those of its rules."""
+    yield from item.raw_meta.conditions
+    for rule in item.rules or ():
+        if rule.when is not None:
+            parts = simple_parts(rule.when)
+            yield from (each for each in parts if isinstance(each, Condition))
+
+
 def _warn_of_other_types(
     item: FeatureFlagStoreItem, context: Mapping[str, Any]
 ) -> None:
     """Warn if a value has another type than all that its checks compare it with."""
-    for condition in item.raw_meta.conditions:
+    for condition in _conditions_of(item):
         for each in condition.own_checks:
             if each.variable not in context:
                 continue

@@ -32,7 +32,10 @@ _SYMBOLS: Final[dict[str, str | None]] = {
     "in": "in",
     "not in": "not_in",
 }
-_LISTS: Final = ("in", "not_in", "any_of", "all_of", "none_of", "in_cidr")
+_LISTS: Final = (
+    *("in", "not_in", "any_of", "all_of", "none_of", "iany_of", "iall_of"),
+    *("in_cidr", "has_size"),
+)
 # These are written by their names, and some have values that are texts in any case.
 _WORDS: Final = [
     str(kind.SYMBOL)

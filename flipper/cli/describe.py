@@ -3,19 +3,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 from ..bucketing import (
     ConsistentHashPercentageBucketer,
-    LinearRampPercentage,
     NoOpBucketer,
     Percentage,
     PercentageBucketer,
-    Schedule,
 )
+from ..rules.rules_bucketer import RulesBucketer, without_rules
 from .condition_text import format_condition
-from .percentages import format_duration, format_share
+from .percentages import describe_percentage
+from .rules_text import describe_rules, serves_everybody
 
 if TYPE_CHECKING:
     from ..contrib.storage import FeatureFlagStoreItem
@@ -38,6 +37,8 @@ def reaches_everybody(item: FeatureFlagStoreItem | None) -> bool:
     if item.answer is True:
         return True
     meta = item.raw_meta
+    if meta.rules is not None:
+        return not meta.conditions and serves_everybody(meta.rules)
     return (
         not meta.conditions
         and type(meta.bucketer) in _BUCKETERS_BY_SHARE
@@ -50,6 +51,9 @@ def describe_audience(item: FeatureFlagStoreItem) -> str:
     """Return whom a flag is on for, or would be on for if it were enabled."""
     meta = item.raw_meta
     parts = [format_condition(each) for each in meta.conditions]
+    if meta.rules is not None:
+        rest = describe_rules(meta.rules)
+        return f"{' and '.join(parts)}; of these, {rest}" if parts else rest
     if isinstance(meta.bucketer, NoOpBucketer):
         return " and ".join(parts) or "everybody"
     rest = describe_bucketer(meta.bucketer)
@@ -57,50 +61,36 @@ def describe_audience(item: FeatureFlagStoreItem) -> str:
 
 
 def describe_bucketer(bucketer: Any) -> str:
-    """Return which share of the calls a bucketer lets in."""
+    """Return which share of the calls a bucketer lets in, or whom rules are on for."""
+    if isinstance(bucketer, RulesBucketer):
+        return describe_rules(bucketer.rules)
     if isinstance(bucketer, NoOpBucketer):
         return "everybody"
     if not isinstance(bucketer, PercentageBucketer):
         return f"{type(bucketer).__name__} {bucketer.to_dict()}"
-    share = _describe_percentage(bucketer.own_percentage)
+    share = describe_percentage(bucketer.own_percentage)
     if not isinstance(bucketer, ConsistentHashPercentageBucketer):
         return f"{share} of calls, at random"
     names = bucketer.key_whitelist
     return f"{share} by {', '.join(names) if names else 'all arguments'}"
 
 
-def _describe_percentage(percentage: Any) -> str:
-    if isinstance(percentage, Schedule):
-        steps = [
-            f"{_describe_share(share)} from {format_time(when)}"
-            for when, share in percentage.entries
-        ]
-        return f"{format_share(percentage.value)} now ({', '.join(steps)})"
-    if not isinstance(percentage, LinearRampPercentage):
-        return format_share(percentage.value)
-    first, last = percentage.initial_value, percentage.final_value
-    return (
-        f"{format_share(percentage.value)} now ({format_share(first)} to "
-        f"{format_share(last)} in {format_duration(percentage.ramp_duration)} from "
-        f"{format_time(percentage.initial_time)})"
-    )
-
-
-def _describe_share(share: Any) -> str:
-    """Return the share of an entry of a schedule."""
-    is_number = isinstance(share, (int, float))
-    return format_share(share) if is_number else _describe_percentage(share)
-
-
-def format_time(seconds: Any) -> str:
-    """Return a time since the epoch as a date in UTC."""
-    try:
-        moment = datetime.fromtimestamp(seconds, timezone.utc)
-    except (TypeError, ValueError, OverflowError, OSError):
-        return repr(seconds)
-    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
 def plain_flag(item: FeatureFlagStoreItem) -> dict[str, Any]:
     """Return a flag as plain data, as `--json` prints it."""
-    return {**item.to_dict(), "audience": describe_audience(item)}
+    return {**plain_item(item), "audience": describe_audience(item)}
+
+
+def plain_item(item: FeatureFlagStoreItem) -> dict[str, Any]:
+    """Return a flag as plain data: with its state, and with its rules as such.
+
+    A document has the rules in the client data, and another state.
+    """
+    plain = item.to_dict()
+    rules = item.rules
+    if rules is not None:
+        plain["is_enabled"] = item.raw_is_enabled
+        meta = plain["meta"]
+        meta["client_data"] = without_rules(meta["client_data"])
+        meta["bucketer"] = NoOpBucketer().to_dict()
+        meta["rules"] = rules.to_dict()
+    return plain

@@ -17,13 +17,14 @@ from ..bucketing import LinearRampPercentage, PercentageBucketer
 from ..contracts.update import get_uncached
 from ..contracts.watch import SupportsWatch
 from ..exceptions import FlipperError, ReadOnlyStoreError
+from ..rules.rules_bucketer import RulesBucketer
 from ..runtime.clock import monotonic
 from .changes import flags_of
-from .describe import format_time
 from .errors import message_of
 from .exit_codes import DONE, FAILED, UNREACHABLE
 from .options import command
 from .output import note, print_json, printable, some_of
+from .percentages import format_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,6 +121,7 @@ class Examination:
         yield Finding("flags", OK, f"{len(items):,}, read in {1000 * seconds:.0f} ms")
         yield _broken_documents(sorted({*self._session.left_out}))
         yield _unusable_names(items)
+        yield from _rules(items)
         yield _clock(items)
 
     def _writing(self) -> Finding:
@@ -200,6 +202,27 @@ def _unusable_names(items: list[FeatureFlagStoreItem]) -> Finding:
         text = f"{len(unusable):,} cannot be written: {some_of(unusable)}"
         return Finding("names", BAD, text)
     return Finding("names", OK, "each can be used")
+
+
+def _rules(items: list[FeatureFlagStoreItem]) -> Iterator[Finding]:
+    """Yield which flags with rules flipper-client 1.x has written."""
+    bucketers = {item.feature_name: item.raw_meta.bucketer for item in items}
+    marks = {
+        name: bucketer.lost_mark
+        for name, bucketer in bucketers.items()
+        if isinstance(bucketer, RulesBucketer)
+    }
+    lost = sorted(name for name, is_lost in marks.items() if is_lost)
+    if lost:
+        states = {i.feature_name: "on" if i.raw_is_enabled else "off" for i in items}
+        shown = some_of(f"{name!r}, which counts as {states[name]}" for name in lost)
+        text = (
+            f"{len(lost):,} were last written by flipper-client 1.x: {shown}; "
+            f"`flipper enable` or `flipper disable` writes the state that is meant"
+        )
+        yield Finding("rules", NOTE, text)
+    elif marks:
+        yield Finding("rules", OK, f"{len(marks):,} flags, each in its state")
 
 
 def _clock(items: list[FeatureFlagStoreItem]) -> Finding:

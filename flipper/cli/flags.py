@@ -13,16 +13,18 @@ from .condition_text import format_condition
 from .describe import (
     describe_audience,
     describe_bucketer,
-    format_time,
     plain_flag,
     state_word,
 )
 from .options import command, feature_name, yes
 from .output import note, print_fields, print_json, print_table
+from .percentages import format_time
 from .report import report
+from .rules_text import numbered_lines
 from .values import format_value, parse_pairs, utf8_text
 
 if TYPE_CHECKING:
+    from ..rules.rules import Rules
     from .session import Session
 
 
@@ -53,7 +55,7 @@ def list_flags(session: Session, pattern: str | None, enabled: bool) -> None:
 @command("show")
 @feature_name
 def show(session: Session, feature_name: str) -> None:
-    """Show the state, the conditions, the bucketer and the data of a flag."""
+    """Show the state, the conditions, the bucketer or the rules, and the data."""
     item = session.item(feature_name)
     if session.as_json:
         print_json(plain_flag(item))
@@ -62,11 +64,24 @@ def show(session: Session, feature_name: str) -> None:
     fields = [("Name", item.feature_name), ("State", state_word(item))]
     conditions = "\n".join(map(format_condition, meta.conditions))
     fields.append(("Conditions", conditions or "none"))
-    fields.append(("Bucketer", describe_bucketer(meta.bucketer)))
+    if meta.rules is None:
+        fields.append(("Bucketer", describe_bucketer(meta.bucketer)))
+    else:
+        fields += _rules_fields(meta.rules)
     data = [f"{key} = {format_value(v)}" for key, v in meta.client_data.items()]
     fields.append(("Client data", "\n".join(data) or "none"))
     fields.append(("Created", format_time(meta.created_date)))
     print_fields(fields)
+
+
+def _rules_fields(rules: Rules) -> list[tuple[str, str]]:
+    fields = [("Rules", "\n".join(numbered_lines(rules)))]
+    if rules.variants is not None:
+        values = [f"{name} = {format_value(v)}" for name, v in rules.variants.items()]
+        fields.append(("Variants", "\n".join(values) or "none"))
+    if rules.off is not None:
+        fields.append(("Off variant", rules.off))
+    return fields
 
 
 @command("create")
@@ -101,7 +116,7 @@ def create(
 @feature_name
 @yes
 def enable(session: Session, feature_name: str) -> None:
-    """Switch a flag on for those that its conditions and its bucketer let in."""
+    """Switch a flag on for those that its conditions, bucketer or rules let in."""
     before = session.item(feature_name)
     session.confirm_for_everybody(before, before.replace(is_enabled=True))
     session.client.enable(feature_name)
@@ -111,7 +126,7 @@ def enable(session: Session, feature_name: str) -> None:
 @command("disable")
 @feature_name
 def disable(session: Session, feature_name: str) -> None:
-    """Switch a flag off for everybody. Its conditions and its bucketer stay."""
+    """Switch a flag off for everybody. All else of it stays."""
     session.client.disable(feature_name)
     report(session, feature_name, "Disabled")
 
@@ -120,7 +135,7 @@ def disable(session: Session, feature_name: str) -> None:
 @feature_name
 @yes
 def delete(session: Session, feature_name: str) -> None:
-    """Delete a flag with its conditions, its bucketer and its client data."""
+    """Delete a flag with all that belongs to it."""
     try:
         session.item(feature_name)
     except InvalidFlagDataError:

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import datetime, timezone
 from typing import Any, Final
 
 import click
 
+from ..bucketing import LinearRampPercentage, Schedule
 from .values import shortened
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -84,3 +86,36 @@ def format_duration(seconds: Any) -> str:
         count, left = divmod(left, _SECONDS[unit])
         shown += f"{count}{unit}" if count else ""
     return shown
+
+
+def describe_percentage(percentage: Any) -> str:
+    """Return a percentage with its share now, and how it changes."""
+    if isinstance(percentage, Schedule):
+        steps = [
+            f"{_describe_share(share)} from {format_time(when)}"
+            for when, share in percentage.entries
+        ]
+        return f"{format_share(percentage.value)} now ({', '.join(steps)})"
+    if not isinstance(percentage, LinearRampPercentage):
+        return format_share(percentage.value)
+    first, last = percentage.initial_value, percentage.final_value
+    return (
+        f"{format_share(percentage.value)} now ({format_share(first)} to "
+        f"{format_share(last)} in {format_duration(percentage.ramp_duration)} from "
+        f"{format_time(percentage.initial_time)})"
+    )
+
+
+def _describe_share(share: Any) -> str:
+    """Return the share of an entry of a schedule."""
+    is_number = isinstance(share, (int, float))
+    return format_share(share) if is_number else describe_percentage(share)
+
+
+def format_time(seconds: Any) -> str:
+    """Return a time since the epoch as a date in UTC."""
+    try:
+        moment = datetime.fromtimestamp(seconds, timezone.utc)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return repr(seconds)
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")

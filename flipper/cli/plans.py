@@ -13,7 +13,7 @@ from ..contracts.whole_flags import is_same_flag
 from ..contrib.storage import FeatureFlagStoreItem
 from .blast_radius import blast_radius
 from .changes import Change, compare, flags_of
-from .describe import reaches_everybody
+from .describe import plain_item, reaches_everybody
 from .flag_sources import flags_of_content, read_content
 from .options import command, existing_file, yes
 from .output import note, print_json, print_text, printable, some_of
@@ -86,7 +86,7 @@ def _compute(
     current = flags_of(session.store)
     names = {item.feature_name for item in wanted}
     unknown = sorted(name for name in current if name not in names)
-    return compare(current, wanted, prune=prune), unknown
+    return compare(current, wanted, prune=prune, keeps_users=True), unknown
 
 
 def _note_unknown(unknown: list[str], *, prune: bool) -> None:
@@ -132,8 +132,8 @@ def plain_change(change: Change) -> dict[str, Any]:
         "feature_name": change.feature_name,
         "change": change.kind,
         "blast_radius": blast_radius(change),
-        "before": None if before is None else before.to_dict(),
-        "after": None if after is None else after.to_dict(),
+        "before": None if before is None else plain_item(before),
+        "after": None if after is None else plain_item(after),
     }
 
 
@@ -221,9 +221,19 @@ def _confirm(session: Session, changes: list[Change]) -> None:
 
 
 def _write_plan(path: str, changes: list[Change]) -> None:
-    kept = {"flipper_plan": _PLAN_VERSION, "changes": [*map(plain_change, changes)]}
+    kept = {"flipper_plan": _PLAN_VERSION, "changes": [*map(_kept, changes)]}
     # In ASCII, which expresses also halves of characters, that a JSON file may have.
     write_file(path, f"{json.dumps(kept, indent=2)}\n")
+
+
+def _kept(change: Change) -> dict[str, Any]:
+    """Return a change with the flags as documents."""
+    before, after = change.before, change.after
+    return {
+        **plain_change(change),
+        "before": None if before is None else before.to_dict(),
+        "after": None if after is None else after.to_dict(),
+    }
 
 
 def _read_plan(content: bytes, path: str) -> list[Change] | None:

@@ -32,6 +32,7 @@ COMMANDS = {
     "delete": ("flags:delete", "Delete a flag."),
     "condition": ("conditions:condition", "Change the conditions of a flag."),
     "bucket": ("bucketers:bucket", "Let a share of the calls in."),
+    "rules": ("rules:rules", "Show and change the rules of a flag."),
     "meta": ("client_data:meta", "Print and change client data."),
     "check": ("check:check", "Ask whether a flag is on, and why."),
     "export": ("transfer:export", "Write all flags to a file."),

@@ -10,9 +10,11 @@ import click
 
 from ..client import FeatureFlagClient
 from ..flag_files import READABLE, WRITABLE, format_of, write_flags
+from ..importers import ORIGINS
 from .changes import compare, flags_of, with_dates
 from .exit_codes import DONE, FAILED
 from .flag_sources import flags_at, flags_of_content, read_content
+from .imported import imported_flags, items_of
 from .options import command, existing_file, yes
 from .output import note, print_json, printable_data
 from .plans import apply_changes, make_changes, print_changes
@@ -62,21 +64,48 @@ def export(session: Session, file: str | None, format_name: str | None) -> int:
 @existing_file
 @_format
 @click.option(
+    "--from",
+    "origin",
+    type=click.Choice([*ORIGINS]),
+    help="The other flag system that FILE is of; its users do not change sides.",
+)
+@click.option(
     "--replace", is_flag=True, help="Delete the flags that are not in the file."
 )
 @click.option("--dry-run", is_flag=True, help="Print what would change, only.")
 @yes
-def import_flags(
-    session: Session, file: str, format_name: str | None, replace: bool, dry_run: bool
-) -> None:
-    """Create and change the flags that are in FILE (- is stdin); keep all others."""
-    wanted = flags_of_content(read_content(file), file, format_name)
-    session.makes_file = not dry_run
-    changes = compare(flags_of(session.store), wanted, prune=replace)
+def import_flags(  # noqa: PLR0913, PLR0917  (one for each option)
+    session: Session,
+    file: str,
+    format_name: str | None,
+    origin: str | None,
+    replace: bool,
+    dry_run: bool,
+) -> int:
+    """Create and change the flags that are in FILE (- is stdin); keep all others.
+
+    With --from, the exit code is 1 if a flag could not be imported as it is.
+    """
+    content = read_content(file)
+    result = DONE
+    if origin is None:
+        wanted = flags_of_content(content, file, format_name)
+        session.makes_file = not dry_run
+        current = flags_of(session.store)
+    else:
+        imported = imported_flags(origin, content, file, format_name)
+        session.makes_file = not dry_run
+        current = flags_of(session.store)
+        wanted, is_complete = items_of(imported, current)
+        result = DONE if is_complete else FAILED
+    # Users of another system are where that system has them, also if it moves some.
+    keeps_users = origin is None
+    changes = compare(current, wanted, prune=replace, keeps_users=keeps_users)
     if dry_run:
         print_changes(session, changes)
-        return
-    apply_changes(session, changes)
+    else:
+        apply_changes(session, changes)
+    return result
 
 
 @command("diff", has_store=False)

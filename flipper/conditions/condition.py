@@ -33,8 +33,9 @@ class Condition(Expression):
             __icontains __matches`, for dates `__before __after`, for versions
             `__semver_eq __semver_gt __semver_gte __semver_lt __semver_lte`, for numbers
             that may be text `__num_eq __num_gt __num_gte __num_lt __num_lte`, for IP
-            addresses `__in_cidr`, for lists `__any_of __all_of __none_of`, and
-            `__exists`, which is decided also if the argument is not given.
+            addresses `__in_cidr`, for lists `__any_of __all_of __none_of __iany_of
+            __iall_of __has_size`, for types of JSON `__json_type`, and `__exists`, for
+            which the argument need not be given.
 
     Raises:
         Operator.InvalidSymbolError: the suffix is no operator.

@@ -6,21 +6,29 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar
+from time import sleep
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from ..contrib.storage import FeatureFlagStoreItem
+from ..contrib.storage.undecoded import UndecodedItem
 from ..exceptions import InvalidFlagDataError
 from .atomic import ABSENT, ANY, AtomicFeatureFlagStore
 from .flag_locks import per_flag_lock, reentrant_flag_lock
 from .last_known import SupportsLastKnown, has_room, put_bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .atomic import Make
     from .update import Change
 
 logger = logging.getLogger(__name__)
+
+# Threads that answer questions wait for one that compares many flags. So it makes a
+# pause of some seconds after this number of flags.
+_FLAGS_PER_PAUSE: Final = 500
+_PAUSE: Final = 0.0005
+_new = object.__new__
 
 
 class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
@@ -87,6 +95,50 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
         Both numbers count documents: one that is not a flag makes a page shorter.
         """
         return self._flags(self._documents(offset, limit))
+
+    def read_undecoded(
+        self, found: dict[str, Any], known: Mapping[str, Any]
+    ) -> Sequence[UndecodedItem]:
+        """Read all documents, without decoding them, and return the undecoded flags.
+
+        A document need not be a flag; see `is_flag`.
+
+        Args:
+            found: gets all flags, by name.
+            known: flags by name. If the document of one is unchanged, `found` gets the
+                same object.
+        """
+        documents = self._documents(0, None)
+        if not known:  # A program starts: few steps are made for each flag.
+            for feature_name, document in documents:
+                item = found[feature_name] = _new(UndecodedItem)
+                item.feature_name, item.document = feature_name, document
+            return list(found.values())
+        undecoded = []
+        for feature_name, document in documents:
+            same = known.get(feature_name)
+            if (
+                same is None
+                or getattr(same, "document", None) != document
+                or same.feature_name != feature_name
+            ):
+                same = item = _new(UndecodedItem)
+                item.feature_name, item.document = feature_name, document
+                undecoded.append(item)
+            found[feature_name] = same
+            if not len(found) % _FLAGS_PER_PAUSE:
+                sleep(_PAUSE)
+        return undecoded
+
+    def is_flag(self, item: UndecodedItem) -> bool:
+        """Return whether the document of an item is its flag; log it if it is none."""
+        feature_name, document = item.feature_name, item.document or b""
+        try:
+            found = FeatureFlagStoreItem.deserialize(document)
+        except InvalidFlagDataError:
+            self._log_left_out(feature_name, document)
+            return False
+        return found.feature_name == feature_name
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag as it was last read or written, or `None`, without I/O."""
@@ -201,3 +253,10 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
         if is_latest:
             put_bounded(self._decoded, feature_name, item)
         return item
+
+
+def reads_undecoded(store: Any) -> bool:
+    """Return whether `read_undecoded` of a store reads the flags that `list` does."""
+    return getattr(
+        type(store), "list", None
+    ) is DocumentFeatureFlagStore.list and "list" not in vars(store)

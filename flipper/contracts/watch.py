@@ -37,6 +37,17 @@ class Watch(metaclass=ABCMeta):
                 may have been missed, and a new watch is needed.
         """
 
+    def revision(self) -> object:
+        """Return a value that is another one once `wait` may have missed a change.
+
+        While it stays the same, a copy of all flags that was read after an earlier call
+        and updated by `wait` is complete. `None` means that this is not known.
+
+        Raises:
+            Exception: as `wait`.
+        """
+        return None
+
     @abstractmethod
     def close(self) -> None:
         """Stop listening, and release the connection. May be called again."""

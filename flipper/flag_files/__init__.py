@@ -2,11 +2,13 @@
 """Files of flags, in TOML, JSON or YAML, written by people and by programs.
 
 `read_flags` and `parse_flags` make flags of a file, `write_flags` makes a text of
-flags, and `schema` describes the form to editors. docs/flag-files.md explains it.
+flags, and `schema` describes the form to editors. `parse_rules` and `write_rules` do
+the same for the rules of one flag. docs/flag-files.md explains the form.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +21,14 @@ from .formats import WRITABLE as WRITABLE
 from .formats import ContentError, format_module, read_data
 from .formats import format_of as format_of
 from .problems import Problem as Problem
-from .problems import Problems, error_of
+from .problems import Problems, check_keys, error_of
+from .rules import RULES_KEYS, read_rules_table
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
 
+    from ..rules.rules import Rules
     from .problems import Place
 
 
@@ -83,6 +87,27 @@ def parse_flags(
     return items
 
 
+def parse_data(
+    content: bytes | str,
+    format: str,  # noqa: A002
+    *,
+    where: str = "the text",
+) -> Any:
+    """Return what a text holds as plain data, which need not be flags of this library.
+
+    Its arguments and errors are those of `parse_flags`.
+    """
+    problems = Problems()
+    data, locate = None, None
+    try:
+        data, locate = read_data(content, format, problems)
+    except ContentError as error:
+        problems.add((), error.message, position=error.position)
+    if problems:
+        raise error_of(problems.located(locate), where)
+    return data
+
+
 def write_flags(items: Iterable[Any], format: str) -> str:  # noqa: A002
     """Return a text with these flags, sorted by name, without what is default.
 
@@ -114,6 +139,66 @@ def write_flags(items: Iterable[Any], format: str) -> str:  # noqa: A002
     return module.write(  # type: ignore[no-any-return]
         {"version": VERSION, "flags": {name: plain[name] for name in sorted(plain)}}
     )
+
+
+def parse_rules(
+    content: bytes | str,
+    format: str,  # noqa: A002
+    *,
+    where: str = "the text",
+) -> Rules:
+    """Return the rules in a text that has the rules of one flag, and nothing else.
+
+    Args:
+        content: the text; bytes are UTF-8.
+        format: "toml", "json" or "yaml".
+        where: the name of the text in errors.
+
+    Raises:
+        FlagFileError: the text has mistakes. It names all of them; but where the text
+            cannot be parsed, it names the first.
+        InvalidArgumentError: the format is unknown.
+        MissingDependencyError: a package that the format needs is not installed.
+    """
+    problems = Problems()
+    locate = None
+    rules: Rules | None = None
+    try:
+        data, locate = read_data(content, format, problems)
+        if check_keys(problems.root, data, {}, RULES_KEYS):
+            if not data:
+                problems.root.refuse(
+                    "has no rules; write rules, or otherwise = false for rules that "
+                    "serve nobody"
+                )
+            rules = read_rules_table(problems.root, data)
+    except ContentError as error:
+        problems.add((), error.message, position=error.position)
+    if rules is None or problems:
+        raise error_of(problems.located(locate), where)
+    return rules
+
+
+def write_rules(rules: Rules, format: str) -> str:  # noqa: A002
+    """Return a text of which `parse_rules` makes equal rules.
+
+    Args:
+        rules: the rules of a flag.
+        format: "toml" or "json".
+
+    Raises:
+        FlagFileError: the format cannot express a value.
+        InvalidArgumentError: the format is unknown.
+        MissingDependencyError: a package that the format needs is not installed.
+    """
+    module = format_module(format, WRITABLE)
+    problems = Problems()
+    plain = json.loads(json.dumps(rules.to_dict()))  # a tuple becomes a list
+    if format == "toml":
+        module.find_inexpressible(problems.root, plain)
+    if problems:
+        raise error_of(problems.located(None), "The rules")
+    return module.write_rules(plain)  # type: ignore[no-any-return]
 
 
 def _written(place: Place, item: Any) -> dict[str, Any]:
@@ -151,8 +236,11 @@ __all__ = [
     "InvalidArgumentError",
     "Problem",
     "format_of",
+    "parse_data",
     "parse_flags",
+    "parse_rules",
     "read_flags",
     "schema",
     "write_flags",
+    "write_rules",
 ]

@@ -61,7 +61,7 @@ def read_bucketer(place: Place, value: Any, feature_name: str) -> Any:
         check_keys(place, value, {**example, **_PERCENTAGE}, optional)
         if "percentage" in value:
             inner = place.at("percentage")
-            fields["percentage"] = _read_percentage(inner, value["percentage"])
+            fields["percentage"] = read_percentage(inner, value["percentage"])
         if "key_whitelist" in value and optional:
             _check_whitelist(place.at("key_whitelist"), value["key_whitelist"])
     else:
@@ -106,10 +106,10 @@ def _read_type(place: Place, value: Any, known: dict[str, Any]) -> Any:
     return None
 
 
-def _read_percentage(place: Place, value: Any) -> dict[str, Any]:
+def read_percentage(place: Place, value: Any) -> dict[str, Any]:
     """Return a percentage as its `to_dict` does."""
     if not isinstance(value, dict):
-        _check_fraction(place, value)
+        check_fraction(place, value)
         return {"type": Percentage.get_type(), "value": value}
     kind = _read_type(place, value, PercentageFactory.PERCENTAGE_MAP)
     if kind is Percentage:
@@ -118,7 +118,7 @@ def _read_percentage(place: Place, value: Any) -> dict[str, Any]:
         check_keys(place, value, _RAMP)
         for key in ("initial_value", "final_value"):
             if key in value:
-                _check_fraction(place.at(key), value[key])
+                check_fraction(place.at(key), value[key])
         for key, least, largest in (
             ("ramp_duration", 0, LONGEST),
             ("initial_time", EARLIEST, LATEST),
@@ -157,10 +157,11 @@ def _check_schedule(place: Place, value: Any) -> None:
         if isinstance(share, dict) and share.get("type") == Schedule.get_type():
             own.at(1).refuse("is a schedule in a schedule; write a number or a ramp")
         else:
-            _read_percentage(own.at(1), share)
+            read_percentage(own.at(1), share)
 
 
-def _check_fraction(place: Place, value: Any) -> None:
+def check_fraction(place: Place, value: Any) -> None:
+    """Report a value that is not a number from 0 to 1."""
     if is_number(value) and 0 <= value <= 1:
         return
     example = "0.25 for 25 %"

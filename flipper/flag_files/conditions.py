@@ -42,10 +42,11 @@ def read_conditions(place: Place, value: Any) -> list[Condition]:
             f"[{{ country = 'SE' }}]"
         )
         return []
-    return [_read_condition(place.at(index), one) for index, one in enumerate(value)]
+    return [read_condition(place.at(index), one) for index, one in enumerate(value)]
 
 
-def _read_condition(place: Place, value: Any) -> Condition:
+def read_condition(place: Place, value: Any) -> Condition:
+    """Return a condition, and report mistakes."""
     checks: list[Any] = []
     if isinstance(value, dict):
         for key, entry in value.items():

@@ -7,12 +7,13 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from ..arguments import check_feature_name
+from ..arguments import RESERVED_KEY, check_feature_name
 from ..contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from ..exceptions import InvalidArgumentError
 from .bucketers import plain_bucketer, read_bucketer
 from .conditions import plain_conditions, read_conditions
 from .problems import FewerProblems, check_keys, told
+from .rules import RULES_KEYS, read_rules, refuse_reserved
 from .values import check_value, is_number
 
 if TYPE_CHECKING:
@@ -22,7 +23,10 @@ VERSION: Final = 1
 """The version of the form that this library reads and writes."""
 _TOP: Final = {"version": "version = 1", "flags": "[flags.NAME] with enabled = true"}
 _FLAG: Final = {"enabled": "enabled = false"}
-_OPTIONAL: Final = ("conditions", "bucketer", "created_date", "client_data")
+_OPTIONAL: Final = (
+    *("conditions", "bucketer", "created_date", "client_data"),
+    *RULES_KEYS,
+)
 
 
 def read_flags_data(place: Place, data: Any) -> list[FeatureFlagStoreItem]:
@@ -68,11 +72,13 @@ def _read_flag(place: Place, name: str, flag: Any) -> FeatureFlagStoreItem | Non
         conditions = read_conditions(place.at("conditions"), flag["conditions"])
     if "bucketer" in flag:
         bucketer = read_bucketer(place.at("bucketer"), flag["bucketer"], name)
+    rules = read_rules(place, flag)
     created_date = flag.get("created_date")
     _check_date(place.at("created_date"), created_date)
     client_data = flag.get("client_data", {})
     if isinstance(client_data, dict):
         check_value(place.at("client_data"), client_data)
+        refuse_reserved(place.at("client_data"), client_data)
     else:
         place.at("client_data").refuse(
             f"is {told(client_data)}; write a table of names and values"
@@ -80,6 +86,7 @@ def _read_flag(place: Place, name: str, flag: Any) -> FeatureFlagStoreItem | Non
     if not is_right:
         return None
     meta = FeatureFlagStoreMeta(created_date, client_data, conditions, bucketer)
+    meta.set_rules(rules)
     return FeatureFlagStoreItem(name, flag["enabled"], meta)
 
 
@@ -109,11 +116,15 @@ def plain_flag(item: FeatureFlagStoreItem) -> dict[str, Any]:
     """
     stored = json.loads(item.serialize())
     meta = stored["meta"]
+    # A document has the rules of the flag here, and its state beside them.
+    rules = meta["client_data"].pop(RESERVED_KEY, None)
+    bucketer = None if rules else plain_bucketer(meta["bucketer"])
     plain = {
-        "enabled": stored["is_enabled"],
+        "enabled": (rules or stored)["is_enabled"],
         "conditions": plain_conditions(meta["conditions"]) or None,
-        "bucketer": plain_bucketer(meta["bucketer"]),
+        "bucketer": bucketer,
         "created_date": meta["created_date"],
         "client_data": meta["client_data"] or None,
+        **{key: rules[key] for key in RULES_KEYS if rules and key in rules},
     }
     return {k: v for k, v in plain.items() if v is not None or k == "enabled"}

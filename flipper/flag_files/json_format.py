@@ -63,3 +63,6 @@ def write(plain: dict[str, Any]) -> str:
     text = json.dumps(plain, ensure_ascii=False, indent=2)
     # UTF-8 cannot encode half of a pair of surrogates.
     return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
+
+
+write_rules = write

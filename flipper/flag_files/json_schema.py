@@ -4,7 +4,8 @@
 The parser of this package decides. The schema says the same, with a few exceptions
 that JSON Schema cannot express: the length of a name in bytes, how deep values are
 nested, the order of the entries of a schedule, the form of dates, versions, networks
-and regular expressions, and what bucketers of an application's own accept.
+and regular expressions, what bucketers of an application's own accept, and what
+`rules_schema` lists.
 """
 
 from __future__ import annotations
@@ -12,21 +13,19 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from ..arguments import LONGEST_NAME
+from ..arguments import LONGEST_NAME, RESERVED_KEY
 from ..bucketing.consistent_hash_percentage_bucketer import (
     ConsistentHashPercentageBucketer,
 )
 from ..bucketing.factory import BucketerFactory
 from ..bucketing.noop_bucketer import NoOpBucketer
-from ..bucketing.percentage.factory import PercentageFactory
-from ..bucketing.percentage.linear_ramp_percentage import LinearRampPercentage
-from ..bucketing.percentage.percentage import Percentage
-from ..bucketing.percentage.schedule import EARLIEST, LATEST, Schedule
 from ..bucketing.percentage_bucketer import PercentageBucketer
 from ..conditions.operators.operator import Operator
-from .bucketers import LONGEST
 from .conditions import MEMBERSHIP, symbols
 from .flags import VERSION
+from .percentages_schema import definitions as percentage_definitions
+from .rules_schema import FLAG_PROPERTIES, NO_BUCKETER
+from .rules_schema import definitions as rules_definitions
 
 _FRACTION: Final = {"type": "number", "minimum": 0, "maximum": 1}
 _NO_DELIMITER: Final = r"(?:(?!__)[\s\S])*"
@@ -65,9 +64,8 @@ def schema() -> dict[str, Any]:
             "condition": _condition(),
             "check": _check(),
             "bucketer": _bucketer(),
-            "percentage": _percentage(),
-            "ramp": _ramp(),
-            "schedule": _schedule(),
+            **percentage_definitions(),
+            **rules_definitions(),
         },
     }
 
@@ -100,9 +98,12 @@ def _flag() -> dict[str, Any]:
             },
             "client_data": {
                 "type": "object",
+                "propertyNames": {"not": {"const": RESERVED_KEY}},
                 "description": "Data of the application's own, by name.",
             },
+            **FLAG_PROPERTIES,
         },
+        "dependentSchemas": NO_BUCKETER,
     }
 
 
@@ -213,99 +214,6 @@ def _if_type(
             "additionalProperties": False,
             "properties": {"type": True, **fields},
         },
-    }
-
-
-def _percentage() -> dict[str, Any]:
-    known = PercentageFactory.PERCENTAGE_MAP.items()
-    ramps = [name for name, kind in known if kind is LinearRampPercentage]
-    return {
-        "description": (
-            "The share of calls, a number from 0 to 1, or a ramp, or a schedule."
-        ),
-        "if": {"type": "object"},
-        "then": {
-            "required": ["type"],
-            "properties": {
-                "type": {
-                    "enum": sorted(n for n, kind in known if kind is not Percentage)
-                }
-            },
-            "allOf": [
-                {
-                    "if": {"properties": {"type": {"enum": names}}},
-                    "then": {"$ref": f"#/$defs/{definition}"},
-                }
-                for names, definition in ((ramps, "ramp"), (_schedules(), "schedule"))
-            ],
-        },
-        "else": _FRACTION,
-    }
-
-
-def _schedules() -> list[str]:
-    known = PercentageFactory.PERCENTAGE_MAP.items()
-    return [name for name, kind in known if kind is Schedule]
-
-
-def _schedule() -> dict[str, Any]:
-    when = {
-        "type": "number",
-        "minimum": EARLIEST,
-        "maximum": LATEST,
-        "description": "From when on the share counts, in seconds since 1970.",
-    }
-    share = {
-        "$ref": "#/$defs/percentage",
-        "not": {
-            "type": "object",
-            "required": ["type"],
-            "properties": {"type": {"enum": _schedules()}},
-        },
-    }
-    entries = {
-        "type": "array",
-        "minItems": 1,
-        "items": {
-            "type": "array",
-            "prefixItems": [when, share],
-            "minItems": 2,
-            "maxItems": 2,
-        },
-        "description": (
-            "Times and shares, in ascending order. Before the first, the share is 0."
-        ),
-    }
-    return {
-        "description": "A share that changes at given times.",
-        "required": ["entries"],
-        "additionalProperties": False,
-        "properties": {"type": True, "entries": entries},
-    }
-
-
-def _ramp() -> dict[str, Any]:
-    fields = {
-        "initial_value": {**_FRACTION, "description": "The share before the ramp."},
-        "final_value": {**_FRACTION, "description": "The share after the ramp."},
-        "ramp_duration": {
-            "type": "number",
-            "minimum": 0,
-            "maximum": LONGEST,
-            "description": "How long the ramp takes, in seconds.",
-        },
-        "initial_time": {
-            "type": "number",
-            "minimum": EARLIEST,
-            "maximum": LATEST,
-            "description": "When the ramp begins, in seconds since 1970.",
-        },
-    }
-    return {
-        "description": "A share that changes evenly for some time.",
-        "required": sorted(fields),
-        "additionalProperties": False,
-        "properties": {"type": True, **fields},
     }
 
 

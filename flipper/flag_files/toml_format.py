@@ -89,8 +89,18 @@ def write(plain: dict[str, Any]) -> str:
     if not plain["flags"]:
         lines += ["", "[flags]"]
     for name, flag in plain["flags"].items():
-        lines += ["", *toml.table(f"flags.{toml.name(name)}", flag)]
+        title = f"flags.{toml.name(name)}"
+        lines += ["", f"[{title}]", *toml.lines(f"{title}.", flag)]
     return "\n".join(lines) + "\n"
+
+
+def write_rules(plain: dict[str, Any]) -> str:
+    """Return the rules of one flag, which are plain data, as TOML.
+
+    Raises:
+        MissingDependencyError: tomli-w is not installed.
+    """
+    return "\n".join(_Writer().lines("", plain)).lstrip("\n") + "\n"
 
 
 class _Writer:
@@ -102,18 +112,29 @@ class _Writer:
     def __init__(self) -> None:
         self._dumps = load_package("tomli_w", "tomli-w", "files").dumps
 
-    def table(self, title: str, flag: dict[str, Any]) -> list[str]:
-        """Return the lines of a flag."""
-        lines = [f"[{title}]"]
+    def lines(self, prefix: str, flag: dict[str, Any]) -> list[str]:
+        """Return the lines of a flag below the title of its table.
+
+        Args:
+            prefix: what the titles of tables in it begin with, as in "flags.x.".
+            flag: what the flag has, by key.
+        """
+        lines = []
         tables = []  # at the end, because whatever follows them would belong to them
         for key, value in flag.items():
+            if key == "rules" and value:
+                for rule in value:
+                    tables += ["", f"[[{prefix}{key}]]", *self._pairs(rule)]
+                continue
             line = self.pair(key, value, "", broken=key == "conditions")
             if isinstance(value, dict) and (key == "client_data" or len(line) > _WIDTH):
-                tables += ["", f"[{title}.{key}]"]
-                tables += [self.pair(name, entry, "") for name, entry in value.items()]
+                tables += ["", f"[{prefix}{key}]", *self._pairs(value)]
             else:
                 lines.append(line)
         return lines + tables
+
+    def _pairs(self, table: dict[str, Any]) -> list[str]:
+        return [self.pair(name, entry, "") for name, entry in table.items()]
 
     def name(self, name: str) -> str:
         """Return a name, in quotes where it needs them."""

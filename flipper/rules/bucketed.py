@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple, NoReturn
 
 from ..arguments import shortened
@@ -136,7 +137,9 @@ class Bucketed:
 
 def _checked_by(kind: str, by: Any) -> str | tuple[str, ...]:
     """Return the name of an argument, or several as a tuple."""
-    names = (by,) if isinstance(by, str) or not isinstance(by, Iterable) else tuple(by)
+    # A dict or a set has no order in which its names could count.
+    is_one = isinstance(by, (str, Mapping, AbstractSet)) or not isinstance(by, Iterable)
+    names = (by,) if is_one else tuple(by)
     problem = None
     if not names:
         problem = "names no argument"

@@ -152,7 +152,8 @@ class _RulesWriter:
         off = self._rules.off
         explain = serve.explainer(self._feature_name)
         nobody = Outcome(rule, number, serve, off)
-        variants = serve.ranges if isinstance(serve, Split) else ()
+        is_split = isinstance(serve, Split)
+        variants = serve.ranges if is_split else ()
         outcomes: dict[Any, Outcome] = {True: Outcome(rule, number, serve, None)}
         outcomes |= {name: Outcome(rule, number, serve, name) for name in variants}
 
@@ -160,6 +161,8 @@ class _RulesWriter:
             if value is None:
                 return False, nobody, None, None
             served, bucket, percentage = explain(value)
+            if is_split:
+                percentage = None  # a split has several
             if not served:
                 return False, nobody, bucket, percentage
             return served != off, outcomes[served], bucket, percentage

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     Path = tuple[str | int, ...]
     Served = bool | str | Rollout | Split
 
-# A table with one of these keys is not a condition.
-_KEYS_OF_EXPRESSIONS = ("all", "any", "not", "rollout")
+KEYS_OF_EXPRESSIONS = ("all", "any", "not", "rollout")
+"""A table with one of these keys is not a condition."""
 
 
 class InvalidRulesError(InvalidArgumentError):
@@ -65,7 +65,7 @@ def expression_to_plain(expression: Expression) -> Any:
     if isinstance(expression, AnyOf):
         return {"any": [expression_to_plain(part) for part in expression.parts]}
     if isinstance(expression, Condition):
-        return condition_to_plain(expression, _KEYS_OF_EXPRESSIONS)
+        return condition_to_plain(expression, KEYS_OF_EXPRESSIONS)
     return expression.to_dict()  # type: ignore[attr-defined]  # a rollout
 
 
@@ -85,7 +85,7 @@ def expression_from_plain(plain: Any, path: Path = ()) -> Expression:
         return _condition_of_checks(plain, path)
     if not isinstance(plain, dict):
         raise unusable('a table such as {country = "SE"}', plain, path)
-    kind = next((key for key in _KEYS_OF_EXPRESSIONS if key in plain), None)
+    kind = next((key for key in KEYS_OF_EXPRESSIONS if key in plain), None)
     if kind is None or kind == "rollout":
         with at_place(path):
             return Rollout.from_dict(plain) if kind else Condition(**plain)

@@ -66,7 +66,7 @@ class Rules:
         for served in (*[rule.serve for rule in self._rules], otherwise):
             self._check_names(served)
         if off is not None:
-            check_served(off)
+            _check_off(off)
             self._check_names(off)
 
     def _check_names(self, served: Served) -> None:
@@ -177,6 +177,14 @@ class Rules:
             if value is not default
         ]
         return f"Rules({', '.join([repr(list(self._rules)), *more])})"
+
+
+def _check_off(off: Any) -> None:
+    if not isinstance(off, str) or not off:
+        raise InvalidArgumentError(
+            f"off={off!r} is not the name of a variant; use text, or leave it out",
+            value=off,
+        )
 
 
 def _keeping(served: Served, before: list[Served], number: int) -> Served:

@@ -44,6 +44,7 @@ class RulesBucketer(NoOpBucketer):
             library has written it.
 
     Attributes:
+        lost_mark: whether the document from which the flag was read had no mark.
         server: a flag with this bucketer, and its function that gives the variant; for
             use by that flag. Both are `None` until they are needed.
     """
@@ -54,6 +55,7 @@ class RulesBucketer(NoOpBucketer):
         self.rules = rules
         self.is_enabled = is_enabled
         self.marks_rules = is_marked
+        self.lost_mark = not is_marked
         self.server: tuple[Any, Any] = (None, None)
 
     @classmethod
@@ -92,7 +94,9 @@ class RulesBucketer(NoOpBucketer):
         """Return the bucketer of the same flag with this state, with the mark."""
         if self.marks_rules and self.is_enabled is is_enabled:
             return self
-        return RulesBucketer(self.rules, is_enabled)
+        made = RulesBucketer(self.rules, is_enabled)
+        made.lost_mark = self.lost_mark
+        return made
 
     def envelope(self) -> dict[str, Any]:
         """Return what a document has under `RESERVED_KEY`."""

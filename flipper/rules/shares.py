@@ -99,7 +99,7 @@ def consecutive(shares: Mapping[str, float]) -> dict[str, Ranges]:
     for name, share in shares.items():
         before.append(share)
         total = round(fsum(before), _DIGITS)
-        end = min(1, total)
+        end = min(1, total) or 0  # as in `checked_fraction`, not 0.0
         ranges[name] = ((start, end),) if start < end else ()
         start = end
     return ranges

@@ -183,10 +183,10 @@ class Split(Bucketed):
     def _plain_share(self) -> Any:
         # The keys of a JSON object have no order, so the ranges of numbers in plain
         # data follow each other by name.
-        shares, ranges = self.shares, self.ranges
-        if consecutive(dict(sorted(shares.items()))) == ranges:
+        shares, ranges = dict(sorted(self.shares.items())), self.ranges
+        if consecutive(shares) == ranges:
             return shares
-        return {name: [list(pair) for pair in ranges[name]] for name in ranges}
+        return {name: [list(pair) for pair in ranges[name]] for name in shares}
 
     def _share_code(self) -> str:
         shares, ranges = self.shares, self.ranges

@@ -58,6 +58,7 @@ FLOORS = {
     "flipper.contrib.read_only": DRIVERS,
     "flipper.urls": EDGE,
     "flipper.integrations": EDGE,
+    "flipper.importers": EDGE,
     "flipper.testing": EDGE,
     "flipper.cli": EDGE,
     "flipper.__main__": EDGE,

@@ -18,8 +18,9 @@ from flipper.bucketing import (
 )
 from flipper.cli.blast_radius import blast_radius
 from flipper.cli.changes import Change, compare
-from flipper.cli.describe import describe_audience, format_time, state_word
+from flipper.cli.describe import describe_audience, state_word
 from flipper.cli.output import printable, printable_data
+from flipper.cli.percentages import format_time
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 
 ADULT = Condition(age__gte=18)

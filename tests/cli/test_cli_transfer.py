@@ -23,6 +23,7 @@ from test_cli_flags import break_document
 from flipper import Condition, FeatureFlagClient, store_from_url
 from flipper.cli.changes import flags_of
 from flipper.client import store_of
+from servers import Proxy, unmeasured
 
 if TYPE_CHECKING:
     from servers import PostgresServer, RedisServer
@@ -217,12 +218,15 @@ def test_a_copy_that_was_killed_is_completed_by_the_next_one(
     address = redis_server.url
     database = redis.Redis.from_url(address)
     database.flushdb()
-    copying = subprocess.Popen(copy_command(address), stderr=subprocess.DEVNULL)
-    while database.dbsize() < 100:
-        assert copying.poll() is None
-        time.sleep(0.001)
-    copying.send_signal(signal.SIGKILL)
-    copying.wait()
+    with Proxy(redis_server.host, redis_server.port) as proxy:
+        proxy.delay(0.005)  # so that the copy is not complete before it is killed
+        slow = copy_command(f"redis://{proxy.host}:{proxy.port}/0")
+        copying = subprocess.Popen(slow, env=unmeasured(), stderr=subprocess.DEVNULL)
+        while database.dbsize() < 20:
+            assert copying.poll() is None
+            time.sleep(0.001)
+        copying.send_signal(signal.SIGKILL)
+        copying.wait()
     assert database.dbsize() < 1000
     result = program("copy", "sqlite:///flipper.db", address)
     assert (result.code, result.out) == (0, "")

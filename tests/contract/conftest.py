@@ -12,12 +12,24 @@ import consul
 import pytest
 
 from flipper import MemoryFeatureFlagStore
+from flipper.contracts import listener
 from flipper.contracts.wrapper import FeatureFlagStoreWrapper
+from flipper.contrib.cached import invalidation
+from flipper.contrib.synced import follower
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from servers import ConsulServer, PostgresServer, S3Server
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick_end() -> Iterator[None]:
+    """Let the threads that listen to stores end sooner; a test waits for each."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (listener, follower, invalidation):
+            patch.setattr(module, "CHECK_INTERVAL", 0.02)
+        yield
 
 
 class ThriftService(NamedTuple):

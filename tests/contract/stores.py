@@ -638,9 +638,10 @@ STORES: dict[type[Any], list[tuple[type[Any], ...]]] = {
     Documents: [*USUAL, (CachedInvalidated,)],
     FakeRedis: [],
     Redis: [*FOLLOWED, (CachedInvalidated,)],
-    Consul: FOLLOWED,
-    PostgreSQL: FOLLOWED,
-    SQLite: [*FOLLOWED, (CachedInvalidated,)],
-    S3: [],  # stacks are the same over every server, and this one takes its time
+    # Most stacks are the same over every server, and these take their time.
+    Consul: [(Synced,)],
+    PostgreSQL: [(Synced,)],
+    SQLite: [(Synced,), (CachedInvalidated,)],
+    S3: [],
     Thrift: USUAL,
 }

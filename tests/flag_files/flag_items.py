@@ -18,8 +18,11 @@ from flipper.bucketing import (
 )
 from flipper.bucketing.base import AbstractBucketer
 from flipper.conditions import Condition
+from flipper.conditions.expression import AllOf, AnyOf, Not
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.exceptions import InvalidArgumentError
+from flipper.rules import Rollout, Rule, Rules, Split
+from flipper.rules.hashing import HASHES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -137,12 +140,64 @@ BUCKETERS = st.one_of(
     ),
     st.builds(WeekdayBucketer, st.lists(VALUES, max_size=2)),
 )
+_ARGUMENTS = WORDS.filter(bool)
+_BUCKETED = {
+    "by": _ARGUMENTS | st.lists(_ARGUMENTS, min_size=1, max_size=3, unique=True),
+    "seed": st.none() | TEXTS,
+    "hash": st.none() | st.sampled_from([*HASHES, "unleash-variants:7"]),
+}
+_RANGES = st.lists(st.tuples(FRACTIONS, FRACTIONS).map(sorted), max_size=3)
+ROLLOUTS = st.builds(Rollout, PERCENTAGES | _RANGES, **_BUCKETED)
+_NAMES = ["blue", "green", "é", "a b", "true"]
+_VARIANTS = st.sampled_from(_NAMES)
+_SHARES = st.one_of(
+    st.dictionaries(_VARIANTS, st.floats(0, 0.2), min_size=1),
+    st.dictionaries(
+        _VARIANTS, st.just([[0, 0.1]]), min_size=1, max_size=1
+    ),  # more ranges would overlap
+    st.just({"green": 0.5, "blue": 0.5}),
+)
+SPLITS = st.builds(Split, _SHARES, **_BUCKETED)
+SERVED = st.booleans() | _VARIANTS | ROLLOUTS | SPLITS
+EXPRESSIONS = st.recursive(
+    CONDITIONS | ROLLOUTS,
+    lambda inner: (
+        st.builds(Not, inner)
+        | st.lists(inner, max_size=3).map(lambda parts: AllOf(*parts))
+        | st.lists(inner, max_size=3).map(lambda parts: AnyOf(*parts))
+    ),
+    max_leaves=4,
+)
+
+
+RULES = st.builds(
+    Rules,
+    st.lists(
+        st.builds(Rule, st.none() | EXPRESSIONS, SERVED, st.none() | TEXTS), max_size=2
+    ),
+    SERVED,
+    # Values for all variants, or for none.
+    st.none()
+    | VALUES.map(lambda value: dict.fromkeys(_NAMES, value) | {"other": [value]}),
+    st.none() | _VARIANTS,
+)
+
+
+def _meta(created_date: Any, data: Any, conditions: Any, decides: Any) -> Any:
+    """Return metadata with a bucketer or with rules."""
+    has_rules = isinstance(decides, Rules)
+    bucketer = None if has_rules else decides
+    meta = FeatureFlagStoreMeta(created_date, data, conditions, bucketer)
+    meta.set_rules(decides if has_rules else None)
+    return meta
+
+
 METAS = st.builds(
-    FeatureFlagStoreMeta,
+    _meta,
     st.none() | st.integers(0, 2**40) | st.floats(0, 1e12),
     st.dictionaries(TEXTS, VALUES, max_size=4),
     st.lists(CONDITIONS, max_size=3),
-    BUCKETERS,
+    BUCKETERS | RULES,
 )
 
 
@@ -184,7 +239,8 @@ def inexpressible(item: FeatureFlagStoreItem, format_name: str) -> bool:
         *([check["variable"], check["value"]] for check in checks),
     ]
     if format_name == "toml":
-        return fields["is_enabled"] is None or _has(own, _is_foreign_to_toml)
+        has_no_state = fields["is_enabled"] is None
+        return has_no_state or _has(own, _is_foreign_to_toml)
     if format_name == "json":
         return False
     return _has(own, lambda value: isinstance(value, float) and value - value != 0)

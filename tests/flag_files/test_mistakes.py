@@ -386,6 +386,126 @@ def test_a_mistake_in_a_schedule_is_reported(entries: str, message: str) -> None
     assert len(caught.value.problems) == 1
 
 
+RULES = """\
+version = 1
+[flags.A]
+enabled = true
+otherwise = { rollout = 0.5, by = "user_id" }
+variants = { blue = 1, green = [1] }
+off = "green"
+
+[[flags.A.rules]]
+name = "first"
+when = { any = [{ country = "SE" }, { not = { age__gte = 18 } }] }
+serve = "blue"
+
+[[flags.A.rules]]
+when.rollout = 0.25
+when.by = ["user_id", "id"]
+serve = { split = { blue = 0.5, green = 0.25 }, by = "user_id" }
+"""
+RULES_MISTAKES = {
+    "operator": Mistake("age__gte", "age__gtee", 10, 47, "did you mean 'gte'?"),
+    "date": Mistake('"SE"', "2026-01-01", 10, 29, "as a text in quotes"),
+    "not a list": Mistake(
+        'any = [{ country = "SE" }, { not = { age__gte = 18 } }]',
+        "any = { age = 18 }",
+        *(10, 16, "write a list"),
+    ),
+    "not an expression": Mistake(
+        '{ country = "SE" }', "5", 10, 17, "is the number 5; write a table"
+    ),
+    "misspelt key": Mistake("when = {", "wen = {", 10, 1, "did you mean 'when'?"),
+    "two kinds": Mistake(
+        "{ not = {", "{ all = [], not = {", 10, 37, "'not' is unknown; use all"
+    ),
+    "nothing served": Mistake('serve = "blue"\n', "", 8, 1, "serve = true"),
+    "unknown variant": Mistake(
+        'serve = "blue"', 'serve = "bleu"', 11, 9, "did you mean 'blue'?"
+    ),
+    "unknown variant of a split": Mistake(
+        "split = { blue", "split = { red", 16, 9, "'red' is not among the variants"
+    ),
+    "unknown off": Mistake(
+        'off = "green"', 'off = "none"', 6, 7, "'none' is not among"
+    ),
+    "off is no text": Mistake('off = "green"', "off = true", 6, 7, "use text"),
+    "number as variant": Mistake('serve = "blue"', "serve = 1", 11, 9, "write true, f"),
+    "name is no text": Mistake('"first"', "1", 8, 1, "is not text; use text"),
+    "percent": Mistake("rollout = 0.5,", "rollout = 50,", 4, 25, "0.5 for 50 %"),
+    "percent in a split": Mistake("blue = 0.5", "blue = 50", 16, 28, "0.5 for 50 %"),
+    "sum of shares": Mistake("blue = 0.5", "blue = 0.9", 16, 9, "have the sum 1.15"),
+    "no argument": Mistake(', by = "user_id" }\nvar', "}\nvar", 4, 1, "by = "),
+    "empty argument": Mistake('"id"]', '""]', 14, 1, "is not the name of an argument"),
+    "misspelt seed": Mistake(
+        'by = "user_id" }\nvar', "by = 'x', sed = '1' }\nvar", 4, 40, "'seed'"
+    ),
+    "variants as list": Mistake(
+        "{ blue = 1, green = [1] }", "['blue']", 5, 12, "write a table of names"
+    ),
+    "date in a variant": Mistake("[1]", "[2026-01-01]", 5, 33, "as a text in quotes"),
+    "bucketer": Mistake(
+        'off = "green"', 'bucketer.type = "NoOpBucketer"', 6, 1, "serve a share of the"
+    ),
+    "reserved name": Mistake(
+        'off = "green"', "client_data.__rules__ = 1", 6, 13, "is the name under which"
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", RULES_MISTAKES.values(), ids=RULES_MISTAKES)
+def test_a_mistake_in_rules_is_reported_with_its_place(mistake: Mistake) -> None:
+    """Rules are the longest part of a file, so they have most mistakes."""
+    assert parse_flags(RULES, "toml")
+    assert RULES.count(mistake.before) == 1
+    with pytest.raises(FlagFileError) as caught:
+        parse_flags(RULES.replace(mistake.before, mistake.after), "toml")
+    places = {(p.line, p.column): str(p) for p in caught.value.problems}
+    assert mistake.remedy in places.get((mistake.line, mistake.column), ""), str(
+        caught.value
+    )
+
+
+def test_all_mistakes_in_rules_are_reported_together() -> None:
+    """Those that need no other part of the file to be right."""
+    text = RULES
+    for name in ("operator", "percent", "percent in a split", "variants as list"):
+        text = text.replace(RULES_MISTAKES[name].before, RULES_MISTAKES[name].after)
+    with pytest.raises(FlagFileError) as caught:
+        parse_flags(text, "toml")
+    assert [problem.line for problem in caught.value.problems] == [4, 5, 10, 16]
+
+
+def test_rules_that_are_no_list_are_reported() -> None:
+    """With an example of a list."""
+    text = "version = 1\n[flags.A]\nenabled = true\nrules = 'all'"
+    with pytest.raises(FlagFileError, match=r"line 4, column 9: .* write a list of"):
+        parse_flags(text, "toml")
+
+
+def test_an_empty_name_of_a_variant_is_reported() -> None:
+    """At the variants, and not at every rule that serves one."""
+    text = RULES.replace("{ blue = 1,", "{ '' = 1, blue = 1,")
+    with pytest.raises(FlagFileError, match=r"line 5, column 12: .* is empty"):
+        parse_flags(text, "toml")
+
+
+def test_an_expression_that_is_nested_too_deeply_is_reported() -> None:
+    """Stores would refuse it."""
+    when = "{ not = " * 30 + "{ a = 1 }" + " }" * 30
+    rules = f"rules = [{{ when = {when}, serve = true }}]"
+    text = f"version = 1\n[flags.A]\nenabled = true\n{rules}"
+    with pytest.raises(FlagFileError, match="more than 20 levels deep"):
+        parse_flags(text, "toml")
+
+
+def test_too_many_rules_are_reported() -> None:
+    """Without naming one of them."""
+    many = "[[flags.A.rules]]\nserve = true\n" * 1001
+    with pytest.raises(FlagFileError, match=r"rules: A flag cannot have 1001 rules"):
+        parse_flags(f"version = 1\n[flags.A]\nenabled = true\n{many}", "toml")
+
+
 def test_every_missing_key_is_reported() -> None:
     """Several keys may be missing in one table."""
     ramp = '{ type = "LinearRampPercentage", initial_value = 0 }'

@@ -112,7 +112,7 @@ def test_positions_with_line_ends_of_windows() -> None:
 @pytest.mark.parametrize(
     ("format_name", "loads"), [("toml", toml_value), ("json", json.loads)]
 )
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=30, deadline=None, database=None)
 @given(items=ITEMS)
 def test_positions_of_random_flags(
     format_name: str, loads: Any, items: list[FeatureFlagStoreItem]

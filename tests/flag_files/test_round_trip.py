@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from flag_items import ITEMS, documents, inexpressible
+from flag_items import ITEMS, RULES, documents, inexpressible
 from hypothesis import given, settings
 
 from flipper.bucketing import Percentage, PercentageBucketer, PercentageFactory
@@ -17,7 +17,14 @@ from flipper.conditions.operators.interface import AbstractOperator
 from flipper.conditions.operators.operator import Operator
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.exceptions import FlagFileError, InvalidArgumentError
-from flipper.flag_files import parse_flags, read_flags, write_flags
+from flipper.flag_files import (
+    parse_flags,
+    parse_rules,
+    read_flags,
+    write_flags,
+    write_rules,
+)
+from flipper.rules import Rule, Rules
 from flipper.testing.samples import BUCKETERS, CLIENT_DATA, CONDITIONS, NAMES
 
 
@@ -35,7 +42,7 @@ def item(
 
 
 @pytest.mark.parametrize("format_name", ["toml", "json"])
-@settings(max_examples=100, deadline=None, database=None)
+@settings(max_examples=50, deadline=None, database=None)
 @given(items=ITEMS)
 def test_every_flag_comes_back_as_it_was_or_is_refused(
     format_name: str, items: list[FeatureFlagStoreItem]
@@ -53,7 +60,7 @@ def test_every_flag_comes_back_as_it_was_or_is_refused(
     assert write_flags(reversed(read), format_name) == text
 
 
-@settings(max_examples=100, deadline=None, database=None)
+@settings(max_examples=50, deadline=None, database=None)
 @given(items=ITEMS)
 def test_yaml_reads_json(items: list[FeatureFlagStoreItem]) -> None:
     """JSON with characters that can be printed is YAML, and means the same."""
@@ -172,6 +179,49 @@ def test_classes_of_an_application_go_through(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delitem(Operator.OPERATOR_MAP, "near.*")
     with pytest.raises(FlagFileError, match=r"'near\.\*' is unknown"):
         parse_flags(text, "json")
+
+
+@pytest.mark.parametrize("format_name", ["toml", "json"])
+@settings(max_examples=50, deadline=None, database=None)
+@given(rules=RULES)
+def test_rules_alone_come_back_as_they_were(format_name: str, rules: Rules) -> None:
+    """An editor has the rules of one flag."""
+    own = item()
+    meta = own.raw_meta
+    meta.set_rules(rules)
+    if inexpressible(own.replace(meta=meta), format_name):
+        with pytest.raises(FlagFileError, match="use JSON"):
+            write_rules(rules, format_name)
+        return
+    text = write_rules(rules, format_name)
+    assert parse_rules(text, format_name) == rules
+    assert write_rules(parse_rules(text, format_name), format_name) == text
+
+
+def test_a_file_shows_the_state_of_a_flag_with_rules() -> None:
+    """In a store it is beside the rules, under a name that is reserved."""
+    meta = FeatureFlagStoreMeta(1, {"owner": "ada"}, [Condition(x=1)])
+    meta.set_rules(Rules([Rule(Condition(a=1), "blue")], variants={"blue": [1]}))
+    text = write_flags([FeatureFlagStoreItem("a", True, meta)], "toml")
+    assert text == (
+        "version = 1\n"
+        "\n"
+        "[flags.a]\n"
+        "enabled = true\n"
+        "conditions = [\n"
+        "    { x = 1 },\n"
+        "]\n"
+        "created_date = 1\n"
+        "variants = { blue = [1] }\n"
+        "\n"
+        "[flags.a.client_data]\n"
+        'owner = "ada"\n'
+        "\n"
+        "[[flags.a.rules]]\n"
+        "when = { a = 1 }\n"
+        'serve = "blue"\n'
+    )
+    assert '"enabled": true' in write_flags(parse_flags(text, "toml"), "json")
 
 
 REFUSED: dict[str, tuple[FeatureFlagStoreItem, str, str]] = {

@@ -74,8 +74,11 @@ def original_python() -> Path:
     with home.with_name(f"{home.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not mark.exists() or mark.read_text() != repr(REQUIREMENTS):
-            venv.create(home, with_pip=True, clear=True)
-            pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+            # With the pip of this environment: to install another takes longer than all
+            # that it would do.
+            venv.create(home, with_pip=False, clear=True)
+            pip = [sys.executable, "-m", "pip", "--python", python, "--quiet"]
+            pip.append("--disable-pip-version-check")
             subprocess.run([*pip, "install", *REQUIREMENTS], check=True, timeout=600)
             mark.write_text(repr(REQUIREMENTS))
     return python

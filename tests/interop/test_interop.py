@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-USERS = 1000
+USERS = 300
 BACKENDS = ["redis", "postgres", "consul", "s3", "thrift"]
 PERCENTAGES: list[dict[str, Any]] = [
     {"class": "Percentage", "value": 0.0},

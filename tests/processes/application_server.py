@@ -39,7 +39,7 @@ class ApplicationServer:
         self._port = port
         self._log = log
 
-    def ask(self, path: str = "/", timeout: float = 10.0) -> dict[str, Any]:
+    def ask(self, path: str = "/", timeout: float = 60.0) -> dict[str, Any]:
         """Return what the application answered, and the process that did: `pid`.
 
         Raises:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A program that forks while its stores are in use, and prints what went wrong.
 
-    python forking.py sharing NAME HOW    children and parent use one store at once
-    python forking.py moments NAME        forks spread over the life of a store
+    python forking.py sharing HOW NAME...  children and parent use each store at once
+    python forking.py moments NAME         forks spread over the life of a store
 
 It prints nothing if all is well. HOW is `os.fork`, or `fork` for the function of the C
 library, of which Python knows nothing.
@@ -24,6 +24,7 @@ from flags import FLAGS, Places
 from flipper import FeatureFlagClient, ReplicatedFeatureFlagStore
 from flipper import SyncedFeatureFlagStore as Synced
 from flipper.contrib.consul import follower
+from flipper.contrib.synced import follower as synced_follower
 from flipper.contrib.synced import read_through
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 # A machine that is overloaded may take longer for an answer than children wait.
 LIMIT = 20.0  # seconds
 read_through._READ_TIMEOUT_IN_CHILD = follower._FIRST_ANSWER_TIMEOUT_IN_CHILD = LIMIT
+synced_follower._ANSWER_TIMEOUT = LIMIT
 places = Places.of_environment()
 
 
@@ -66,16 +68,23 @@ def wait_for(children: list[int]) -> None:
             print(f"a child ended with {status}", flush=True)
 
 
-def sharing(name: str, how: str) -> None:
-    """Check that no process gets the answers of another."""
-    store = places.store(name)
+def sharing(how: str, *names: str) -> None:
+    """Check that no process gets the answers of another, for one store at a time."""
+    for name in names:
+        store = places.store(name)
+        share(store, name, how)
+        getattr(store, "close", str)()
+
+
+def share(store: Any, name: str, how: str) -> None:
+    """Use a store in children and their parent at once."""
     client = FeatureFlagClient(store)
 
     def ask() -> None:
-        for _ in range(25):
+        for _ in range(10):
             for flag in FLAGS:
                 data = client.get_client_data(flag)
-                assert data == {"of": flag}, (flag, data)
+                assert data == {"of": flag}, (name, flag, data)
 
     ask()
     children = [in_child(ask, how) for _ in range(4)]
@@ -98,16 +107,17 @@ def follows(store: Any, client: FeatureFlagClient) -> None:
 
 
 def moments(name: str) -> None:
-    """Fork at 50 moments of the life of a store."""
+    """Fork at 25 moments of the life of a store."""
     children = []
-    for number in range(10):
+    for number in range(0, 10, 2):
         if name == "replicated":
             store = ReplicatedFeatureFlagStore(
                 places.store("redis"), places.store("s3")
             )
         elif name.startswith("synced-"):
             inner = places.store(name.removeprefix("synced-"))
-            store = Synced(inner, start_timeout=0, on_start_failure="empty")
+            options = {"start_timeout": 0, "write_timeout": LIMIT}
+            store = Synced(inner, on_start_failure="empty", **options)
         else:
             store = places.store(name)
         client = FeatureFlagClient(store)

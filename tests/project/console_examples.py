@@ -21,7 +21,6 @@ import difflib
 import doctest
 import functools
 import re
-import socket
 from contextlib import ExitStack
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,6 +28,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from document_examples import SERVERS
 from terminal_session import Session, without_colours
+
+from servers.process import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,7 +113,7 @@ def _replacement(program: Program, servers: dict[str, Any]) -> Any:
         _, pattern, replacement = SERVERS[need]
         changes.append((pattern, functools.partial(replacement, value)))
     ports = [block.markers.get("port") for block in program.fences]
-    changes += [(rf"\b{port}\b", str(_free_port())) for port in ports if port]
+    changes += [(rf"\b{port}\b", str(free_port())) for port in ports if port]
     for pattern, _ in changes:
         assert re.search(pattern, program.text), f"{program.name} has no {pattern}"
 
@@ -122,12 +123,6 @@ def _replacement(program: Program, servers: dict[str, Any]) -> Any:
         return text
 
     return replace
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def _groups(program: Program) -> list[tuple[bool, list[Fence]]]:

@@ -131,7 +131,7 @@ def install(requirement: str, folder: Path, *others: str) -> Path:
     venv.create(folder, with_pip=False, symlinks=True)
     python = folder / "bin" / "python"
     pip = (sys.executable, "-m", "pip", "--quiet", "--python", python)
-    run(*pip, "install", requirement, *others, cwd=folder)
+    run(*pip, "install", "--no-compile", requirement, *others, cwd=folder)
     run(*pip, "check", cwd=folder)
     return python
 
@@ -255,8 +255,8 @@ def test_the_newest_python_installs_the_wheel_without_a_compiler(
     nothing.mkdir()
     # Not from pip's cache, which may have wheels that were compiled here.
     pip = (python, "-m", "pip", "--quiet", "--no-cache-dir")
-    wheel = f"{archives.wheel}[cli]"
-    run(*pip, "install", wheel, cwd=tmp_path, PATH=str(nothing), CC="none")
+    install = (*pip, "install", "--no-compile", f"{archives.wheel}[cli]")
+    run(*install, cwd=tmp_path, PATH=str(nothing), CC="none")
     run(*pip, "check", cwd=tmp_path)
     example = shutil.copy(checkout / "examples" / "quickstart.py", tmp_path)
     assert run(python, "-I", example, cwd=tmp_path)

@@ -216,6 +216,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"share": [(0.2, 0.1)]}, "ends before it starts; use (0.1, 0.2)"),
     ({"share": [(0, 25)]}, "in (0, 25) is 25; use a number from 0 to 1"),
     *(({"by": by}, f"by={by!r} of the Rollout") for by in ("", None, 5, (), ["a", 5])),
+    *(({"by": by}, "of which the first given") for by in ({"id": 1}, {"id"})),
     ({"by": ("a", "a")}, "names an argument twice; use a name, as by='user_id'"),
     ({"seed": 5}, "The seed 5 of the Rollout is not text; use text"),
     ({"hash": "md5"}, "hash='md5' is unknown; use 'flagd'"),

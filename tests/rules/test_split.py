@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flipper import FeatureFlagClient, MemoryFeatureFlagStore
 from flipper.exceptions import InvalidArgumentError
+from flipper.rules import Rule
 from flipper.rules.hashing import find_hash
 from flipper.rules.split import Split
 
@@ -69,6 +71,29 @@ def test_the_order_of_keys_in_plain_data_does_not_matter(split: Split) -> None:
     """A JSON object has no order, and some databases and tools change it."""
     text = json.dumps(split.to_dict(), sort_keys=True)
     assert variants(Split.from_dict(json.loads(text))) == variants(split)
+
+
+@pytest.mark.parametrize(
+    "shares", [{"green": 0.5, "blue": 0.25}, {"c": 0.0, "b": 0.5, "a": 0.25, "d": 0.0}]
+)
+def test_the_plain_data_of_equal_splits_is_the_same_text(shares: Any) -> None:
+    """A store, and an export of it, keep the same bytes, whatever the order was."""
+    split = Split(shares, by="id")
+    read = Split.from_dict(split.to_dict())
+    assert json.dumps(read.to_dict()) == json.dumps(split.to_dict())
+    assert variants(read) == variants(split)
+
+
+def test_the_explanation_of_a_split_has_no_percentage() -> None:
+    """It would be that of one variant, and read as that of the flag."""
+    client = FeatureFlagClient(MemoryFeatureFlagStore())
+    client.create("X", is_enabled=True)
+    for shares in (COLORS, {"blue": 0}):
+        client.set_rules("X", [Rule(None, Split(shares, by="id"))])
+        told = client.explain("X", id=1)
+        assert (told.bucket is None, told.percentage) == (False, None)
+        assert "percentage" not in str(told)
+    assert str(told).startswith("Feature 'X' is off: its rule 1 holds for bucket 0.")
 
 
 def test_numbers_are_written_as_numbers_where_they_say_all() -> None:

@@ -16,6 +16,7 @@ class ConsulServer(Server):
     """A Consul server of one node, whose data outlives restarts and crashes."""
 
     variable = "FLIPPER_TEST_CONSUL_URL"
+    syncs = True
 
     @property
     def url(self) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
+import itertools
 import json
 import os
 import pwd
@@ -37,6 +39,8 @@ LOOPBACK = "127.0.0.1"
 CACHE = (
     Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flipper-servers"
 )
+# A file system in memory, where there is one.
+MEMORY = Path("/dev/shm")  # noqa: S108  (shared, as /tmp is)
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
 
@@ -56,16 +60,31 @@ def absent(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
-def free_port() -> int:
-    """Return a port that nothing listens on, TCP or UDP.
+# Systems give ports from 32768 up to outgoing connections. A client that calls a
+# stopped server again and again would sooner or later be given that server's own port:
+# it would talk to itself, and the server could not come back.
+_PORTS = range(20_000, 32_000)
+_WORKERS = 8
 
-    It lies below those that systems give to outgoing connections (32768 and up). From
-    among these, a client that calls a stopped server again and again would sooner or
-    later be given the server's own port: it would talk to itself, and the server could
-    not come back.
+
+@functools.cache
+def _ports_of_worker() -> Iterator[int]:
+    """Give the ports of this worker of pytest-xdist, over and over.
+
+    No other worker is given the port of a server that is stopped, or that has not begun
+    to listen. Each run of the tests begins at a random port, since another may be going
+    on beside it.
     """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ports = _PORTS[worker % _WORKERS :: _WORKERS]
+    start = secrets.randbelow(len(ports))
+    return itertools.cycle([*ports[start:], *ports[:start]])
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on, TCP or UDP."""
     while True:
-        port = 20_000 + secrets.randbelow(12_000)
+        port = next(_ports_of_worker())
         try:
             for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
                 with socket.socket(socket.AF_INET, kind) as probe:
@@ -104,6 +123,8 @@ class Server:
 
     variable: ClassVar[str]
     refuses_root: ClassVar[bool] = False
+    # Whether it waits for the disk at each write, which is quicker in memory.
+    syncs: ClassVar[bool] = False
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
     kill_signal: ClassVar[signal.Signals] = signal.SIGKILL
 
@@ -233,7 +254,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "LC_ALL": "C"},
+                env={**unmeasured(), "LC_ALL": "C"},
                 # Not in the terminal's group: an interrupt is for pytest alone, which
                 # then stops the server.
                 start_new_session=True,
@@ -246,6 +267,8 @@ class Server:
         """Make the folder for data and log; the server's user must get at it."""
         user = self._user
         parents = [tempfile.gettempdir(), "/tmp", "/var/tmp"]  # noqa: S108 # shared
+        if self.syncs and _is_roomy(MEMORY):
+            parents.insert(0, str(MEMORY))
         parent = next(
             (p for p in parents if user is None or _is_open(Path(p))), parents[0]
         )
@@ -303,6 +326,11 @@ def _ordinary_user() -> pwd.struct_passwd:
     )
 
 
+def _is_roomy(folder: Path) -> bool:
+    """Return whether a folder can be written, and has room for some servers."""
+    return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > 2**29
+
+
 def _is_open(folder: Path) -> bool:
     """Return whether every user may enter a folder and those above it."""
     folder = folder.resolve()
@@ -328,6 +356,7 @@ class _Reaper:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", Path(__file__).with_name("reaper.py")],
                 cwd="/",
+                env=unmeasured(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,

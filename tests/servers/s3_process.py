@@ -2,8 +2,12 @@
 """Serve moto's S3, one request at a time: `python s3_process.py HOST PORT`.
 
 A program of its own, run by `s3_server.py` and docker-compose.yml. It differs from
-moto's own server in one point: S3 decides and makes a conditional write in one step;
-moto looks, then writes, so that two requests at once can both be told that they won.
+moto's own server in two points:
+
+* S3 decides and makes a conditional write in one step; moto looks, then writes, so that
+  two requests at once can both be told that they won.
+* Moto finds out for each request which service of AWS it is for, which takes it as long
+  as the answer. Here all are for S3.
 """
 
 from __future__ import annotations
@@ -13,11 +17,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from moto.moto_server.werkzeug_app import (
-    DomainDispatcherApplication,
-    MotoRequestHandler,
-    create_backend_app,
-)
+from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 from werkzeug.wsgi import get_input_stream
 
@@ -31,7 +31,7 @@ class SerialApplication:
 
     def __init__(self) -> None:
         """Make the application; its state is that of this process."""
-        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._moto = create_backend_app("s3")
         self._lock = threading.Lock()
 
     def __call__(

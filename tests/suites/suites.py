@@ -18,13 +18,22 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+def _folder() -> Path:
+    named = os.environ.get("FLIPPER_SUITES")
+    return Path(named) if named else ROOT.parent / "shared" / "suites"
+
+
+def names_of_files(suite: str) -> list[str]:
+    """Return the names of the JSON files of a suite; if there is no folder, one."""
+    return sorted(path.name for path in (_folder() / suite).glob("*.json")) or ["none"]
+
+
 def read_suite(path: str) -> Any:
     """Return the content of a JSON file of the suites, or skip the test."""
-    named = os.environ.get("FLIPPER_SUITES")
-    folder = Path(named) if named else ROOT.parent / "shared" / "suites"
+    folder = _folder()
     if not folder.is_dir():
         reason = f"there is no folder {folder} with the suites; set FLIPPER_SUITES"
-        if named:
+        if os.environ.get("FLIPPER_SUITES"):
             pytest.fail(reason)
         pytest.skip(reason)
     return json.loads((folder / path).read_text(encoding="utf-8"))

@@ -126,6 +126,29 @@ def _folded(compare: Callable[[str, str], bool]) -> Callable[[Any, Any], bool]:
     return _text(lambda text, part: compare(text.casefold(), part.casefold()))
 
 
+def _lowered(given: Any) -> list[Any]:
+    return [e.casefold() if isinstance(e, str) else e for e in _entries(given)]
+
+
+def _sizes(value: Any) -> range:
+    least, most = value if isinstance(value, list) else (value, value)
+    return range(max(least, 0), 1000 if most is None else most + 1)
+
+
+def _type_name(given: Any) -> str | None:
+    """Return the type of a value, read from its text in JSON."""
+    if isinstance(given, (set, frozenset)):
+        return "array"
+    if isinstance(given, Number) and not isinstance(given, (bool, int, float)):
+        return "number"
+    try:
+        first = json.dumps(given)[0]
+    except (TypeError, ValueError):
+        return None
+    names = {'"': "string", "[": "array", "{": "object", "t": "boolean", "f": "boolean"}
+    return None if first == "n" else names.get(first, "number")
+
+
 # What each operator says about an argument of the call and the value of a check.
 COMPARISONS: dict[str | None, Callable[[Any, Any], Any]] = {
     None: lambda argument, value: argument == value,
@@ -161,6 +184,15 @@ COMPARISONS: dict[str | None, Callable[[Any, Any], Any]] = {
     "any_of": lambda argument, value: _in_list(argument, value, expected=True),
     "all_of": _has_all,
     "none_of": lambda argument, value: _in_list(argument, value, expected=False),
+    "iany_of": lambda argument, value: _in_list(
+        _lowered(argument), _lowered(value), expected=True
+    ),
+    "iall_of": lambda argument, value: _has_all(_lowered(argument), _lowered(value)),
+    "has_size": lambda argument, value: (
+        isinstance(argument, (list, tuple, set, frozenset))
+        and len(argument) in _sizes(value)
+    ),
+    "json_type": lambda argument, value: _type_name(argument) == value,
     "exists": lambda argument, value: (argument is not None) == value,
 }
 # Their checks are also decided if their argument is not given.

@@ -21,3 +21,12 @@ WRITES: dict[str, Callable[[Any], object]] = {
     "set_bucketer": lambda client: client.set_bucketer("x", NoOpBucketer()),
     "destroy": lambda client: client.destroy("x"),
 }
+
+
+def succeeds(write: Callable[[], object]) -> bool:
+    """Return whether a write succeeds; a server that has just started may refuse."""
+    try:
+        write()
+    except Exception:  # noqa: BLE001  (of whatever driver)
+        return False
+    return True

@@ -147,6 +147,7 @@ def is_shared(operator: AbstractOperator) -> bool:
 def _load_all() -> dict[str | None, type[AbstractOperator]]:
     """Return the table of all operators; load those whose values have a form."""
     from .dates import DATE_OPERATORS
+    from .json_types import TYPE_OPERATORS
     from .lists import LIST_OPERATORS
     from .networks import NETWORK_OPERATORS
     from .numeric import NUMBER_OPERATORS
@@ -163,6 +164,7 @@ def _load_all() -> dict[str | None, type[AbstractOperator]]:
         *NETWORK_OPERATORS,
         *LIST_OPERATORS,
         *PRESENCE_OPERATORS,
+        *TYPE_OPERATORS,
         *OTHER_FLAG_OPERATORS,
     ):
         # Race: threads may load at the same time, and must get the same objects. What

@@ -26,6 +26,14 @@ _NOTIFICATION_WITHIN: Final = 1.0
 _PING_AFTER: Final = 2.0
 _ANSWER_WITHIN: Final = 2.5
 
+# The server counts the rows that any program writes, also without running triggers.
+# `TRUNCATE` is not counted, but gives the table another file.
+_REVISION_SQL: Final = """
+    SELECT CASE WHEN current_setting('track_counts')::bool THEN concat_ws(' ',
+        pg_relation_filenode({oid}), pg_stat_get_tuples_inserted({oid}),
+        pg_stat_get_tuples_updated({oid}), pg_stat_get_tuples_deleted({oid})) END
+"""
+
 
 class PostgreSQLWatch(Watch):
     """Listens to the triggers of one table, on its own connection.
@@ -94,10 +102,8 @@ class PostgreSQLWatch(Watch):
             if self._notifications:
                 return self._take_names()
             is_answered = was_waiting and self._sent_at is None
-            if is_answered and self._answer[:2] != self._trigger_state:
-                raise WatchRefusedError(
-                    "The table of the flags has no trigger any more, or was replaced"
-                )
+            if is_answered:
+                self._check_trigger_state()
             now = monotonic()
             due = self._received_at + _PING_AFTER
             if self._sent_at is None and now >= due:
@@ -109,6 +115,30 @@ class PostgreSQLWatch(Watch):
             if now >= end:
                 return ()
             pause = min(due, end) - now
+
+    def revision(self) -> object:
+        """Return how many rows of the table were written, also without the triggers.
+
+        A session of the server reports its writes up to ten seconds later; before
+        PostgreSQL 15, some of them perhaps only with its next statement. `None` if the
+        server does not count.
+
+        Raises:
+            WatchRefusedError: the table no longer reports changes.
+            psycopg.OperationalError: the server is down, or does not answer in time.
+        """
+        deadline = monotonic() + _ANSWER_WITHIN
+        if self._sent_at is not None:
+            self._await_answer(deadline)
+            self._check_trigger_state()
+        try:
+            answer = self._fetch(_REVISION_SQL.format(oid=self._oid), deadline)
+        except errors.OperationalError:
+            raise
+        except errors.DatabaseError:  # a server that has no such functions
+            self._await_answer(deadline)
+            return None
+        return answer[0] if answer else None
 
     def close(self) -> None:
         """Close the connection, but not in a forked child: its parent still uses it."""
@@ -127,11 +157,21 @@ class PostgreSQLWatch(Watch):
             )
         return found
 
+    def _check_trigger_state(self) -> None:
+        if self._answer[:2] != self._trigger_state:
+            raise WatchRefusedError(
+                "The table of the flags has no trigger any more, or was replaced"
+            )
+
+    @property
+    def _oid(self) -> str:
+        """The number of the table."""
+        return (self._trigger_state[0] or b"").decode()
+
     def _listen(self, notify: Callable[[str], object], deadline: float) -> None:
         """Start to listen, and test that notifications arrive."""
-        oid = (self._trigger_state[0] or b"").decode()
         trial = f"flipper_{uuid4().hex}"
-        self._fetch(f'LISTEN "flipper_{oid}"; LISTEN "{trial}"', deadline)
+        self._fetch(f'LISTEN "flipper_{self._oid}"; LISTEN "{trial}"', deadline)
         # On another connection: a pooler that runs each statement in any session of the
         # server passes on a notification only together with the answer to a statement.
         notify(trial)
@@ -158,11 +198,14 @@ class PostgreSQLWatch(Watch):
     def _fetch(self, statement: str, deadline: float) -> Sequence[bytes | None]:
         """Return the first row of the answer. It is empty if there is none."""
         self._send(statement)
+        self._await_answer(deadline)
+        return self._answer
+
+    def _await_answer(self, deadline: float) -> None:
         while self._sent_at is not None:
             if monotonic() >= deadline:
                 raise _no_answer()
             self._receive(deadline - monotonic())
-        return self._answer
 
     def _send(self, statement: str) -> None:
         self._answer = ()

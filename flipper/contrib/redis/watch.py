@@ -74,6 +74,14 @@ class RedisWatch(Watch):
             self.close()
             raise
 
+    def revision(self) -> object:
+        """Return always the same: Redis reports each change, or the connection breaks.
+
+        So all flags need to be read again only in case that this is another server
+        than the one that the store writes to, such as a primary that was replaced.
+        """
+        return True
+
     def close(self) -> None:
         """Stop listening, and close the connections. Idempotent."""
         connections, self._connections = self._connections, []

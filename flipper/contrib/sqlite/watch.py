@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .connections import Connections
 
-_INTERVAL: Final = 0.1  # seconds between two looks at the file
+_INTERVAL: Final = 0.15  # seconds between two looks at the file
 
 _VERSION_SQL: Final = "PRAGMA data_version"
 _LAST_SQL: Final = """
@@ -68,6 +68,14 @@ class SQLiteWatch(Watch):
             if changed is None or changed or left <= 0:
                 return changed
             sleep(min(_INTERVAL, left))
+
+    def revision(self) -> object:
+        """Return what changes whenever any program has written to the file.
+
+        Raises:
+            StoreUnavailableError: the file cannot be read.
+        """
+        return self._read_version()
 
     def close(self) -> None:
         """Close the connection. May be called again."""

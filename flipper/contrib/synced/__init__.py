@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`SyncedFeatureFlagStore` answers from a complete copy of another store's flags.
 
-`follower` is the thread that updates the `copy`, and `snapshot` a file of its flags.
-`read_through` answers without that thread, and `write_through` writes. `staleness`
-limits the age of the copy, `start` is about a start while the inner store is down.
+`follower` is the thread that updates the `copy`, by `reading`. `snapshot` is a file of
+the flags. `read_through` answers without that thread, `write_through` writes.
+`staleness` limits the age of the copy, `start` is about a start during an outage.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ...exceptions import StaleFlagsError, StoreUnavailableError
 from ...runtime.closing import Closeable
 from ...runtime.fork import renew_after_fork
 from ..storage import FeatureFlagStoreItem
+from ..storage.undecoded import UndecodedItem, decoded_or_none
 from .copy import FlagChange as FlagChange  # noqa: TC001  (for users' annotations)
 from .follower import Follower
 from .follower import SyncStatus as SyncStatus
@@ -45,9 +46,9 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
     """Answers from a complete copy of the inner store's flags, without I/O.
 
     A daemon thread follows the inner store. It uses the change signal of the store, if
-    the store has one (`SupportsWatch`), and also reads all flags periodically. While
-    the inner store is down, the copy keeps answering. Writes go to the inner store,
-    raise its errors, and are visible at once in this process.
+    the store has one (`SupportsWatch`), and reads all flags again if a change may have
+    been missed. While the inner store is down, the copy keeps answering. Writes go to
+    the inner store, raise its errors, and are visible at once in this process.
 
     Safe for threads and forks: in a child process, the thread starts at the first call.
     The thread ends within a second after the store was closed or garbage-collected.
@@ -55,8 +56,8 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
     Args:
         store: the inner store, of any kind except one that answers from a cache.
         poll_interval: seconds between two readings of all flags; each pause varies by
-            up to 20 %. The readings find changes whose signal was lost. Without a
-            change signal, they find all changes.
+            up to 20 %. With a change signal, up to 20 of them are left out while it
+            knows that it has missed nothing.
         start_timeout: seconds to wait for the first reading.
         on_start_failure: what to do if the first reading fails: "raise" a
             `StoreUnavailableError`; start "empty", so that every flag is missing until
@@ -142,8 +143,12 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
 
         Raises:
             StaleFlagsError: the copy is older than `max_staleness`.
+            InvalidFlagDataError: the stored document is not a flag.
         """
-        return self._flags.get(feature_name)  # type: ignore[no-any-return]
+        item = self._flags.get(feature_name)
+        if type(item) is UndecodedItem:
+            item.decode()
+        return item  # type: ignore[no-any-return]
 
     def list(
         self, limit: int | None = None, offset: int = 0
@@ -161,8 +166,8 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
             self._flags.update_copy()
         flags = self._copied_flags()
         for feature_name in sorted(self._copy.flags):
-            item = flags.get(feature_name)
-            if item is not None:  # None: deleted since the names were read
+            item = decoded_or_none(flags.get(feature_name))
+            if item is not None:  # None: no flag, or deleted since the names were read
                 yield item
 
     @property
@@ -176,10 +181,6 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
             return self.get(feature_name)
         except StaleFlagsError:
             return None
-
-    def known_names(self) -> tuple[str, ...]:
-        """Return the names of the flags in the copy."""
-        return tuple(self._copy.flags)
 
     # -- writing -----------------------------------------------------------------------
 
@@ -195,7 +196,7 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
 
     def set(self, feature_name: str, is_enabled: bool) -> None:
         """Change the state and keep the metadata; create the flag if it is missing."""
-        known = self._copy.flags.get(feature_name)
+        known = decoded_or_none(self._copy.flags.get(feature_name))
         expected: Any = UNKNOWN
         if type(known) is FeatureFlagStoreItem:
             expected = known.replace(is_enabled=is_enabled)

@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...exceptions import StoreTimeoutError
 from ...runtime.log_throttle import LogThrottle
+from ..storage.undecoded import decoded_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from ..storage.undecoded import UndecodedItem
 
     Listener = Callable[[Any], object]
 
@@ -91,19 +94,42 @@ class LocalCopy:
             items: the flags by name, `None` for a flag that does not exist.
             complete: whether `items` has all flags, so that others do not exist.
         """
+        if complete and self.fill(items):
+            return
+        flags = self.flags
         with self._lock:
-            is_in_use = self.flags or self._listeners or self._writes
-            if complete and not (is_in_use or self._written_meanwhile):
-                # A start waits for this, and there is nothing to compare.
-                self.flags.update(items)
-                self.revision += len(items)
-                return
             for feature_name, item in items.items():
-                self._apply_one(feature_name, item)
+                if item is None or flags.get(feature_name) is not item:
+                    self._apply_one(feature_name, item)
             if complete:
-                for feature_name in self.flags.keys() - items.keys():
+                # Not by a difference of sets, which would stop all other threads.
+                for feature_name in [name for name in list(flags) if name not in items]:
                     self._apply_one(feature_name, None)
         self._notify_listeners()
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether there are no flags, nobody listens, and no flag is written."""
+        is_in_use = self.flags or self._listeners or self._writes
+        return not (is_in_use or self._written_meanwhile)
+
+    def fill(self, items: Mapping[str, Any]) -> bool:
+        """Put in all flags of the store if the copy is unused; return whether it was.
+
+        Nothing is compared, and the flags need not be decoded: a start waits for this.
+        """
+        with self._lock:
+            if not self.is_unused:
+                return False
+            self.flags.update(items)
+            self.revision += len(items)
+            return True
+
+    def discard(self, item: UndecodedItem) -> None:
+        """Take out an item, which is not a flag, without a notification."""
+        with self._lock:
+            if self.flags.get(item.feature_name) is item:
+                del self.flags[item.feature_name]
 
     def _apply_one(self, feature_name: str, item: Any) -> None:
         # Race: it was written while it was read, and the order of both is not known.
@@ -172,7 +198,7 @@ class LocalCopy:
         self._notify_listeners()
 
     def _set_flag(self, feature_name: str, item: Any) -> None:
-        old = self.flags.get(feature_name)
+        old = decoded_or_none(self.flags.get(feature_name))
         if item is None:
             self.flags.pop(feature_name, None)
         # An equal flag is kept, since its conditions may be compiled already.

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ...contracts.listener import CHECK_INTERVAL, BackgroundListener
@@ -15,6 +16,7 @@ from ...runtime.deadline import call_with_timeout
 from ...runtime.jitter import uniform
 from ...runtime.log_throttle import LogThrottle
 from .copy import LocalCopy
+from .reading import FlagReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -60,7 +62,8 @@ class Follower(BackgroundListener):
 
     Args:
         store: the store to follow.
-        poll_interval: seconds between two readings of all flags.
+        poll_interval: seconds between two readings of all flags, or between two looks
+            whether a reading is needed.
         snapshot: the file to save the flags in, or `None`.
 
     Attributes:
@@ -73,6 +76,7 @@ class Follower(BackgroundListener):
         self, store: Any, poll_interval: float, snapshot: Snapshot | None
     ) -> None:
         self.copy = LocalCopy()
+        self._reader = FlagReader(store, self.copy)
         self.up_to_date_at = -float("inf")
         self.loaded = threading.Event()
         self._poll_interval = poll_interval
@@ -105,6 +109,7 @@ class Follower(BackgroundListener):
         """Read all flags within `timeout` seconds; return whether it was ever done."""
         try:
             call_with_timeout(timeout, self._read_all)
+            self._reader.check_all()
         except Exception as error:  # noqa: BLE001  (`status` shows it)
             self._last_error = error
         return self.loaded.is_set()
@@ -162,7 +167,7 @@ class Follower(BackgroundListener):
         """Read all flags, then those that change, until the next watch is needed."""
         try:
             # Race: listen before reading, so that changes in between are reported.
-            self._open_watch()
+            watch = self._open_watch()
         except WatchRefusedError:
             self._read_all()
             self._failures = 0
@@ -177,15 +182,21 @@ class Follower(BackgroundListener):
                 self._follow_until_due(closed)
                 if self._is_over(closed):
                     return
-                self._read_all()
+                if self._reader.is_due(watch):
+                    self._read_all()
+                else:
+                    self._touch_snapshot()
         finally:
             self._close_watch()
 
     def _follow_until_due(self, closed: threading.Event) -> None:
         due = monotonic() + uniform(0.8, 1.2) * self._poll_interval
         while not self._is_over(closed) and (left := due - monotonic()) > 0:
-            self._save_snapshot()
-            changed = self._wait(min(CHECK_INTERVAL, left), closed)
+            pause = self._reader.check_some()
+            if pause is None:
+                self._save_snapshot()
+                pause = CHECK_INTERVAL
+            changed = self._wait(min(pause, left), closed)
             waited_until = monotonic()
             if changed is None:
                 self._read_all()
@@ -202,7 +213,7 @@ class Follower(BackgroundListener):
 
     def _read_all(self) -> None:
         """Read all flags."""
-        began, found = self._list_flags()
+        began, found, undecoded = self._list_flags()
         flags = self.copy.flags
         if flags and flags.keys().isdisjoint(found):
             # All flags may have been deleted. But a server that has just started, or an
@@ -210,30 +221,25 @@ class Follower(BackgroundListener):
             self._sleep(self._closed, _RECHECK_PAUSE)
             if self._is_over(self._closed):
                 return
-            began, found = self._list_flags()
+            began, found, undecoded = self._list_flags()
         with self._lock:
             self._has_read = True
-        self.copy.apply(found, complete=True)
+        self._reader.apply(found, undecoded)
         self.up_to_date_at = began
         self._last_error = None
         self.loaded.set()
-        if self._snapshot is not None:
-            self._touch_snapshot(self._snapshot)
+        self._touch_snapshot()
 
-    def _list_flags(self) -> tuple[float, dict[str, Any]]:
-        """Return the time when reading began, and the flags of the store by name."""
+    def _list_flags(self) -> tuple[float, dict[str, Any], Any]:
+        """Return when reading began, the flags by name, and which are undecoded."""
         found: dict[str, Any] = {}
-
-        def read() -> None:
-            for item in self._store.list():
-                # A custom store may give `None` for a flag that was deleted meanwhile.
-                if item is not None:
-                    found[item.feature_name] = item
-
+        self._reader.note_revision(self._watch)
         began = monotonic()
         self.copy.begin_reading()
-        call_with_timeout(_ANSWER_TIMEOUT, read, found.__len__)
-        return began, found
+        read = partial(self._reader.read, found)
+        undecoded = call_with_timeout(_ANSWER_TIMEOUT, read, found.__len__)
+        self._reader.drop_invalid(found, undecoded)
+        return began, found, undecoded
 
     def _read_some(self, feature_names: Collection[str]) -> None:
         """Read some flags."""
@@ -288,6 +294,7 @@ class Follower(BackgroundListener):
         snapshot, revision = self._snapshot, self.copy.revision
         if snapshot is None or revision == self._saved_revision:
             return
+        self._reader.check_all()
         began = monotonic()
         if began < self._save_after and not at_once:
             return
@@ -301,10 +308,10 @@ class Follower(BackgroundListener):
         took = monotonic() - began
         self._save_after = began + max(_SAVE_INTERVAL, 20 * took)
 
-    def _touch_snapshot(self, snapshot: Snapshot) -> None:
+    def _touch_snapshot(self) -> None:
         """Set the date of the snapshot to now if it has the flags of the copy."""
-        if self._saved_revision == self.copy.revision:
+        if self._snapshot is not None and self._saved_revision == self.copy.revision:
             try:
-                snapshot.touch()
+                self._snapshot.touch()
             except OSError:
                 self._saved_revision = -1  # the file is missing: write it again

@@ -59,6 +59,9 @@ class Snapshot:
 
     def _text(self, item: Any) -> str | None:
         try:
+            document = getattr(item, "document", None)
+            if type(document) is bytes:
+                return document.decode()
             return FeatureFlagStoreItem.from_item(item).serialize().decode()
         except Exception as error:  # noqa: BLE001  (the other flags are saved)
             self._log.warning(
@@ -102,7 +105,9 @@ class Snapshot:
 
 def _item(text: str) -> FeatureFlagStoreItem | None:
     try:
-        return FeatureFlagStoreItem.deserialize(text)
+        item = FeatureFlagStoreItem.deserialize(text)
+        item.document = text.encode()
     except InvalidFlagDataError as error:
         logger.warning("A flag of the snapshot is left out: %s", error)
         return None
+    return item

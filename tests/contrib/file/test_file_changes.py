@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -185,18 +186,23 @@ def test_a_file_that_is_being_written_is_not_used(path: Path, clock: Clock) -> N
     assert store.get("B").is_enabled(country="NO") is False
 
 
-def test_a_file_that_is_being_written_at_the_start_is_waited_for(path: Path) -> None:
+def test_a_file_that_is_being_written_at_the_start_is_waited_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A program and its file may be deployed at the same moment."""
     path.write_text("version = 1\n[flags.A]\nenabled = true\n", encoding="utf-8")
+    soon = time.time() + 60  # however slow the machine is, the file is new
+    os.utime(path, (soon, soon))
+    rest = ['conditions = [{ country = "SE" }]\n']
 
-    def write_the_rest() -> None:
+    def write_the_rest(_: float) -> None:
         with path.open("a", encoding="utf-8") as file:
-            file.write('conditions = [{ country = "SE" }]\n')
+            file.writelines(rest)
+        rest.clear()
 
-    timer = threading.Timer(0.05, write_the_rest)
-    timer.start()
+    monkeypatch.setattr(flag_file, "sleep", write_the_rest)
     store = FileFeatureFlagStore(path, poll_interval=0)
-    timer.join()
+    assert not rest
     assert store.get("A").is_enabled(country="NO") is False
 
 

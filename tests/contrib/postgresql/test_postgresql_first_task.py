@@ -229,6 +229,7 @@ def test_a_given_pool_may_be_exhausted(
 ) -> None:
     """The constructor succeeds if all connections of the pool are in use."""
     with ConnectionPool(conninfo, open=True, max_size=1, min_size=1, timeout=1) as pool:
+        pool.wait()
         with pool.connection():
             store = PostgreSQLFeatureFlagStore(pool)
             with pytest.raises(PoolTimeout):

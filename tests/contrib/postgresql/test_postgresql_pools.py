@@ -85,6 +85,7 @@ def attempt(call: Callable[..., Any], *arguments: Any) -> Any:
 def test_the_timeout_of_a_given_pool_counts(through: str, proxy: Proxy) -> None:
     """The store waits for a connection as long as the pool says."""
     with application_pool(through, timeout=0.5, max_size=1) as pool:
+        pool.wait()
         store = PostgreSQLFeatureFlagStore(pool)
         client = FeatureFlagClient(store)
         client.create("x", is_enabled=True)

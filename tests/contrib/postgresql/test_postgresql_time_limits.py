@@ -70,7 +70,7 @@ def test_a_statement_below_the_limit_succeeds(
     store: PostgreSQLFeatureFlagStore, proxy: Proxy
 ) -> None:
     """The limit is for each statement, and not for several of them."""
-    proxy.delay(0.4)
+    proxy.delay(0.25)
     for _ in range(5):
         assert store.get("x") is not None
 

@@ -75,6 +75,71 @@ def test_every_change_of_the_table_is_reported(
         assert next_report(watch) == {"last"}
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO feature_flags VALUES ('b', '')",
+        "UPDATE feature_flags SET item = 'x'",
+        "DELETE FROM feature_flags",
+        "TRUNCATE feature_flags",
+    ],
+)
+def test_the_revision_changes_also_if_no_trigger_runs(
+    store: PostgreSQLFeatureFlagStore, postgres_conninfo: str, statement: str
+) -> None:
+    """It is another one after any write, and stays the same while nobody writes."""
+    store.create("a")
+    store.close()  # a session reports its writes when it ends, at the latest
+    with (
+        PostgreSQLFeatureFlagStore(postgres_conninfo) as again,
+        closing(again.watch()) as watch,
+    ):
+        eventually(lambda: "1 0 0" in str(watch.revision()))
+        before = watch.revision()
+        assert watch.wait(0.1) == ()
+        assert watch.revision() == before
+        with psycopg.connect(postgres_conninfo, autocommit=True) as writer:
+            writer.execute("SET session_replication_role = replica")
+            writer.execute(statement)
+        eventually(lambda: watch.revision() != before)
+        assert watch.wait(0.1) == ()
+
+
+def test_the_revision_is_unknown_if_the_server_does_not_count(
+    watch: PostgreSQLWatch, raw: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then, or if it has no such functions, all flags are read in each interval."""
+    assert watch.revision() is not None
+    monkeypatch.setattr(module, "_REVISION_SQL", "SELECT no_such_function({oid})")
+    assert watch.revision() is None
+    raw.execute("INSERT INTO feature_flags VALUES ('new', '')")
+    assert next_report(watch) == {"new"}
+    monkeypatch.undo()
+    assert watch.revision() is not None
+    raw.execute("ALTER SYSTEM SET track_counts = off")
+    try:
+        raw.execute("SELECT pg_reload_conf()")
+        eventually(lambda: watch.revision() is None)
+    finally:
+        raw.execute("ALTER SYSTEM RESET track_counts")
+        raw.execute("SELECT pg_reload_conf()")
+    eventually(lambda: watch.revision() is not None)
+
+
+def test_the_revision_is_asked_for_beside_a_ping(
+    watch: PostgreSQLWatch, raw: Connection
+) -> None:
+    """Changes that arrive meanwhile are reported, and lost triggers are noticed."""
+    watch._send(watch._query)
+    raw.execute("INSERT INTO feature_flags VALUES ('new', '')")
+    assert watch.revision() is not None
+    assert next_report(watch) == {"new"}
+    raw.execute("DROP TRIGGER flipper_notify ON feature_flags")
+    watch._send(watch._query)
+    with pytest.raises(WatchRefusedError, match="trigger"):
+        watch.revision()
+
+
 def test_copied_rows_are_reported(watch: PostgreSQLWatch, raw: Connection) -> None:
     """The watch reports the rows that COPY has added."""
     expected: set[str] = {f"flag-{number}" for number in range(500)}

@@ -273,10 +273,11 @@ def test_each_synchronous_write_logs_a_replica_that_fails(
 ) -> None:
     """Each synchronous write succeeds, and logs that a replica does not have it."""
     backup = Backup()
-    store = ReplicatedFeatureFlagStore(primary, backup, replication_timeout=0.2)
+    store = ReplicatedFeatureFlagStore(primary, backup, replication_timeout=TIMEOUT)
     names = [f"flag-{number}" for number in range(8)]
     for name in names:
         store.create(name, asynch=False)
+    store._replication_timeout = 0.2
     backup.error = ConnectionError("away")
     writes: list[Callable[[str], object]] = [
         lambda name: store.create(name, True, asynch=False),
@@ -300,6 +301,7 @@ def test_each_synchronous_write_logs_a_replica_that_fails(
     assert store.resync(TIMEOUT)
     assert flags_of(backup) == flags_of(primary)
     caplog.clear()
+    store._replication_timeout = TIMEOUT
     store.create("later", asynch=False)
     assert not caplog.records
 

@@ -151,9 +151,9 @@ class TestSyncedPostgreSQL(SyncedRules):
                 PostgreSQLFeatureFlagStore(settings, direct.place)
             )
             eventually(lambda: is_live(store))
+            assert raw.execute(mine).fetchone() != (0,)
 
         with psycopg.connect(settings, autocommit=True) as raw:
             for _ in range(20):
                 make_and_drop()
-            assert raw.execute(mine).fetchone() != (0,)
             eventually(lambda: raw.execute(mine).fetchone() == (0,))

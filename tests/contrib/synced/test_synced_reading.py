@@ -1,0 +1,350 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the synced store reads all flags: undecoded at the start, rarely later."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import pickle
+import sqlite3
+import threading
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from flipper import (
+    Condition,
+    FeatureFlagClient,
+    SQLiteFeatureFlagStore,
+    SyncedFeatureFlagStore,
+)
+from flipper.contracts.watch import WatchQueue
+from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
+from flipper.contrib.storage.undecoded import UndecodedItem
+from flipper.contrib.synced import reading
+from flipper.exceptions import InvalidFlagDataError
+from flipper.explanation import Reason
+from flipper.testing.contract import eventually
+from support.synced_stores import InnerStore, synced
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def inner(tmp_path: Path) -> Iterator[SQLiteFeatureFlagStore]:
+    """Give an inner store of three flags, and of three documents that are none.
+
+    "twin" and "plain-twin" hold the documents of other flags, which are on.
+    """
+    with SQLiteFeatureFlagStore(tmp_path / "flags.db") as inner:
+        client = FeatureFlagClient(inner)
+        client.create("on", is_enabled=True)
+        client.create("off", is_enabled=False)
+        client.create("pro", is_enabled=True)
+        client.add_condition("pro", Condition(plan="pro"))
+        with closing(sqlite3.connect(inner.path)) as raw:
+            for name, source in (("twin", "pro"), ("plain-twin", "on")):
+                raw.execute(
+                    "INSERT INTO feature_flags SELECT ?, item FROM feature_flags "
+                    "WHERE name = ?",
+                    (name, source),
+                )
+            raw.execute("INSERT INTO feature_flags VALUES ('broken', '{}')")
+            raw.commit()
+        yield inner
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the background thread check no document."""
+    monkeypatch.setattr(reading.FlagReader, "check_some", lambda _: 0.05)
+
+
+def copied(store: SyncedFeatureFlagStore) -> dict[str, Any]:
+    """Return the dict that a client reads."""
+    return store.fast_path()  # type: ignore[no-any-return]
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_flag_is_decoded_when_it_is_first_asked_for(
+    inner: SQLiteFeatureFlagStore,
+) -> None:
+    """A question decodes its flag in place, and no other flag."""
+    with synced(inner) as store:
+        client = FeatureFlagClient(store)
+        assert {type(item) for item in copied(store).values()} == {UndecodedItem}
+        item = copied(store)["pro"]
+        assert client.is_enabled("pro", plan="pro") is True
+        assert client.is_enabled("pro", plan="basic") is False
+        assert copied(store)["pro"] is item
+        assert type(item) is FeatureFlagStoreItem
+        assert type(copied(store)["on"]) is UndecodedItem
+        assert client.is_enabled("on") is True
+        assert client.is_enabled("off", default=True) is False
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_document_that_is_not_its_flag_never_reads_as_on(
+    inner: SQLiteFeatureFlagStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Before documents are checked, the default answers, and `list` leaves it out."""
+    with synced(inner) as store:
+        client = FeatureFlagClient(store)
+        for name in ("broken", "twin", "plain-twin"):
+            assert client.is_enabled(name, plan="pro") is False
+            assert client.is_enabled(name, default="other", plan="pro") == "other"
+            assert client.explain(name, plan="pro").reason is Reason.ERROR
+            with pytest.raises(InvalidFlagDataError, match=name):
+                store.get(name)
+        assert [item.feature_name for item in store.list()] == ["off", "on", "pro"]
+        # It can be replaced, as in any store.
+        client.create("twin", is_enabled=True)
+        assert client.is_enabled("twin") is True
+    assert "could not be read" in caplog.text
+
+
+def test_documents_that_are_no_flags_are_left_out_soon(
+    inner: SQLiteFeatureFlagStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The thread takes them out of the copy, and logs a broken one once."""
+    with synced(inner, poll_interval=0.05) as store:
+        eventually(lambda: sorted(copied(store)) == ["off", "on", "pro"])
+        assert store.status().flags == 3
+        assert store.get("broken") is None
+        assert FeatureFlagClient(store).explain("twin").reason is Reason.MISSING
+        # Checking does not decode: most flags are never asked for.
+        assert {type(item) for item in copied(store).values()} == {UndecodedItem}
+    left_out = [r for r in caplog.records if "left out" in r.getMessage()]
+    assert [r.levelno for r in left_out] == [logging.WARNING]
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_snapshot_has_only_what_was_checked(
+    inner: SQLiteFeatureFlagStore, tmp_path: Path
+) -> None:
+    """A store that is closed early checks its documents before it saves them."""
+    file = tmp_path / "flags.json"
+    with synced(inner, snapshot=file):
+        pass
+    eventually(file.exists)
+    inner.close()
+    with synced(inner, snapshot=file, start_timeout=0.1) as store:
+        assert sorted(copied(store)) == ["off", "on", "pro"]
+        client = FeatureFlagClient(store)
+        assert client.is_enabled("pro", plan="pro") is True
+        assert client.is_enabled("off") is False
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_undecoded_flags_leave_the_store_decoded(
+    inner: SQLiteFeatureFlagStore,
+) -> None:
+    """What `get`, `list` and listeners give are plain items, with their metadata."""
+    changes: list[Any] = []
+    with synced(inner) as store:
+        assert type(store.get("pro")) is FeatureFlagStoreItem
+        assert {type(item) for item in store.list()} == {FeatureFlagStoreItem}
+        assert FeatureFlagClient(store).explain("pro", plan="a").reason is not None
+    with synced(inner) as store:
+        store.on_change(changes.append)
+        inner.set("on", False)
+        eventually(lambda: changes)
+        assert type(changes[0].old) is FeatureFlagStoreItem
+        assert changes[0].old.raw_is_enabled is True
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_an_undecoded_flag_is_explained_like_any_flag(
+    inner: SQLiteFeatureFlagStore,
+) -> None:
+    """The first question may be `explain`."""
+    with synced(inner) as store:
+        client = FeatureFlagClient(store)
+        assert (
+            client.explain("pro", plan="basic").reason is Reason.CONDITION_NOT_MATCHED
+        )
+        assert client.explain("on").enabled is True
+
+
+def test_an_undecoded_flag_can_be_copied_and_pickled(
+    inner: SQLiteFeatureFlagStore,
+) -> None:
+    """Copies are plain items; a broken flag cannot be copied."""
+    found: dict[str, Any] = {}
+    inner.read_undecoded(found, {})
+    assert repr(found["broken"]) == "<FeatureFlagStoreItem 'broken'>"
+    for made in (
+        copy.copy(found["pro"]),
+        copy.deepcopy(found["on"]),
+        pickle.loads(pickle.dumps(found["off"])),  # noqa: S301  (its own)
+    ):
+        assert type(made) is FeatureFlagStoreItem
+        assert made.to_dict() == inner.get(made.feature_name).to_dict()  # type: ignore[union-attr]
+    with pytest.raises(InvalidFlagDataError):
+        copy.copy(found["broken"])
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = found["broken"].no_such_name
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_many_threads_may_ask_for_one_undecoded_flag(
+    inner: SQLiteFeatureFlagStore,
+) -> None:
+    """All of them get the right answers from their first question on."""
+    client = FeatureFlagClient(inner)
+    for number in range(200):
+        client.create(f"f{number}", is_enabled=True)
+        client.add_condition(f"f{number}", Condition(plan="pro"))
+    with synced(inner) as store:
+        asking, wrong = FeatureFlagClient(store), []
+        barrier = threading.Barrier(8)
+
+        def ask() -> None:
+            barrier.wait()
+            for number in range(200):
+                name = f"f{number}"
+                if asking.is_enabled(name, plan="basic") or not asking.is_enabled(
+                    name, plan="pro"
+                ):
+                    wrong.append(name)
+
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert wrong == []
+
+
+def test_unchanged_documents_are_not_decoded_again(
+    inner: SQLiteFeatureFlagStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later reading compares bytes, and decodes only what has changed."""
+    decoded: list[bytes] = []
+    decode = FeatureFlagStoreItem.deserialize
+    monkeypatch.setattr(
+        FeatureFlagStoreItem,
+        "deserialize",
+        lambda document: decoded.append(document) or decode(document),
+    )
+    with synced(inner, poll_interval=0.05) as store:
+        eventually(lambda: store.status().flags == 3)
+        with closing(sqlite3.connect(inner.path)) as raw:
+            raw.execute("DELETE FROM feature_flags WHERE item = '{}'")
+            raw.execute("DELETE FROM feature_flags WHERE name LIKE '%twin'")
+            raw.commit()
+            decoded.clear()
+            write_without_a_signal(raw, "off")
+        eventually(lambda: FeatureFlagClient(store).is_enabled("off"))
+        assert {json.loads(each)["feature_name"] for each in decoded} == {"off"}
+
+
+def test_many_changes_at_once_are_all_applied(
+    inner: SQLiteFeatureFlagStore,
+) -> None:
+    """Flags that were created, changed and deleted together are as in the store."""
+    on = FeatureFlagStoreItem("f", True, FeatureFlagStoreMeta(1)).serialize().decode()
+    numbers = range(1200)
+    with closing(sqlite3.connect(inner.path)) as raw, raw:
+        raw.executemany(
+            "INSERT INTO feature_flags VALUES (?, ?)",
+            [(f"f{i}", on.replace('"f"', f'"f{i}"')) for i in numbers[:1000]],
+        )
+    with synced(inner) as store:
+        client, before = FeatureFlagClient(store), store.get("f999")
+        with closing(sqlite3.connect(inner.path)) as raw, raw:
+            raw.execute("DELETE FROM feature_flags WHERE name LIKE 'f1%'")
+            raw.execute(
+                "UPDATE feature_flags SET item = replace(item, 'true', 'false') "
+                "WHERE name LIKE 'f2%' OR name LIKE 'f3%'"
+            )
+            raw.execute("UPDATE feature_flags SET item = '[]' WHERE name LIKE 'f4%'")
+            raw.executemany(
+                "INSERT INTO feature_flags VALUES (?, ?)",
+                [(f"f{i}", on.replace('"f"', f'"f{i}"')) for i in numbers[1000:]],
+            )
+        wanted = [i for i in numbers if str(i)[0] not in "1234" or i >= 1000]
+        eventually(lambda: [i for i in numbers if client.is_enabled(f"f{i}")] == wanted)
+        eventually(lambda: "f1" not in copied(store))
+        assert store.get("f200") is not None
+        assert [store.get("f1"), store.get("f4")] == [None, None]
+        assert store.get("f999") is before
+
+
+def write_without_a_signal(raw: sqlite3.Connection, feature_name: str) -> None:
+    """Turn a flag on while the triggers that report it do not exist."""
+    triggers = raw.execute(
+        "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name NOT LIKE "
+        "'%trimmed'"
+    ).fetchall()
+    for name, _ in triggers:
+        raw.execute(f"DROP TRIGGER {name}")
+    raw.execute(
+        "UPDATE feature_flags SET item = replace(CAST(item AS TEXT), 'false', 'true') "
+        "WHERE name = ?",
+        (feature_name,),
+    )
+    for _, statement in triggers:
+        raw.execute(statement)
+    raw.commit()
+
+
+# How often all flags are read again
+
+
+class RevisedQueue(WatchQueue):
+    """A watch that knows whether it may have missed a change."""
+
+    current: object = 1
+
+    def revision(self) -> object:
+        """Return the attribute `current`."""
+        return self.current
+
+
+class RevisedStore(InnerStore):
+    """An inner store with such a watch."""
+
+    def watch(self) -> WatchQueue:
+        """Listen to changes."""
+        queue = RevisedQueue(lambda: self.watches.remove(queue))
+        self.watches.append(queue)
+        return queue
+
+
+def test_all_flags_are_read_again_only_if_a_change_may_be_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While the revision stays the same, many intervals pass without a reading."""
+    asked: list[object] = []
+    monkeypatch.setattr(
+        RevisedQueue,
+        "revision",
+        lambda self: asked.append(self) or RevisedQueue.current,
+    )
+    monkeypatch.setattr(reading, "_MOST_INTERVALS", 1e9)
+    inner = RevisedStore()
+    inner.create("x")
+    with synced(inner, poll_interval=0.02) as store:
+        eventually(lambda: len(asked) > 20)
+        assert inner.calls.count("list") == 1
+        inner.is_silent = True
+        inner.set("x", True)
+        monkeypatch.setattr(RevisedQueue, "current", 2)
+        eventually(lambda: FeatureFlagClient(store).is_enabled("x"))
+        assert store.status().state == "live"
+
+
+def test_all_flags_are_read_again_after_twenty_intervals_at_the_latest() -> None:
+    """A lost message heals even if the watch believes that it has missed nothing."""
+    inner = RevisedStore()
+    inner.create("x")
+    with synced(inner, poll_interval=0.02) as store:
+        inner.is_silent = True
+        inner.set("x", True)
+        eventually(lambda: FeatureFlagClient(store).is_enabled("x"))
+        assert store.status().state == "live"

@@ -102,7 +102,9 @@ class ServingClient(AskingClient):
                     continue
                 answer = item.answer
                 if answer is not True:
-                    answer = _value_of(item.serve(conditions), False)
+                    answer = item.serve(conditions)
+                    if type(answer) is not bool:
+                        answer = _value_of(answer, False)
                 answers[name] = answer
             except Exception as error:  # noqa: BLE001  (a question never raises)
                 answers[name] = self._value_after(error, item, conditions, False)

@@ -89,8 +89,8 @@ def compile_rules(
     has_rules = type(bucketer) is RulesBucketer
     owner = _NamedRules(rules, feature_name) if has_rules else rules
     compiler = RuleCompiler(owner, with_reason=with_reason, with_variant=with_variant)
-    if with_variant and bucketer.rules.off is not None:
-        off = bucketer.rules.variant(bucketer.rules.off)
+    off = bucketer.rules.off_variant if with_variant else None
+    if off is not None:
         compiler.off = compiler.bind_value(off)
     matched, on = ("MATCHED", "ON") if with_reason else ("True", "True")
     admits_everybody = _admits_everybody(bucketer)

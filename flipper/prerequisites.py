@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from .conditions.condition import Condition
 from .conditions.expression import simple_parts
+from .conditions.operators.other_flags import OTHER_FLAG_OPERATORS
 from .contrib.storage.item import FeatureFlagStoreItem
 from .contrib.storage.undecoded import UndecodedItem
 from .exceptions import InvalidArgumentError, PrerequisiteCycleError
 from .rules.variant import Variant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from .rules.rules import Rules
+
+_SYMBOLS: tuple[Any, ...] = tuple(each.SYMBOL for each in OTHER_FLAG_OPERATORS)
 
 
 class ArgumentsWithFlags(dict[str, Any]):
@@ -74,62 +77,54 @@ class ArgumentsWithFlags(dict[str, Any]):
         return served.is_on, served.name
 
 
-def prerequisites_of(rules: Rules) -> Iterator[str]:
-    """Yield the names of the flags that rules ask about."""
-    for rule in rules:
-        for part in simple_parts(rule.when) if rule.when is not None else ():
-            if isinstance(part, Condition):
-                yield from _other_flags(part)
+def _prerequisites(expressions: Iterable[Any]) -> Iterator[str]:
+    """Yield the names of the flags that conditions and expressions ask about."""
+    for expression in expressions:
+        for part in simple_parts(expression):
+            for check in part.own_checks if isinstance(part, Condition) else ():
+                if check.needs_context and check.operator.SYMBOL in _SYMBOLS:
+                    yield check.variable
 
 
-def _other_flags(condition: Condition) -> Iterator[str]:
-    for check in condition.own_checks:
-        if check.needs_context and check.operator.SYMBOL in ("enabled", "variant"):
-            yield check.variable
+def expressions_of(rules: Rules | None) -> list[Any]:
+    """Return the expressions of rules."""
+    return [rule.when for rule in rules or () if rule.when is not None]
 
 
 def refuse_cycle(
-    feature_name: str, rules: Rules | None, get: Callable[[str], Any]
+    feature_name: str, expressions: Iterable[Any], get: Callable[[str], Any]
 ) -> None:
-    """Refuse rules by which a flag would depend on itself.
+    """Refuse conditions or expressions by which a flag would depend on itself.
 
     Args:
-        feature_name: the flag that gets the rules.
-        rules: the rules.
+        feature_name: the flag that gets them.
+        expressions: the conditions or expressions.
         get: returns a flag of the store by its name, `None` if there is none.
 
     Raises:
         InvalidArgumentError: there is such a circle.
         Exception: any error of the store, except that a document is not a flag.
     """
-    found: dict[str, tuple[str, ...]] = {}
-
-    def names(name: str) -> tuple[str, ...]:
-        if name not in found:
-            found[name] = tuple(_prerequisites_of_item(get(name)))
-        return found[name]
-
-    def walk(name: str, path: list[str]) -> None:
-        for other in names(name):
-            if other == feature_name:
-                circle = " -> ".join(map(repr, [*path, other]))
-                raise InvalidArgumentError(
-                    f"Feature {feature_name!r} would depend on itself: {circle}; "
-                    f"remove one of these prerequisites",
-                    feature_name=feature_name,
-                    value=rules,
-                )
-            if other not in path:
-                walk(other, [*path, other])
-
-    found[feature_name] = () if rules is None else tuple(prerequisites_of(rules))
-    walk(feature_name, [feature_name])
+    needed: list[tuple[str, tuple[str, ...]]] = [
+        (name, (feature_name,)) for name in _prerequisites(expressions)
+    ]
+    seen: set[str] = set()
+    while needed:
+        name, before = needed.pop()
+        path = (*before, name)
+        if name == feature_name:
+            raise InvalidArgumentError(
+                f"Feature {feature_name!r} would depend on itself: "
+                f"{' -> '.join(map(repr, path))}; remove one of these prerequisites",
+                feature_name=feature_name,
+                value=expressions,
+            )
+        if name not in seen:
+            seen.add(name)
+            needed += [(other, path) for other in _prerequisites_of_item(get(name))]
 
 
 def _prerequisites_of_item(item: Any) -> Iterator[str]:
     if type(item) is FeatureFlagStoreItem:
-        if item.rules is not None:
-            yield from prerequisites_of(item.rules)
-        for condition in item.raw_meta.conditions:
-            if type(condition) is Condition:
-                yield from _other_flags(condition)
+        yield from _prerequisites(expressions_of(item.rules))
+        yield from _prerequisites(item.raw_meta.conditions)

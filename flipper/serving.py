@@ -71,7 +71,7 @@ class ServingClient(AskingClient):
             return self._value_after(error, item, conditions, default)
 
     def evaluate_all(
-        self, *, names: Iterable[str] | None = None, **conditions: Any
+        self, /, *, names: Iterable[str] | None = None, **conditions: Any
     ) -> dict[str, Any]:
         """Return what all flags serve for these arguments, by name, as plain data.
 

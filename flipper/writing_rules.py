@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from .arguments import RESERVED_KEY
@@ -14,13 +15,12 @@ from .exceptions import (
     InvalidArgumentError,
     InvalidFlagDataError,
 )
-from .prerequisites import refuse_cycle
+from .prerequisites import expressions_of, refuse_cycle
 from .rules.rules_bucketer import without_rules
 from .writing import WritingClient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from .conditions.condition import Condition
     from .rules.rule import Rule
     from .rules.rules import Rules
 
@@ -65,7 +65,7 @@ class RulesClient(WritingClient):
             InvalidArgumentError: they are not rules, or cannot be stored.
         """
         before, new = self._prepare_write(feature_name, _check_rules, rules)
-        refuse_cycle(feature_name, new, self._get_or_none)
+        refuse_cycle(feature_name, expressions_of(new), self._get_or_none)
         if before is not None:
             announced = without_rules(before.meta["client_data"])
             if new is not None:
@@ -82,6 +82,33 @@ class RulesClient(WritingClient):
         if after.rules is not None:
             stored[RESERVED_KEY] = after.rules.to_dict()
         self._events.emit(EventType.POST_SET_CLIENT_DATA, feature_name, stored)
+
+    def add_condition(self, feature_name: str, condition: Condition) -> None:
+        """Add a condition to a flag, which is on only if all its conditions hold.
+
+        Raises:
+            FlagDoesNotExistError: there is no such flag.
+            InvalidArgumentError: it is not a condition, or cannot be stored; or the
+                flag would depend on itself.
+        """
+        refuse_cycle(feature_name, [condition], self._get_or_none)
+        super().add_condition(feature_name, condition)
+
+    def set_conditions(
+        self, feature_name: str, conditions: Iterable[Condition]
+    ) -> None:
+        """Replace all conditions of a flag.
+
+        Raises:
+            FlagDoesNotExistError: there is no such flag.
+            InvalidArgumentError: one is not a condition, or they cannot be stored; or
+                the flag would depend on itself.
+        """
+        if isinstance(conditions, Iterator):
+            conditions = list(conditions)
+        if isinstance(conditions, Iterable):
+            refuse_cycle(feature_name, conditions, self._get_or_none)
+        super().set_conditions(feature_name, conditions)
 
     def _get_or_none(self, feature_name: str) -> Any:
         try:

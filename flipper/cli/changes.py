@@ -18,7 +18,7 @@ from ..contracts.whole_flags import create_whole, is_same_flag, replace_whole
 from ..contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from ..events.types import EventType
 from ..exceptions import ConcurrentUpdateError
-from ..prerequisites import refuse_cycle
+from ..prerequisites import expressions_of, refuse_cycle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -187,7 +187,9 @@ def _refuse_cycles(
     after = {**current, **{change.feature_name: change.after for change in changes}}
     for change in changes:
         if change.after is not None:
-            refuse_cycle(change.feature_name, change.after.rules, after.get)
+            meta = change.after.raw_meta
+            expressions = [*expressions_of(meta.rules), *meta.conditions]
+            refuse_cycle(change.feature_name, expressions, after.get)
 
 
 def _complete(

@@ -80,7 +80,7 @@ def _plain_evaluation(evaluation: Evaluation, rules: Rules | None) -> dict[str, 
         "percentage": evaluation.percentage,
         "rule": evaluation.rule_number,
         "variant": variant,
-        "value": rules.variant(variant).value
+        "value": rules.value_of(variant)
         if rules is not None and variant is not None
         else bool(evaluation.enabled),
         "explanation": str(evaluation),
@@ -97,7 +97,7 @@ def _variant_of(evaluation: Evaluation, rules: Rules | None) -> str | None:
 def _print_value(evaluation: Evaluation, rules: Rules | None) -> None:
     variant = _variant_of(evaluation, rules)
     if rules is not None and variant is not None and rules.variants is not None:
-        value = format_value(rules.variant(variant).value)
+        value = format_value(rules.value_of(variant))
         print_text(f"The value of the variant {variant!r} is {value}.")
 
 

@@ -13,7 +13,7 @@ import click
 
 from ..exceptions import FlagFileError
 from ..flag_files import READABLE, format_of, parse_rules, write_rules
-from ..prerequisites import refuse_cycle
+from ..prerequisites import expressions_of, refuse_cycle
 from ..rules.rule import Rule
 from ..rules.rules import Rules
 from ..rules.split import Split
@@ -191,7 +191,7 @@ def _write(session: Session, before: FeatureFlagStoreItem, new: Rules | None) ->
         InvalidArgumentError: the flag would depend on itself.
     """
     name = before.feature_name
-    refuse_cycle(name, new, session.store.get)
+    refuse_cycle(name, expressions_of(new), session.store.get)
     meta = before.raw_meta
     meta.set_rules(new)
     after = before.replace(meta=meta)

@@ -148,8 +148,10 @@ class RuleCompiler:
             argument: code that reads the argument, or `None` if it is not given.
         """
         kind = None if self.calls_everything else check.typed_operator
-        if kind is None or kind.compare_context is not TypedOperator.compare_context:
+        if not _compares_argument(check):
             return f"{self.bind_value(check)}.check_context(context)"
+        if kind is None:
+            return f"{self.bind_value(check)}.check({argument})"
         return f"{self.bind_value(kind.predicate(check.value))}({argument})"
 
     def _add_out_of_order(self, comparison: str, arguments: str) -> None:
@@ -213,6 +215,15 @@ class RuleCompiler:
             _functions[source] = function
         # A method is small, and Python calls it as fast as a function.
         return MethodType(function, tuple(self._bound))
+
+
+def _compares_argument(check: Check) -> bool:
+    """Return whether a check that `needs_context` depends on its argument alone."""
+    operator: Any = check.operator
+    # In a rule, the argument may be found by a path, which the operator does not know.
+    own = getattr(operator, "__dict__", {})
+    is_inherited = type(operator).compare_context is TypedOperator.compare_context
+    return is_inherited and "compare_context" not in own
 
 
 def first_failed_check(

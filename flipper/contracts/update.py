@@ -10,6 +10,7 @@ instance or a test expects to be called.
 from __future__ import annotations
 
 from contextlib import nullcontext
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..contrib.storage import FeatureFlagStoreItem
@@ -124,17 +125,50 @@ def update(store: Any, feature_name: str, change: Change) -> FeatureFlagStoreIte
         has_new_meta = not after.shares_meta_with(before)
         # Drop-in: enabling a flag that is enabled already writes it all the same.
         sets_state = not has_new_meta or (
-            after.document_state is not before.document_state
+            after.document_state is not before.found_state
         )
         # A flag is switched off before its metadata changes, and on after that, so that
         # it is never on by the wrong rules.
         if sets_state and not after.document_state:
             store.set(feature_name, after.document_state)
         if has_new_meta:
-            store.set_meta(feature_name, after.raw_meta)
+            try:
+                _set_meta(store, before, after, sets_state=sets_state)
+            except Exception:
+                # Such as one about a value that cannot be stored: nothing is changed.
+                if sets_state and before.found_state and not after.document_state:
+                    store.set(feature_name, before.found_state)
+                raise
         if sets_state and after.document_state:
             store.set(feature_name, after.document_state)
         return after
+
+
+def set_state(store: Any, feature_name: str, is_enabled: bool) -> None:
+    """Change the state of a flag in a store of any kind; its `set` creates the flag.
+
+    A store that is not flipper's own may keep states apart from metadata. The state of
+    a flag with rules is in the metadata, so that is written.
+    """
+    if not updates_atomically(store):
+        found = get_uncached(store, feature_name)
+        if found is not None and FeatureFlagStoreItem.from_item(found).rules:
+            update(store, feature_name, methodcaller("with_state", is_enabled))
+            return
+    store.set(feature_name, is_enabled)
+
+
+def _set_meta(
+    store: Any,
+    before: FeatureFlagStoreItem,
+    after: FeatureFlagStoreItem,
+    *,
+    sets_state: bool,
+) -> None:
+    meta = after.raw_meta
+    if sets_state or after.raw_is_enabled is not before.raw_is_enabled:
+        meta.decide_state()
+    store.set_meta(after.feature_name, meta)
 
 
 def updates_atomically(store: Any) -> bool:

@@ -59,6 +59,8 @@ class AbstractFeatureFlagStore(metaclass=ABCMeta):
     def set_meta(self, feature_name: str, meta: FeatureFlagStoreMeta) -> None:
         """Replace the metadata and keep the state.
 
+        Metadata with rules may have a state, which the item takes that is made of it.
+
         Raises:
             FlagDoesNotExistError: there is no such flag; then `meta` is not checked.
         """

@@ -143,6 +143,8 @@ def _checked_by(kind: str, by: Any) -> str | tuple[str, ...]:
     problem = None
     if not names:
         problem = "names no argument"
+    elif isinstance(by, (Mapping, AbstractSet)):
+        problem = "has no order"
     elif not all(isinstance(name, str) and name for name in names):
         problem = "is not the name of an argument"
     elif len(set(names)) < len(names):

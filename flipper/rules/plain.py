@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from ..conditions.check import Check
+from ..conditions.check import OPERATOR_DELIMITER, Check
 from ..conditions.condition import Condition
 from ..conditions.expression import DEEPEST_EXPRESSION, AllOf, AnyOf, Not
 from ..conditions.keywords import condition_to_plain
@@ -88,7 +88,7 @@ def expression_from_plain(plain: Any, path: Path = ()) -> Expression:
     kind = next((key for key in KEYS_OF_EXPRESSIONS if key in plain), None)
     if kind is None or kind == "rollout":
         with at_place(path):
-            return Rollout.from_dict(plain) if kind else Condition(**plain)
+            return Rollout.from_dict(plain) if kind else _condition_of_keywords(plain)
     check_keys(plain, path, (kind,), (kind,))
     inside = (*path, kind)
     if kind == "not":
@@ -98,6 +98,19 @@ def expression_from_plain(plain: Any, path: Path = ()) -> Expression:
         for index, part in enumerate(check_list(plain[kind], inside))
     ]
     return AllOf(*parts) if kind == "all" else AnyOf(*parts)
+
+
+def _condition_of_keywords(plain: dict[str, Any]) -> Condition:
+    for key in plain:
+        variable, symbol = Check.split_check_key(key)
+        # An operator of a later version must not be taken for a part of the name.
+        if symbol is None and OPERATOR_DELIMITER in variable:
+            raise InvalidArgumentError(
+                f"{key!r} has no operator that is known; use a list of checks with "
+                f"'variable', 'operator' and 'value', if this is a name",
+                value=key,
+            )
+    return Condition(**plain)
 
 
 def _condition_of_checks(plain: list[Any], path: Path) -> Condition:

@@ -109,6 +109,15 @@ class Rules:
         value = name if self._variants is None else self._variants[name]
         return Variant(name, value, is_on=name != self.off)
 
+    @property
+    def off_variant(self) -> Variant | None:
+        """The variant that counts as off, or `None`."""
+        return None if self.off is None else self.variant(self.off)
+
+    def value_of(self, variant: str) -> Any:
+        """Return a copy of the value of a variant."""
+        return copy_containers(self.variant(variant).value)
+
     def keeping(self, old: Rules) -> Rules:
         """Return these rules, whose splits move only the users that must move.
 
@@ -244,9 +253,13 @@ def _checked_variants(variants: Any) -> dict[str, Any] | None:
             value=variants,
         ) from error
     for name in found:
-        check_served(name)
-        if not isinstance(name, str):
-            raise InvalidArgumentError(
-                f"The name {name!r} of a variant is not text; use text", value=name
-            )
+        _check_variant(name)
     return found
+
+
+def _check_variant(name: Any) -> None:
+    if not isinstance(name, str):
+        raise InvalidArgumentError(
+            f"The name {name!r} of a variant is not text; use text", value=name
+        )
+    check_served(name)

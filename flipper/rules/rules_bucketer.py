@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from ..arguments import RESERVED_KEY
 from ..bucketing.noop_bucketer import NoOpBucketer
 from ..exceptions import InvalidArgumentError
+from ..runtime.log_throttle import LogThrottle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 VERSION = 1
 """The version of the form of rules that this library writes, the only one it reads."""
+
+_log = LogThrottle(__name__)
 
 
 class RulesBucketer(NoOpBucketer):
@@ -40,8 +43,11 @@ class RulesBucketer(NoOpBucketer):
     Args:
         rules: the rules.
         is_enabled: the state of the flag.
-        is_marked: whether the document had the mark, that is, whether nobody but this
-            library has written it.
+        decides_state: whether a flag that gets this bucketer has the state
+            `is_enabled`, whatever state it had or is given. It is so in a document
+            with the mark, and while a client changes the state.
+        document_state: the state in the document from which the flag was read, `None`
+            until that is known; off if it was not read from a document.
 
     Attributes:
         lost_mark: whether the document from which the flag was read had no mark.
@@ -49,13 +55,20 @@ class RulesBucketer(NoOpBucketer):
             use by that flag. Both are `None` until they are needed.
     """
 
+    lost_mark = False
+
     def __init__(
-        self, rules: Rules, is_enabled: bool, *, is_marked: bool = True
+        self,
+        rules: Rules,
+        is_enabled: bool,
+        *,
+        decides_state: bool = False,
+        document_state: bool | None = False,
     ) -> None:
         self.rules = rules
         self.is_enabled = is_enabled
-        self.marks_rules = is_marked
-        self.lost_mark = not is_marked
+        self.decides_state = decides_state
+        self.document_state = document_state
         self.server: tuple[Any, Any] = (None, None)
 
     @classmethod
@@ -67,36 +80,36 @@ class RulesBucketer(NoOpBucketer):
         """Return the plain data of a `NoOpBucketer`, with the mark."""
         return {**super().to_dict(), "rules": VERSION}
 
-    def state_of(self, feature_name: object, document_state: Any) -> bool:
-        """Return the state of the flag, given the one in its document.
+    def for_flag(self, feature_name: object, state: Any) -> RulesBucketer:
+        """Return the bucketer of a flag, whose `is_enabled` is the state of the flag.
 
-        It logs a warning if the flag counts as disabled although nobody may have meant
-        to disable it.
+        It logs a warning, at most once a minute for a flag, if the flag counts as
+        disabled although nobody may have meant to disable it.
+
+        Args:
+            feature_name: the flag.
+            state: the state in its document, or the one that the flag has had so far.
         """
-        state = bool(document_state)
-        if self.marks_rules:
-            # A store that keeps state and metadata apart may have switched the flag on
-            # without a change of the metadata.
-            return self.is_enabled or state
-        if self.is_enabled and not state:
-            from logging import getLogger
-
-            getLogger(__name__).warning(
+        is_enabled = self.is_enabled if self.decides_state else bool(state)
+        if self.document_state is not None:
+            is_same = not self.decides_state and self.is_enabled is is_enabled
+            return self if is_same else RulesBucketer(self.rules, is_enabled)
+        if self.is_enabled and not is_enabled:
+            _log.warning(
+                hash(repr(feature_name)),
                 "Feature %r has rules, but flipper-client 1.x has written it since and "
                 "may have disabled it, so it counts as disabled; enable it again with "
                 "this version of flipper if nobody has meant to disable it",
                 feature_name,
-                extra={"feature_name": feature_name},
+                feature_name=feature_name,
             )
-        return state
-
-    def with_state(self, is_enabled: bool) -> RulesBucketer:
-        """Return the bucketer of the same flag with this state, with the mark."""
-        if self.marks_rules and self.is_enabled is is_enabled:
-            return self
-        made = RulesBucketer(self.rules, is_enabled)
-        made.lost_mark = self.lost_mark
+        made = RulesBucketer(self.rules, is_enabled, document_state=bool(state))
+        made.lost_mark = not self.decides_state
         return made
+
+    def deciding_state(self) -> RulesBucketer:
+        """Return a bucketer that gives its state to the flag that gets it."""
+        return RulesBucketer(self.rules, self.is_enabled, decides_state=True)
 
     def envelope(self) -> dict[str, Any]:
         """Return what a document has under `RESERVED_KEY`."""
@@ -109,6 +122,17 @@ class RulesBucketer(NoOpBucketer):
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for a copy or a pickle, without the compiled function."""
         return {**vars(self), "server": (None, None)}
+
+
+def without_mark(meta: dict[str, Any]) -> dict[str, Any]:
+    """Take the mark and the state out of the plain metadata of a flag with rules.
+
+    A store of an application makes a new flag of such metadata and of a state, when it
+    changes the state. That state counts then, as for a document without the mark.
+    """
+    meta["client_data"][RESERVED_KEY]["is_enabled"] = False
+    del meta["bucketer"]["rules"]
+    return meta
 
 
 def without_rules(client_data: dict[str, Any]) -> dict[str, Any]:
@@ -133,7 +157,9 @@ def take_rules(
     own = dict(client_data)
     rules, is_enabled = _read_envelope(own.pop(RESERVED_KEY))
     is_marked = bool(getattr(bucketer, "marks_rules", False))
-    return own or None, RulesBucketer(rules, is_enabled, is_marked=is_marked)
+    return own or None, RulesBucketer(
+        rules, is_enabled, decides_state=is_marked, document_state=None
+    )
 
 
 def _read_envelope(envelope: Any) -> tuple[Rules, bool]:
@@ -156,4 +182,7 @@ def _read_envelope(envelope: Any) -> tuple[Rules, bool]:
             f"the state beside its rules is {is_enabled!r}, not true or false",
             value=is_enabled,
         )
+    if "rules" not in fields:
+        message = "it has lost its rules; set them again"
+        raise InvalidArgumentError(message, value=fields)
     return Rules.from_dict(fields), is_enabled

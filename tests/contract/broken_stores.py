@@ -15,6 +15,7 @@ from broken import (
     documents,
     listing,
     methods,
+    rules,
     settings_without_shrinking,
     values,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "documents",
     "listing",
     "methods",
+    "rules",
     "values",
 ]
 

@@ -167,6 +167,38 @@ class Agent:
         self.until(lambda: self.client.exists(name))
         self.client.enable(name)
 
+    def disable(self, name):
+        """Switch a flag off."""
+        self.client.disable(name)
+
+    def set_client_data(self, name, client_data):
+        """Change client data."""
+        self.client.set_client_data(name, client_data)
+
+    def add_condition(self, name, checks):
+        """Add a condition."""
+        from flipper import Condition
+
+        self.client.add_condition(name, Condition(**checks))
+
+    def set_bucketer(self, name, described):
+        """Change the bucketer."""
+        self.client.set_bucketer(name, make_bucketer(described))
+
+    def set_rules(self, name, rules):
+        """Set rules, which the original does not have."""
+        from flipper.rules.rules import Rules
+
+        self.client.set_rules(name, Rules.from_dict({"rules": rules}))
+
+    def rules(self, name):
+        """Return the rules."""
+        return self.client.get_rules(name).to_dict()["rules"]
+
+    def client_data(self, name):
+        """Return the client data."""
+        return self.client.get_client_data(name)
+
     def destroy(self, name):
         """Remove a flag."""
         self.client.destroy(name)

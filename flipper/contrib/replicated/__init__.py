@@ -22,6 +22,7 @@ from ...runtime.fork import renew_after_fork
 from ..interface import AbstractFeatureFlagStore
 from ..storage import FeatureFlagStoreItem as FeatureFlagStoreItem  # noqa: TC001
 from ..storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta  # noqa: TC001
+from .copying import repeating_call
 from .replica import Replica
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
 
         with self._flag_lock(feature_name):
             after = super().update(feature_name, change_and_note)
-            writes = self._enqueue(feature_name, _repeating_call(before[0], after))
+            writes = self._enqueue(feature_name, repeating_call(before[0], after))
         self._wait_for_replicas(feature_name, writes, asynch=True)
         return after
 
@@ -302,18 +303,6 @@ def _warn(replica: Replica, feature_name: str, error: BaseException | None) -> N
         exc_info=error,
         extra={"feature_name": feature_name},
     )
-
-
-def _repeating_call(
-    before: FeatureFlagStoreItem, after: FeatureFlagStoreItem
-) -> Callable[[Any], Any] | None:
-    """Return a call that repeats an update; `None` if that takes more than one."""
-    feature_name, state, meta = after.feature_name, after.raw_is_enabled, after.raw_meta
-    if after.shares_meta_with(before):
-        return lambda store: store.set(feature_name, state)
-    if state is before.raw_is_enabled:
-        return lambda store: store.set_meta(feature_name, meta)
-    return None
 
 
 def _seconds_left(deadline: float | None) -> float | None:

@@ -11,7 +11,7 @@ from ...arguments import check_state
 from ...conditions.rule_compiler import state_without
 from ...exceptions import InvalidArgumentError, InvalidFlagDataError
 from ...explanation import DISABLED
-from ...rules.rules_bucketer import RulesBucketer
+from ...rules.rules_bucketer import RulesBucketer, without_mark
 from .json_document import (
     find_inexpressible,
     match_plain_flag,
@@ -59,11 +59,7 @@ class FeatureFlagStoreItem:
         self, feature_name: str, is_enabled: Any, meta: FeatureFlagStoreMeta
     ) -> None:
         own = meta.copy() if isinstance(meta, FeatureFlagStoreMeta) else meta
-        state = is_enabled
-        bucketer = getattr(own, "bucketer", None)
-        if type(bucketer) is RulesBucketer:
-            state = bucketer.state_of(feature_name, is_enabled)
-        self._set_fields(feature_name, state, own)
+        self._set_fields(feature_name, is_enabled, own)
 
     def _set_fields(self, feature_name: str, is_enabled: Any, meta: Any) -> None:
         self.feature_name = feature_name
@@ -73,8 +69,10 @@ class FeatureFlagStoreItem:
         # Most flags are just on or off, so there is nothing to evaluate for them.
         is_constant = type(meta) is FeatureFlagStoreMeta and meta.is_constant
         if not is_constant and type(getattr(meta, "bucketer", None)) is RulesBucketer:
-            # The state is written beside the rules.
-            meta.bucketer = meta.bucketer.with_state(bool(is_enabled))
+            bucketer = meta.bucketer
+            meta.bucketer = bucketer.for_flag(feature_name, is_enabled)
+            if bucketer.decides_state:
+                self._is_enabled = is_enabled = bucketer.is_enabled
         self._answer_if_enabled = True if is_constant else None
         self.answer = self._answer_if_enabled if is_enabled else False
 
@@ -89,8 +87,18 @@ class FeatureFlagStoreItem:
 
     @property
     def document_state(self) -> Any:
-        """The state in the document: off if the flag has rules, else the state."""
+        """The state to write to a document: off if the flag has rules."""
         return self._is_enabled if self.rules is None else False
+
+    @property
+    def found_state(self) -> Any:
+        """The state in the document from which the flag was read.
+
+        It is on, although the flag has rules, if flipper-client 1.x has enabled it.
+        """
+        if self.rules is None:
+            return self._is_enabled
+        return self._meta.bucketer.document_state
 
     @property
     def rules(self) -> Rules | None:
@@ -102,8 +110,13 @@ class FeatureFlagStoreItem:
 
     @property
     def meta(self) -> dict[str, Any]:
-        """A copy of the metadata as plain data."""
-        return self._own_meta.to_dict()  # type: ignore[no-any-return]
+        """A copy of the metadata as plain data.
+
+        If the flag has rules, the state beside them is left out: `raw_is_enabled` has
+        it.
+        """
+        meta: dict[str, Any] = self._own_meta.to_dict()
+        return meta if self.rules is None else without_mark(meta)
 
     @property
     def raw_meta(self) -> FeatureFlagStoreMeta:
@@ -124,10 +137,9 @@ class FeatureFlagStoreItem:
         Raises:
             Exception: whatever an operator or the bucketer raises.
         """
-        answer = self.answer
-        if answer is None:
-            return (self.decider or self.compile())(kwargs)
-        return answer
+        if self.answer is not None:
+            return self.answer
+        return (self.decider or self.compile())(kwargs)
 
     def compile(self) -> Decider:
         """Compile the rules of the flag into its `decider`, and return that."""
@@ -144,20 +156,14 @@ class FeatureFlagStoreItem:
         return self._compiled(with_reason=True)(context)  # type: ignore[no-any-return]
 
     def serve(self, context: Mapping[str, Any]) -> Any:
-        """Return the `Variant` that rules serve, else what `is_enabled` returns.
-
-        Raises:
-            Exception: as `is_enabled` does.
-        """
+        """Return the `Variant` that rules serve, else what `is_enabled` returns."""
         bucketer = getattr(self._meta, "bucketer", None)
         if type(bucketer) is not RulesBucketer:
-            answer = self.answer
-            if answer is None:
-                return (self.decider or self.compile())(context)
-            return answer
+            if self.answer is not None:
+                return self.answer
+            return (self.decider or self.compile())(context)
         if not self._is_enabled:
-            off = bucketer.rules.off
-            return False if off is None else bucketer.rules.variant(off)
+            return bucketer.rules.off_variant or False
         owner, server = bucketer.server
         if owner is not self:
             server = self._compiled(with_variant=True)
@@ -211,8 +217,7 @@ class FeatureFlagStoreItem:
         made.feature_name = self.feature_name
         made._is_enabled = state = self._is_enabled
         made._meta = meta.with_condition(condition)
-        made.decider = made.document = None
-        made._answer_if_enabled = None
+        made.decider = made.document = made._answer_if_enabled = None
         made.answer = None if state else False
         return made
 
@@ -228,11 +233,8 @@ class FeatureFlagStoreItem:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the flag as plain data, the form of documents."""
-        return {
-            "feature_name": self.feature_name,
-            "is_enabled": self.document_state,
-            "meta": self.meta,
-        }
+        name, meta = self.feature_name, self._own_meta.to_dict()
+        return {"feature_name": name, "is_enabled": self.document_state, "meta": meta}
 
     def serialize(self) -> bytes:
         """Return the flag as JSON in UTF-8, the form in which stores keep it.
@@ -285,8 +287,6 @@ class FeatureFlagStoreItem:
             name = fields["feature_name"]
             state = readable_state(name, fields["is_enabled"])
             meta = FeatureFlagStoreMeta.from_dict(fields["meta"])
-            if type(meta.bucketer) is RulesBucketer:
-                state = meta.bucketer.state_of(name, state)
             made._set_fields(name, state, meta)
         except Exception as error:
             name = fields.get("feature_name") if isinstance(fields, dict) else None
@@ -314,7 +314,5 @@ class FeatureFlagStoreItem:
         return f"<{type(self).__name__} {self.feature_name!r} {self._is_enabled!r}>"
 
 
-with_state_on = methodcaller("with_state", True)
-"""Returns a flag, switched on."""
-with_state_off = methodcaller("with_state", False)
-"""Returns a flag, switched off."""
+with_state_on = methodcaller("with_state", True)  # returns a flag, switched on
+with_state_off = methodcaller("with_state", False)  # returns a flag, switched off

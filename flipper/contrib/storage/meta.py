@@ -115,6 +115,14 @@ class FeatureFlagStoreMeta:
             rules = rules.keeping(self.rules)
         self.bucketer = RulesBucketer(rules, False)  # an item sets the state
 
+    def decide_state(self) -> None:
+        """Give the state beside the rules to the flag that gets this metadata.
+
+        Otherwise a flag keeps its state when it gets other metadata.
+        """
+        if type(self.bucketer) is RulesBucketer:
+            self.bucketer = self.bucketer.deciding_state()
+
     def to_dict(self) -> dict[str, Any]:
         """Return a copy of the metadata as plain data, the form of documents."""
         client_data: dict[str, Any] = copy_containers(self._client_data or {})

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from ... import contrib
 from ...arguments import check_client_data, check_feature_name, check_page
-from ...contracts.update import update, write_lock
+from ...contracts.update import set_state, update, write_lock
 from ...exceptions import FlagDoesNotExistError, FlipperError, MissingDependencyError
 from ...runtime.log_throttle import LogThrottle
 from ..storage import FeatureFlagStoreItem
@@ -91,7 +91,7 @@ class FeatureFlagStoreHandler:
             _report_flipper_errors(feature_name),
             write_lock(self._store, feature_name),
         ):
-            self._store.set(_required_name(feature_name), bool(is_enabled))
+            set_state(self._store, _required_name(feature_name), bool(is_enabled))
 
     def Delete(self, feature_name: str) -> None:  # noqa: N802
         """Remove the flag if it exists."""

@@ -28,6 +28,7 @@ from .names import NameRules
 from .processes import CHANGES as CHANGES
 from .processes import ProcessRules
 from .random_operations import RandomOperationRules
+from .rules import RulesRules
 from .threads import ThreadRules
 from .values import ValueRules
 from .writes import WriteRules
@@ -39,6 +40,7 @@ class StoreContract(
     NameRules,
     ValueRules,
     WriteRules,
+    RulesRules,
     DocumentRules,
     ThreadRules,
     ConcurrentWriteRules,

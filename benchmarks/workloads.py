@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,8 +23,11 @@ PLAN = "pro"
 SEATS = 10
 REGIONS = [a + b for a in "ABCDEFGH" for b in "VWXYZ"]
 MEMBERS = REGIONS[::2]  # 20
+COUNTRY = "SE"
 SHARE = 0.5
+SPLIT = {"blue": 0.5, "green": 0.3, "red": 0.2}
 CONDITIONS = 10  # of a flag before another one is added
+MOST_DEVIATION = 0.1  # of the fraction of users from their share
 MIN_ANSWERS_FOR_SHARE = 400  # with fewer answers, their share is too random
 
 
@@ -32,10 +36,15 @@ class Flag(NamedTuple):
 
     name: str
     on: bool = True
-    checks: tuple[tuple[str, str, Any], ...] = ()
-    """Each is a variable, `==`, `>` or `in`, and a value. All checks must hold."""
+    rules: tuple[tuple[tuple[str, str, Any], ...], ...] = ()
+    """The flag is on if all checks of one of these hold. A check is a variable, `==`,
+    `>` or `in`, and a value."""
     share: float | None = None
     """The flag is on for this fraction of the users to whom no check applies."""
+    salted: bool = False
+    """Whether each flag must choose the users of its share independently of others."""
+    split: dict[str, float] | None = None
+    """The flag serves each of these variants to this fraction of the users."""
 
 
 class Call(NamedTuple):
@@ -67,6 +76,19 @@ def _users() -> tuple[str, ...]:
     return tuple(f"user-{i:08}" for i in range(USERS))
 
 
+def _bucket(seed: str, user_id: str) -> float:
+    """Return the bucket of a user in the rules of this library, from 0 to 1."""
+    digest = hashlib.sha1(f"{seed}:{user_id}".encode()).hexdigest()  # noqa: S324
+    return int(digest, 16) % 100_000 / 100_000
+
+
+def _variant(name: str, user_id: str) -> str:
+    """Return the variant of a user by the buckets of this library."""
+    bucket = _bucket(f"{name}:split", user_id)
+    ends = itertools.accumulate(SPLIT.values())
+    return next(v for v, end in zip(SPLIT, ends, strict=True) if bucket < end)
+
+
 @functools.lru_cache(maxsize=2 * USERS)
 def _in_share(user_id: str) -> bool:
     """Return whether the flag is on for a user by the buckets of flipper-client."""
@@ -85,19 +107,25 @@ def switches(count: int) -> list[Flag]:
 
 def with_one_condition(count: int) -> list[Flag]:
     """Make the flags whose memory is measured, with new names, which count."""
-    return [Flag(name, checks=_CHECKS) for name in _new_names(count)]
+    return [Flag(name, rules=(_CHECKS,)) for name in _new_names(count)]
 
 
 _CHECKS = (("plan", "==", PLAN), ("seats", ">", SEATS))
+# In the first two rules, only the first check holds for the calls.
+_THREE_RULES = (
+    (("country", "==", COUNTRY), ("plan", "==", "free")),
+    (("country", "==", COUNTRY), ("seats", ">", 100)),
+    _CHECKS,
+)
 
 
 def _checked(count: int) -> list[Flag]:
-    return [Flag(name, checks=_CHECKS) for name in names(count)]
+    return [Flag(name, rules=(_CHECKS,)) for name in names(count)]
 
 
 def _listed(count: int) -> list[Flag]:
-    checks = (("region", "in", MEMBERS),)
-    return [Flag(name, checks=checks) for name in names(count)]
+    rules = ((("region", "in", MEMBERS),),)
+    return [Flag(name, rules=rules) for name in names(count)]
 
 
 def _rolled_out(count: int) -> list[Flag]:
@@ -105,8 +133,33 @@ def _rolled_out(count: int) -> list[Flag]:
 
 
 def _ruled(count: int) -> list[Flag]:
-    checks = (("staff", "==", True),)
-    return [Flag(name, checks=checks, share=SHARE) for name in names(count)]
+    rules = ((("staff", "==", True),),)
+    return [Flag(name, rules=rules, share=SHARE) for name in names(count)]
+
+
+def _with_three_rules(count: int) -> list[Flag]:
+    return [Flag(name, rules=_THREE_RULES) for name in names(count)]
+
+
+def _salted(count: int) -> list[Flag]:
+    return [Flag(name, share=SHARE, salted=True) for name in names(count)]
+
+
+def _split(count: int) -> list[Flag]:
+    return [Flag(name, split=SPLIT) for name in names(count)]
+
+
+@functools.lru_cache
+def _mixed(count: int) -> list[Flag]:
+    """Make flags of all kinds: of ten, four, two, two, one and one."""
+    kinds = (
+        *(Flag("", on=i % 2 == 0) for i in range(4)),
+        *[Flag("", rules=(_CHECKS,))] * 2,
+        *[Flag("", rules=_THREE_RULES)] * 2,
+        Flag("", share=SHARE, salted=True),
+        Flag("", split=SPLIT),
+    )
+    return [kinds[i % 10]._replace(name=name) for i, name in enumerate(names(count))]
 
 
 # -- calls: they ask for the flags in order, again and again
@@ -153,6 +206,36 @@ def _ruled_call(i: int, flags: int) -> Call:
     return Call((name, user_id, False), answer, drawn=True)
 
 
+def _three_rules(i: int, flags: int) -> Call:
+    (name, plan, seats), answer, _ = _checks(i, flags)
+    return Call((name, COUNTRY, plan, seats), answer)
+
+
+def _salted_call(i: int, flags: int) -> Call:
+    name, user_id = _new_user(i, flags).arguments
+    return Call((name, user_id), _bucket(name, user_id) < SHARE, drawn=True)
+
+
+def _split_call(i: int, flags: int) -> Call:
+    name, user_id = _new_user(i, flags).arguments
+    return Call((name, user_id), _variant(name, user_id), drawn=True)
+
+
+def _for_all_flags(i: int, flags: int) -> Call:
+    _, user_id = _new_user(i, flags).arguments
+    _, plan, seats = _checks(i, flags).arguments
+    answers: dict[str, Any] = {}
+    for flag in _mixed(flags):
+        name = flag.name
+        if flag.split:
+            answers[name] = _variant(name, user_id)
+        elif flag.share is not None:
+            answers[name] = _bucket(name, user_id) < SHARE
+        else:
+            answers[name] = seats > SEATS if flag.rules else flag.on
+    return Call((user_id, COUNTRY, plan, seats), answers, drawn=True)
+
+
 def _missing(i: int, flags: int) -> Call:
     return Call(_absent(flags)[i % flags], answer=False)
 
@@ -179,13 +262,48 @@ def _same(contender: Any, calls: list[Call], answers: list[Any]) -> str:
     drawn = []
     for call, answer in zip(calls, answers, strict=True):
         if call.drawn and not exact:
-            drawn.append(answer)
+            drawn.append(bool(answer))
         elif bool(answer) is not call.answer:
             return f"{call.arguments} is {answer!r}, not {call.answer!r}"
-    share = sum(drawn) / len(drawn) if drawn else SHARE
-    if len(drawn) >= MIN_ANSWERS_FOR_SHARE and abs(share - SHARE) > SHARE / 5:
-        return f"on for {share:.0%} of the users, not {SHARE:.0%}"
+    return _wrong_share(drawn, True, SHARE)
+
+
+def _wrong_share(drawn: list[Any], wanted: Any, share: float) -> str:
+    found = drawn.count(wanted) / len(drawn) if drawn else share
+    if len(drawn) >= MIN_ANSWERS_FOR_SHARE and abs(found - share) > MOST_DEVIATION:
+        return f"{wanted} for {found:.0%} of the users, not {share:.0%}"
     return ""
+
+
+def _same_variants(contender: Any, calls: list[Call], answers: list[Any]) -> str:
+    for call, answer in zip(calls, answers, strict=True):
+        exact = getattr(contender, "exact", False)
+        if answer != call.answer if exact else answer not in SPLIT:
+            return f"{call.arguments} is {answer!r}, not {call.answer!r}"
+    wrong = (_wrong_share(answers, *wanted) for wanted in SPLIT.items())
+    return next(filter(None, wrong), "")
+
+
+def _same_for_all(contender: Any, calls: list[Call], answers: list[Any]) -> str:
+    """Compare flag by flag, as in the workloads of the kinds of flags."""
+    drawn: list[tuple[Any, Any]] = []
+    others: list[tuple[Call, Any]] = []
+    for call, answer in zip(calls, answers, strict=True):
+        if answer.keys() != call.answer.keys():
+            return "not the flags that are stored"
+        for flag in _mixed(len(answer)):
+            right = Call((flag.name, *call.arguments), call.answer[flag.name])
+            if flag.split or flag.share is not None:
+                right = right._replace(drawn=True)
+            (drawn if flag.split else others).append((right, answer[flag.name]))
+    return _same(contender, *_columns(others)) or _same_variants(
+        contender, *_columns(drawn)
+    )
+
+
+def _columns(pairs: list[tuple[Any, Any]]) -> tuple[list[Any], list[Any]]:
+    calls, answers = zip(*pairs, strict=True)
+    return [*calls], [*answers]
 
 
 def _same_names(contender: Any, calls: list[Call], answers: list[Any]) -> str:
@@ -267,6 +385,22 @@ IN_MEMORY = _table(
         keeps="user",
     ),
     Workload("ruled", "rule, else rollout", 9.5, _ruled, _ruled_call),
+    Workload(
+        *("three_rules", "three rules of two checks", 15),
+        *(_with_three_rules, _three_rules),
+    ),
+    Workload(
+        *("salted", "salted rollout, a new user each", 28, _salted, _salted_call),
+    ),
+    Workload(
+        *("split", "split, a new user each", 40, _split, _split_call, _same_variants),
+    ),
+    Workload(
+        *("evaluate_all", "evaluate all 1,000, per flag", 10, _mixed, _for_all_flags),
+        _same_for_all,
+        per_flag=True,
+        most=20,
+    ),
     Workload("missing", "missing flag", 2.2, switches, _missing),
     Workload(
         *("list_all", "list 1,000, per flag", 4, switches, _all, _same_names),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakMethod
 
 from .arguments import check_choice
-from .conditions.operators.other_flags import OtherFlagsNeededError
+from .conditions.operators.interface import OtherFlagsNeededError
 from .contracts.circuit_breaker import (
     RecoveryReporter,
     comes_from_open_circuit,
@@ -102,8 +102,22 @@ class AskingClient(OverridableReader):
             return item.is_enabled(**conditions)
         except Exception as error:  # noqa: BLE001  (a question never raises)
             if type(error) is OtherFlagsNeededError:
+                if type(item) is FeatureFlagStoreItem:
+                    return self._answer_with_other_flags(item, conditions, default)
                 return self._answer_by_explanation(feature_name, default, conditions)
             self._warn_or_raise(feature_name, error)
+            return default
+
+    def _answer_with_other_flags(
+        self, item: FeatureFlagStoreItem, conditions: dict[str, Any], default: Any
+    ) -> Any:
+        """Answer `is_enabled` for a flag that depends on other flags."""
+        name = item.feature_name
+        try:
+            arguments = ArgumentsWithFlags(conditions, self._flag_to_ask, name)
+            return (item.decider or item.compile())(arguments)
+        except Exception as error:  # noqa: BLE001  (a question never raises)
+            self._warn_or_raise(name, error)
             return default
 
     def explain(
@@ -130,10 +144,7 @@ class AskingClient(OverridableReader):
     def _answer_by_explanation(
         self, feature_name: Any, default: Any, conditions: dict[str, Any]
     ) -> Any:
-        """Return the answer of `is_enabled` where that takes more than its arguments.
-
-        This is so for a flag that depends on other flags, and while there are hooks.
-        """
+        """Answer `is_enabled` while there are hooks, or for a flag in a `context`."""
         evaluation = self.explain(feature_name, default, **conditions)
         if evaluation.reason is Reason.MISSING and self._strict is not None:
             self._report_missing(feature_name)

@@ -55,13 +55,17 @@ class _NamedRules:
         self._rules = rules
         self._feature_name = feature_name
 
-    def compile(self, *, with_reason: bool = False) -> Decider:
+    def compile(self, **result: bool) -> Decider:
         """Return a function that decides; see `compile_rules`."""
-        return compile_rules(self._rules, self._feature_name, with_reason=with_reason)
+        return compile_rules(self._rules, self._feature_name, **result)
 
 
 def compile_rules(
-    rules: Rules, feature_name: str = "", *, with_reason: bool = False
+    rules: Rules,
+    feature_name: str = "",
+    *,
+    with_reason: bool = False,
+    with_variant: bool = False,
 ) -> Decider:
     """Return a function that decides, by the keyword arguments, an enabled flag.
 
@@ -78,11 +82,16 @@ def compile_rules(
         feature_name: the flag, whose name is the seed of rollouts in its rules.
         with_reason: whether the function returns a `Decision` instead of the answer
             alone.
+        with_variant: only for a bucketer that stands for rules: whether the function
+            returns the `Variant` served instead of the answer, if there is one.
     """
     bucketer = rules.bucketer
     has_rules = type(bucketer) is RulesBucketer
     owner = _NamedRules(rules, feature_name) if has_rules else rules
-    compiler = RuleCompiler(owner, with_reason=with_reason)
+    compiler = RuleCompiler(owner, with_reason=with_reason, with_variant=with_variant)
+    off = bucketer.rules.off_variant if with_variant else None
+    if off is not None:
+        compiler.off = compiler.bind_value(off)
     matched, on = ("MATCHED", "ON") if with_reason else ("True", "True")
     admits_everybody = _admits_everybody(bucketer)
     line_on_match = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from .conditions.operators.other_flags import OtherFlagsNeededError
+from .conditions.operators.interface import OtherFlagsNeededError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,6 +11,7 @@ from .conditions.operators.other_flags import OTHER_FLAG_OPERATORS
 from .contrib.storage.item import FeatureFlagStoreItem
 from .contrib.storage.undecoded import UndecodedItem
 from .exceptions import InvalidArgumentError, PrerequisiteCycleError
+from .rules.variant import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -70,14 +71,10 @@ class ArgumentsWithFlags(dict[str, Any]):
             item.decode()
         if type(item) is not FeatureFlagStoreItem:
             return item.is_enabled(**self), None
-        rules = item.rules
-        if rules is None:
-            answer = item.answer
-            if answer is None:
-                answer = (item.decider or item.compile())(self)
-            return answer, None
-        is_on, cause, _, _ = item.decide(self)
-        return is_on, cause.variant if is_on else rules.off
+        served = item.serve(self)
+        if type(served) is not Variant:
+            return served, None
+        return served.is_on, served.name
 
 
 def _prerequisites(expressions: Iterable[Any]) -> Iterator[str]:

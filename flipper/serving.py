@@ -6,13 +6,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from .asking import NOT_GIVEN, AskingClient, pop_feature_name
-from .conditions.operators.other_flags import OtherFlagsNeededError
+from .conditions.operators.interface import OtherFlagsNeededError
 from .contracts.circuit_breaker import current_reader
 from .contrib.storage.item import FeatureFlagStoreItem
 from .contrib.storage.undecoded import UndecodedItem
 from .explanation import Reason
 from .overrides import OverriddenFlag
 from .prerequisites import ArgumentsWithFlags
+from .rules.variant import Variant
+from .runtime.containers import copy_containers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,10 +54,14 @@ class ServingClient(AskingClient):
         if type(item) is not FeatureFlagStoreItem:
             return self._other_variant(item, feature_name, default, conditions)
         try:
-            return self._served(item, conditions, default)
+            served = item.serve(conditions)
+            if type(served) is not Variant:
+                return True if served else default
+            # As `_value_of`, but without a call.
+            value = served.value
+            return copy_containers(value) if served.is_container else value
         except Exception as error:  # noqa: BLE001  (a question never raises)
-            self._warn_or_raise(feature_name, error)
-            return default
+            return self._value_after(error, item, conditions, default)
 
     def _other_variant(
         self, item: Any, feature_name: Any, default: Any, arguments: dict[str, Any]
@@ -71,16 +77,11 @@ class ServingClient(AskingClient):
                 self._report_missing(feature_name)
             return default
         try:
-            if type(item) is UndecodedItem:
-                item.decode()
-            if type(item) is FeatureFlagStoreItem:
-                return self._served(item, arguments, default)
             if type(item) is OverriddenFlag:
                 return item.variant(default)
-            return True if item.is_enabled(**arguments) else default
+            return _value_of(_serve(item, arguments), default)
         except Exception as error:  # noqa: BLE001  (a question never raises)
-            self._warn_or_raise(feature_name, error)
-            return default
+            return self._value_after(error, item, arguments, default)
 
     def evaluate_all(
         self, /, *, names: Iterable[str] | None = None, **conditions: Any
@@ -109,42 +110,39 @@ class ServingClient(AskingClient):
         for item in items:
             name = item.feature_name
             try:
-                if type(item) is UndecodedItem:
-                    item.decode()
-                if type(item) is not FeatureFlagStoreItem:
-                    answers[name] = bool(item.is_enabled(**conditions))
-                    continue
-                answer = item.answer
+                answer = item.answer if type(item) is FeatureFlagStoreItem else None
                 if answer is not True:
-                    answer = self._served(item, conditions, False)
+                    answer = _serve(item, conditions)
+                    if type(answer) is not bool:
+                        answer = _value_of(answer, False)
                 answers[name] = answer
             except Exception as error:  # noqa: BLE001  (a question never raises)
-                self._warn_or_raise(name, error)
-                answers[name] = False
+                answers[name] = self._value_after(error, item, conditions, False)
         for flags in self._overrides:
             answers |= {name: flag.variant(False) for name, flag in flags.items()}
         return answers
 
-    def _served(
-        self, item: FeatureFlagStoreItem, arguments: dict[str, Any], default: Any
+    def _value_after(
+        self, error: Exception, item: Any, conditions: dict[str, Any], default: Any
     ) -> Any:
-        """Return the value that a flag serves; see `variant`."""
-        rules = item.rules
-        try:
-            if rules is None:
-                answer = item.answer
-                if answer is None:
-                    answer = (item.decider or item.compile())(arguments)
-                return True if answer else default
-            is_on, cause, _, _ = item.decide(arguments)
-        except OtherFlagsNeededError:
-            name = item.feature_name
-            arguments = ArgumentsWithFlags(arguments, self._flag_to_ask, name)
-            return self._served(item, arguments, default)
-        variant = cause.variant if is_on else rules.off
-        if variant is None:
-            return True if is_on else default
-        return rules.value_of(variant)
+        """Return the value of a flag that depends on other flags, else the default.
+
+        Args:
+            error: what the flag raised without the other flags.
+            item: the flag.
+            conditions: the arguments of the question.
+            default: the answer for a flag that is off, or cannot be evaluated.
+        """
+        name = item.feature_name
+        is_own = type(item) is FeatureFlagStoreItem
+        if is_own and type(error) is OtherFlagsNeededError:
+            try:
+                arguments = ArgumentsWithFlags(conditions, self._flag_to_ask, name)
+                return _value_of(item.serve(arguments), default)
+            except Exception as other:  # noqa: BLE001  (a question never raises)
+                error = other
+        self._warn_or_raise(name, error)
+        return default
 
     def _observed_variant(
         self, feature_name: Any, default: Any, arguments: dict[str, Any]
@@ -183,3 +181,20 @@ class ServingClient(AskingClient):
             known = next(iter(source.known_names()), _ANY_NAME)
             self._note_outage(known, error)
             return None
+
+
+def _serve(item: Any, arguments: dict[str, Any]) -> Any:
+    """Return the `Variant` that a flag of any class serves, else its answer."""
+    if type(item) is UndecodedItem:
+        item.decode()
+    if type(item) is FeatureFlagStoreItem:
+        return item.serve(arguments)
+    return item.is_enabled(**arguments)
+
+
+def _value_of(served: Any, default: Any) -> Any:
+    """Return the value that `variant` returns for what a flag serves."""
+    if type(served) is not Variant:
+        return True if served else default
+    value = served.value
+    return copy_containers(value) if served.is_container else value

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from .arguments import RESERVED_KEY
+from .conditions.condition import Condition
 from .contracts.update import get_uncached
 from .contrib.storage import FeatureFlagStoreItem
 from .events.types import EventType
@@ -20,7 +21,6 @@ from .rules.rules_bucketer import without_rules
 from .writing import WritingClient
 
 if TYPE_CHECKING:
-    from .conditions.condition import Condition
     from .rules.rule import Rule
     from .rules.rules import Rules
 
@@ -91,7 +91,8 @@ class RulesClient(WritingClient):
             InvalidArgumentError: it is not a condition, or cannot be stored; or the
                 flag would depend on itself.
         """
-        refuse_cycle(feature_name, [condition], self._get_or_none)
+        if type(condition) is not Condition or condition.needs_context:
+            refuse_cycle(feature_name, [condition], self._get_or_none)
         super().add_condition(feature_name, condition)
 
     def set_conditions(

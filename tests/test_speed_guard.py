@@ -32,6 +32,7 @@ from flipper import (
 )
 from flipper.bucketing import ConsistentHashPercentageBucketer
 from flipper.contrib.cached import lru
+from flipper.rules import Rollout, Rule, Split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,6 +58,9 @@ COSTS = {
     "sticky rollout, a user seen before": Cost(3, 0),
     "rule": Cost(3, 0),
     "rule, else rollout": Cost(3, 0),
+    "three rules of two checks": Cost(3, 0),
+    "salted rollout, a new user": Cost(9, 227),
+    "split, a new user": Cost(12, 297),
     "missing flag": Cost(2, 0),
     "list ten flags": Cost(50, 2104),
     "enable": Cost(10, 80),
@@ -101,15 +105,28 @@ class Sample:
             key_whitelist=["user_id"], percentage=0.5
         )
         members = [f"region-{i}" for i in range(20)]
-        on = [self.features.create(name, is_enabled=True) for name in "ABCDEF"]
-        _, checked, listed, rolled_out, ruled, self._full = on
+        on = [self.features.create(name, is_enabled=True) for name in "ABCDEFRST"]
+        _, checked, listed, rolled_out, ruled, self._full, *with_rules = on
         checked.add_condition(Condition(plan="pro", seats__gt=10))
         listed.add_condition(Condition(region__in=members))
         rolled_out.set_bucketer(sticky)
         ruled.set_bucketer(sticky)
         ruled.add_condition(Condition(staff=True))
+        self._give_rules(*with_rules)
         for number in range(flags - len(on)):
             self.features.create(f"G{number}")
+
+    def _give_rules(self, three: Any, salted: Any, split: Any) -> None:
+        three.set_rules(
+            [
+                Rule(Condition(country="SE", plan="free")),
+                Rule(Condition(country="SE", seats__gt=100)),
+                Rule(Condition(plan="pro", seats__gt=10)),
+            ]
+        )
+        salted.set_rules([Rule(None, Rollout(0.5, by="user_id"))])
+        shares = {"blue": 0.5, "green": 0.3, "red": 0.2}
+        split.set_rules([Rule(None, Split(shares, by="user_id"))])
 
     def use_new_user(self) -> None:
         """Choose a user that no bucketer has seen."""
@@ -139,6 +156,15 @@ class Sample:
             ),
             "rule": Workload(lambda: ask("E", user_id="user", staff=True)),
             "rule, else rollout": Workload(lambda: ask("E", user_id="user")),
+            "three rules of two checks": Workload(
+                lambda: ask("R", country="SE", plan="pro", seats=11)
+            ),
+            "salted rollout, a new user": Workload(
+                lambda: ask("S", user_id=self.user), self.use_new_user
+            ),
+            "split, a new user": Workload(
+                lambda: features.variant("T", user_id=self.user), self.use_new_user
+            ),
             "missing flag": Workload(lambda: ask("MISSING")),
             "list ten flags": Workload(lambda: list(features.list(limit=10))),
             "enable": Workload(lambda: features.enable("A")),

@@ -21,6 +21,10 @@ try:
     from flipper import SyncedFeatureFlagStore
 except ImportError:  # the published library has none
     SyncedFeatureFlagStore = None
+try:
+    from flipper.rules import Rollout, Rule, Rules, Split
+except ImportError:  # nor has it rules
+    Rules = None
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,9 +51,11 @@ class Contender:
         self._added = Condition(plan=PLAN, seats__gt=5)
         for flag in flags:
             self._features.create(flag.name, is_enabled=flag.on)
-            if flag.checks:
-                checks = {v + _SUFFIXES[o]: value for v, o, value in flag.checks}
-                self._features.add_condition(flag.name, Condition(**checks))
+            if flag.split or flag.salted or flag.rules[1:]:
+                self._features.set_rules(flag.name, _rules(flag))
+                continue
+            for checks in flag.rules:
+                self._features.add_condition(flag.name, _condition(checks))
             if flag.share is not None:
                 self._features.set_bucketer(
                     flag.name,
@@ -116,6 +122,27 @@ class Contender:
             for name, user_id, staff in calls
         ]
 
+    if Rules is not None:
+        salted = new_user
+
+        def three_rules(self, calls: list[Any]) -> list[Any]:
+            is_enabled = self._features.is_enabled
+            return [
+                is_enabled(name, country=country, plan=plan, seats=seats)
+                for name, country, plan, seats in calls
+            ]
+
+        def split(self, calls: list[Any]) -> list[Any]:
+            variant = self._features.variant
+            return [variant(name, user_id=user_id) for name, user_id in calls]
+
+        def evaluate_all(self, calls: list[Any]) -> list[Any]:
+            evaluate_all = self._features.evaluate_all
+            return [
+                evaluate_all(user_id=user_id, country=country, plan=plan, seats=seats)
+                for user_id, country, plan, seats in calls
+            ]
+
     def list_all(self, calls: list[Any]) -> list[Any]:
         features = self._features
         return [list(features.list()) for _ in calls]
@@ -135,3 +162,16 @@ class Contender:
 
     def count_conditions(self, name: str) -> int:
         return len(self._features.get_meta(name)["conditions"])
+
+
+def _condition(checks: Iterable[tuple[str, str, Any]]) -> Condition:
+    return Condition(**{v + _SUFFIXES[o]: value for v, o, value in checks})
+
+
+def _rules(flag: Flag) -> Any:
+    rules = [Rule(_condition(checks)) for checks in flag.rules]
+    if flag.split:
+        rules.append(Rule(None, Split(flag.split, by="user_id")))
+    elif flag.share is not None:
+        rules.append(Rule(None, Rollout(flag.share, by="user_id")))
+    return Rules(rules)

@@ -22,6 +22,7 @@ class Contender:
         features = {flag.name: _feature(flag) for flag in flags}
         growthbook = GrowthBook(features=features)
         self._is_on = growthbook.is_on
+        self._value = growthbook.get_feature_value
         self._set = growthbook.set_attributes  # returns None
 
     def on_off(self, calls: list[Any]) -> list[Any]:
@@ -70,16 +71,36 @@ class Contender:
             for name, user_id, staff in calls
         ]
 
+    salted = new_user
+
+    def three_rules(self, calls: list[Any]) -> list[Any]:
+        is_on, set_attributes = self._is_on, self._set
+        return [
+            set_attributes({"country": country, "plan": plan, "seats": seats})
+            or is_on(name)
+            for name, country, plan, seats in calls
+        ]
+
+    def split(self, calls: list[Any]) -> list[Any]:
+        value, set_attributes = self._value, self._set
+        return [
+            set_attributes({"user_id": user_id}) or value(name, None)
+            for name, user_id in calls
+        ]
+
 
 def _feature(flag: Flag) -> dict[str, Any]:
-    if not flag.checks and flag.share is None:
+    if not flag.rules and flag.share is None and not flag.split:
         return {"defaultValue": flag.on}
     rules: list[dict[str, Any]] = []
-    if flag.checks:
-        condition = {v: {_OPERATORS[o]: value} for v, o, value in flag.checks}
+    for checks in flag.rules:
+        condition = {v: {_OPERATORS[o]: value} for v, o, value in checks}
         rules.append({"condition": condition, "force": True})
     if flag.share is not None:
         rules.append(
             {"coverage": flag.share, "hashAttribute": "user_id", "force": True}
         )
+    if flag.split:
+        weights = {"variations": [*flag.split], "weights": [*flag.split.values()]}
+        rules.append({**weights, "hashAttribute": "user_id"})
     return {"defaultValue": False, "rules": rules}

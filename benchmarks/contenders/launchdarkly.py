@@ -89,31 +89,76 @@ class Contender:
             for name, user_id, staff in calls
         ]
 
+    salted = new_user
+
+    def three_rules(self, calls: list[Any]) -> list[Any]:
+        variation, builder = self._client.variation, Context.builder
+        return [
+            variation(
+                name,
+                builder("anyone")
+                .set("country", country)
+                .set("plan", plan)
+                .set("seats", seats)
+                .build(),
+                False,
+            )
+            for name, country, plan, seats in calls
+        ]
+
+    def split(self, calls: list[Any]) -> list[Any]:
+        variation, create = self._client.variation, Context.create
+        return [variation(name, create(user_id), None) for name, user_id in calls]
+
+    def evaluate_all(self, calls: list[Any]) -> list[Any]:
+        state, builder = self._client.all_flags_state, Context.builder
+        return [
+            state(
+                builder(user_id)
+                .set("country", country)
+                .set("plan", plan)
+                .set("seats", seats)
+                .build()
+            ).to_values_map()
+            for user_id, country, plan, seats in calls
+        ]
+
 
 def _definition(flag: Flag) -> dict[str, Any]:
-    clauses = [
-        {
-            "attribute": variable,
-            "op": _OPERATORS[operator],
-            "values": value if operator == "in" else [value],
-        }
-        for variable, operator, value in flag.checks
-    ]
-    rest: dict[str, Any] = {"variation": 0 if clauses else 1}
-    if flag.share is not None:
-        weight = round(flag.share * 100_000)
-        variations = [
-            {"variation": 1, "weight": weight},
-            {"variation": 0, "weight": 100_000 - weight},
-        ]
-        rest = {"rollout": {"contextKind": "user", "variations": variations}}
+    rest: dict[str, Any] = {"variation": 0 if flag.rules else 1}
+    values: list[Any] = [False, True]
+    if flag.split:
+        values = [*flag.split]
+        rest = _rollout([*flag.split.values()])
+    elif flag.share is not None:
+        rest = _rollout([1 - flag.share, flag.share])
     return {
         "key": flag.name,
         "version": 1,
         "on": flag.on,
-        "variations": [False, True],
+        "variations": values,
         "offVariation": 0,
-        "rules": [{"id": "rule", "variation": 1, "clauses": clauses}] * bool(clauses),
+        "rules": [
+            {"id": f"rule {i}", "variation": 1, "clauses": [*map(_clause, checks)]}
+            for i, checks in enumerate(flag.rules)
+        ],
         "fallthrough": rest,
         "salt": flag.name,
     }
+
+
+def _clause(check: tuple[str, str, Any]) -> dict[str, Any]:
+    variable, operator, value = check
+    return {
+        "attribute": variable,
+        "op": _OPERATORS[operator],
+        "values": value if operator == "in" else [value],
+    }
+
+
+def _rollout(shares: list[float]) -> dict[str, Any]:
+    variations = [
+        {"variation": i, "weight": round(share * 100_000)}
+        for i, share in enumerate(shares)
+    ]
+    return {"rollout": {"contextKind": "user", "variations": variations}}

@@ -34,7 +34,9 @@ class Contender:
         )
         domain = uuid.uuid4().hex
         api.set_provider_and_wait(provider, domain)
-        self._value = api.get_client(domain).get_boolean_value
+        client = api.get_client(domain)
+        self._value = client.get_boolean_value
+        self._text = client.get_string_value
         self._anyone = EvaluationContext("anyone")
 
     def on_off(self, calls: list[Any]) -> list[Any]:
@@ -90,25 +92,51 @@ class Contender:
             for name, user_id, staff in calls
         ]
 
+    salted = new_user
+
+    def three_rules(self, calls: list[Any]) -> list[Any]:
+        value = self._value
+        return [
+            value(
+                name,
+                False,
+                EvaluationContext(
+                    "anyone", {"country": country, "plan": plan, "seats": seats}
+                ),
+            )
+            for name, country, plan, seats in calls
+        ]
+
+    def split(self, calls: list[Any]) -> list[Any]:
+        text = self._text
+        return [text(name, "", EvaluationContext(user)) for name, user in calls]
+
 
 def _definition(flag: Flag) -> dict[str, Any]:
+    variants: dict[str, Any] = {"on": True, "off": False}
     rest: Any = "off"
-    if flag.share is not None:
-        rest = {
-            "fractional": [
-                {"cat": [{"var": "$flagd.flagKey"}, {"var": "targetingKey"}]},
-                ["on", round(flag.share * 100)],
-                ["off", 100 - round(flag.share * 100)],
-            ]
-        }
+    if flag.split:
+        variants = {name: name for name in flag.split}
+        rest = _fractional(flag.split)
+    elif flag.share is not None:
+        rest = _fractional({"on": flag.share, "off": 1 - flag.share})
     definition: dict[str, Any] = {
         "state": "ENABLED" if flag.on else "DISABLED",
-        "variants": {"on": True, "off": False},
-        "defaultVariant": "on",
+        "variants": variants,
+        "defaultVariant": next(iter(variants)),
     }
-    if flag.checks:
-        checks = [{o: [{"var": v}, value]} for v, o, value in flag.checks]
-        definition["targeting"] = {"if": [{"and": checks}, "on", rest]}
-    elif flag.share is not None:
+    if flag.rules:
+        branches: list[Any] = []
+        for rule in flag.rules:
+            checks = [{o: [{"var": v}, value]} for v, o, value in rule]
+            branches += [{"and": checks}, "on"]
+        definition["targeting"] = {"if": [*branches, rest]}
+    elif rest != "off":
         definition["targeting"] = rest
     return definition
+
+
+def _fractional(shares: dict[str, float]) -> dict[str, Any]:
+    parts = [[name, round(share * 100)] for name, share in shares.items()]
+    key = {"cat": [{"var": "$flagd.flagKey"}, {"var": "targetingKey"}]}
+    return {"fractional": [key, *parts]}

@@ -27,6 +27,8 @@ class Contender:
         )
         posthog.feature_flags = [_definition(i, f) for i, f in enumerate(flags, 1)]
         self._enabled = posthog.feature_enabled
+        self._value = posthog.get_feature_flag
+        self._all = posthog.get_all_flags
 
     def on_off(self, calls: list[Any]) -> list[Any]:
         enabled = self._enabled
@@ -114,20 +116,65 @@ class Contender:
             for name, user_id, staff in calls
         ]
 
+    salted = new_user
+
+    def three_rules(self, calls: list[Any]) -> list[Any]:
+        enabled = self._enabled
+        return [
+            enabled(
+                name,
+                "anyone",
+                person_properties={"country": country, "plan": plan, "seats": seats},
+                only_evaluate_locally=True,
+                send_feature_flag_events=False,
+            )
+            for name, country, plan, seats in calls
+        ]
+
+    def split(self, calls: list[Any]) -> list[Any]:
+        value = self._value
+        return [
+            value(
+                name,
+                user_id,
+                only_evaluate_locally=True,
+                send_feature_flag_events=False,
+            )
+            for name, user_id in calls
+        ]
+
+    def evaluate_all(self, calls: list[Any]) -> list[Any]:
+        evaluate_all = self._all
+        return [
+            evaluate_all(
+                user_id,
+                person_properties={"country": country, "plan": plan, "seats": seats},
+                only_evaluate_locally=True,
+            )
+            for user_id, country, plan, seats in calls
+        ]
+
 
 def _definition(number: int, flag: Flag) -> dict[str, Any]:
     groups: list[dict[str, Any]] = []
-    if flag.checks:
+    for checks in flag.rules:
         properties = [
             {"key": v, "type": "person", "operator": _OPERATORS[o], "value": value}
-            for v, o, value in flag.checks
+            for v, o, value in checks
         ]
         groups.append({"properties": properties, "rollout_percentage": 100})
     if flag.share is not None:
         groups.append({"properties": [], "rollout_percentage": flag.share * 100})
+    filters: dict[str, Any] = {"groups": groups or [{"properties": []}]}
+    if flag.split:
+        variants = [
+            {"key": name, "rollout_percentage": share * 100}
+            for name, share in flag.split.items()
+        ]
+        filters["multivariate"] = {"variants": variants}
     return {
         "id": number,
         "key": flag.name,
         "active": flag.on,
-        "filters": {"groups": groups or [{"properties": []}]},
+        "filters": filters,
     }

@@ -108,6 +108,21 @@ class Contender:
             for name, user_id, staff in calls
         ]
 
+    salted = new_user
+
+    def three_rules(self, calls: list[Any]) -> list[Any]:
+        check, quiet = self._statsig.check_gate, self._quiet
+        return [
+            check(
+                StatsigUser(
+                    "anyone", custom={"country": country, "plan": plan, "seats": seats}
+                ),
+                name,
+                quiet,
+            )
+            for name, country, plan, seats in calls
+        ]
+
 
 class _Specs(DataStore):
     """Gives the specs, as a store beside the application would."""
@@ -134,24 +149,23 @@ def _specs(flags: Iterable[Flag]) -> dict[str, Any]:
     conditions: dict[str, Any] = {"everyone": _EVERYONE}
     gates = {}
     for flag in flags:
-        used = []
-        for variable, operator, value in flag.checks:
-            target = [value] if operator == "==" else value
-            key = f"{variable}{operator}"
-            conditions[key] = {
-                **_EVERYONE,
-                "type": "user_field",
-                "targetValue": target,
-                "operator": _OPERATORS[operator],
-                "field": variable,
-            }
-            used.append(key)
         rules = []
-        if used:
-            rules.append(_rule("checks", used, 100))
+        for number, checks in enumerate(flag.rules):
+            used = []
+            for variable, operator, value in checks:
+                key = f"{variable}{operator}{value}"
+                conditions[key] = {
+                    **_EVERYONE,
+                    "type": "user_field",
+                    "targetValue": [value] if operator == "==" else value,
+                    "operator": _OPERATORS[operator],
+                    "field": variable,
+                }
+                used.append(key)
+            rules.append(_rule(f"checks {number}", used, 100))
         if flag.share is not None:
             rules.append(_rule("share", ["everyone"], flag.share * 100))
-        elif not used:
+        elif not rules:
             rules.append(_rule("all", ["everyone"], 100))
         gates[flag.name] = {
             "type": "feature_gate",

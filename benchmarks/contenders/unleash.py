@@ -39,6 +39,7 @@ class Contender:
             )
             client.initialize_client(fetch_toggles=False)
         self._is_enabled = client.is_enabled
+        self._variant = client.get_variant
         self._anyone = {"userId": "anyone"}
 
     def on_off(self, calls: list[Any]) -> list[Any]:
@@ -89,11 +90,27 @@ class Contender:
             for name, user_id, staff in calls
         ]
 
+    salted = new_user
+
+    def three_rules(self, calls: list[Any]) -> list[Any]:
+        is_enabled = self._is_enabled
+        return [
+            is_enabled(
+                name,
+                {"properties": {"country": country, "plan": plan, "seats": str(seats)}},
+            )
+            for name, country, plan, seats in calls
+        ]
+
+    def split(self, calls: list[Any]) -> list[Any]:
+        variant = self._variant
+        return [variant(name, {"userId": user})["name"] for name, user in calls]
+
 
 def _toggle(flag: Flag) -> dict[str, Any]:
     strategies: list[dict[str, Any]] = []
-    if flag.checks:
-        constraints = [_constraint(*check) for check in flag.checks]
+    for checks in flag.rules:
+        constraints = [_constraint(*check) for check in checks]
         strategies.append({"name": "default", "constraints": constraints})
     if flag.share is not None:
         parameters = {
@@ -106,6 +123,10 @@ def _toggle(flag: Flag) -> dict[str, Any]:
         "name": flag.name,
         "enabled": flag.on,
         "strategies": strategies or [{"name": "default"}],
+        "variants": [
+            {"name": name, "weight": round(share * 1000), "stickiness": "userId"}
+            for name, share in (flag.split or {}).items()
+        ],
     }
 
 

@@ -78,6 +78,8 @@ class Contender:
         nobody = self._users[False]
         return [flag_is_active(_request(nobody), name) for name, _ in calls]
 
+    salted = new_user
+
     def user(self, user_id: str) -> Any:
         """Make the request of somebody who was told the answer, for every flag."""
         answer = str(zlib.crc32(user_id.encode()) % 2 == 0)

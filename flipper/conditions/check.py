@@ -21,7 +21,7 @@ from .operators.operator import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from .operators.interface import AbstractOperator
     from .operators.typed import TypedOperator
@@ -180,6 +180,14 @@ class Check:
         """Show the keyword of the check, without its value."""
         # Values may be personal data, and a `repr` is often written to logs.
         return f"<Check {self.key}>"
+
+
+def needs_context(checks: Iterable[Check]) -> bool:
+    """Return whether one of these checks `needs_context`; as fast as it can be."""
+    for check in checks:
+        if getattr(type(check._operator), "NEEDS_CONTEXT", False) is True:  # noqa: SLF001  (of this module)
+            return True
+    return False
 
 
 def _stored_value(variable: str, value: Any, operator: Any) -> Any:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from .check import Check
+from .check import Check, needs_context
 from .expression import Expression
 from .rule_compiler import RuleCompiler, state_without
 
@@ -80,6 +80,11 @@ class Condition(Expression):
     def own_checks(self) -> tuple[Check, ...]:
         """The checks themselves; those on one variable are neighbours."""
         return self._checks
+
+    @property
+    def needs_context(self) -> bool:
+        """Whether a check is decided also if its argument is not given."""
+        return needs_context(self._checks)
 
     def compile(self) -> Decider:
         """Return a function that does what `check` does; see `RuleCompiler`."""

@@ -57,16 +57,24 @@ class RuleCompiler:
             method is replaced (see `patching`).
         with_reason: whether the function returns a `Decision`, which has the reason,
             instead of the answer alone.
+        with_variant: whether the function returns the `Variant` served instead of the
+            answer, if there is one.
     """
 
-    def __init__(self, rules: Any, *, with_reason: bool = False) -> None:
+    def __init__(
+        self, rules: Any, *, with_reason: bool = False, with_variant: bool = False
+    ) -> None:
         self.with_reason = with_reason
+        self.with_variant = with_variant
         # While a method is replaced, every method is called, and no sign is used.
         self.calls_everything: bool = COMPILED_GLOBALS["patched"]
         self._bound = [rules]
+        self.off = "False"
+        """The expression to return, without the reason, if the flag is off."""
         self._lines = ["def decide(bound, context):"]
         if not self.calls_everything:
             argument = "with_reason=True" if with_reason else ""
+            argument = "with_variant=True" if with_variant else argument
             self.add_lines(
                 "if patched:", f"    return bound[0].compile({argument})(context)"
             )
@@ -164,7 +172,7 @@ class RuleCompiler:
 
     def off_answer(self, check: str) -> str:
         """Return the expression to return when a check or a condition fails."""
-        return f"False, {check}, None, None" if self.with_reason else "False"
+        return f"False, {check}, None, None" if self.with_reason else self.off
 
     def comparison(self, check: Check, value: str) -> str:
         """Return Python code that compares a value, given as code, by a check."""
@@ -216,6 +224,14 @@ def _compares_argument(check: Check) -> bool:
     own = getattr(operator, "__dict__", {})
     is_inherited = type(operator).compare_context is TypedOperator.compare_context
     return is_inherited and "compare_context" not in own
+
+
+def is_memoized(decider: Any) -> bool:
+    """Return whether a decider decides once for the same arguments, by its `decide`.
+
+    Any other is the result of `RuleCompiler.function`, or is not compiled yet.
+    """
+    return decider is not None and type(decider) is not MethodType
 
 
 def first_failed_check(

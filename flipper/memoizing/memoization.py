@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from ..contracts.last_known import FailedReadError, put_bounded
@@ -73,7 +74,9 @@ class Memoization:
             put_bounded(self._deciders, item.feature_name, (item, decide))
         if decide is None:
             return item
-        return item.with_decider(MemoizedDecider(decide))
+        made = copy(item)
+        made.decider = MemoizedDecider(decide)
+        return made
 
     def all_items(
         self,

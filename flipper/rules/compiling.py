@@ -6,11 +6,12 @@ the lines are:
 
     if (('plan' in context and context['plan'] == bound[1]) or not ('country' in context
             and context['country'] == bound[2])):
-        return ((value := context.get('user_id')) is not None and bound[3](value))
+        return ((value := context.get('user_id')) is not None and bound[3](value)) or
+            False
     return False
 
-The function for `explain` and `variant` has the same expressions, and returns a
-decision that names the rule and the variant.
+The functions for `explain` and `variant` have the same expressions. The one returns a
+decision that names the rule and the variant, the other the variant.
 """
 
 from __future__ import annotations
@@ -125,19 +126,24 @@ class _RulesWriter:
         with_reason = self._compiler.with_reason
         off = self._rules.off
         if isinstance(serve, (bool, str)):
-            variant = off if serve is False else None if serve is True else serve
+            variant: Any = off if serve is False else None if serve is True else serve
             is_on = serve is not False and (serve is True or serve != off)
             if not with_reason:
-                return str(is_on)
+                named = variant is not None and self._compiler.with_variant
+                return self._bind(self._rules.variant(variant)) if named else str(is_on)
             outcome = Outcome(rule, number, serve, variant)
             return self._bind((is_on, outcome, None, None))
         if with_reason:
             decide = self._bind(self._decider(serve, rule, number))
             return f"{decide}({self._value(serve.argument_names)})"
         if not isinstance(serve, Split):
-            return self._rollout(serve)
-        choose = self._bind(serve.compile(self._feature_name))
+            return f"{self._rollout(serve)} or {self._compiler.off}"
         text = f"(value := {self._value(serve.argument_names)}) is not None"
+        if self._compiler.with_variant:
+            variants = {name: self._rules.variant(name) for name in serve.ranges}
+            choose = self._bind(serve.compile(self._feature_name, variants))
+            return f"({text} and {choose}(value)) or {self._compiler.off}"
+        choose = self._bind(serve.compile(self._feature_name))
         text += f" and (name := {choose}(value)) is not None"
         return text if off is None else f"{text} and name != {self._bind(off)}"
 

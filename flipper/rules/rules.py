@@ -19,6 +19,7 @@ from .plain import (
 )
 from .rule import Rule, check_served
 from .split import Split
+from .variant import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -103,11 +104,25 @@ class Rules:
         """A copy of the values of the variants by name, or `None`."""
         return copy_containers(self._variants)
 
+    def variant(self, name: str) -> Variant:
+        """Return the variant of this name; without values, its value is its name."""
+        value = name if self._variants is None else self._variants[name]
+        return Variant(name, value, is_on=name != self.off)
+
+    @property
+    def off_variant(self) -> Variant | None:
+        """The variant that counts as off, or `None`."""
+        return None if self.off is None else self.variant(self.off)
+
+    def served(self, decision: Any) -> Any:
+        """Return the `Variant` of a `Decision`, or its answer if there is none."""
+        is_on, cause, _, _ = decision
+        name = cause.variant if is_on else self.off
+        return is_on if name is None else self.variant(name)
+
     def value_of(self, variant: str) -> Any:
         """Return a copy of the value of a variant."""
-        if self._variants is None:
-            return variant
-        return copy_containers(self._variants[variant])
+        return copy_containers(self.variant(variant).value)
 
     def keeping(self, old: Rules) -> Rules:
         """Return these rules, whose splits move only the users that must move.

@@ -25,7 +25,7 @@ from ..exceptions import InvalidArgumentError
 from ..runtime.log_throttle import LogThrottle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from .rules import Rules
 
@@ -51,6 +51,8 @@ class RulesBucketer(NoOpBucketer):
 
     Attributes:
         lost_mark: whether the document from which the flag was read had no mark.
+        server: a flag with this bucketer, and its function that gives the variant; for
+            use by that flag. Both are `None` until they are needed.
     """
 
     lost_mark = False
@@ -67,7 +69,7 @@ class RulesBucketer(NoOpBucketer):
         self.is_enabled = is_enabled
         self.decides_state = decides_state
         self.document_state = document_state
-        self._compiled: tuple[Any, Any] = (None, None)
+        self.server: tuple[Any, Any] = (None, None)
 
     @classmethod
     def get_type(cls) -> str:
@@ -117,17 +119,9 @@ class RulesBucketer(NoOpBucketer):
             **self.rules.to_dict(),
         }
 
-    def compiled_for(self, owner: object, make: Callable[[], Any]) -> Any:
-        """Return the result of `make`, which is kept for this owner."""
-        known, compiled = self._compiled
-        if known is not owner:
-            compiled = make()
-            self._compiled = (owner, compiled)
-        return compiled
-
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for a copy or a pickle, without the compiled function."""
-        return {**vars(self), "_compiled": (None, None)}
+        return {**vars(self), "server": (None, None)}
 
 
 def without_mark(meta: dict[str, Any]) -> dict[str, Any]:

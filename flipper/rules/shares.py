@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import fsum
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Final
 
 from ..arguments import shortened
 from ..exceptions import InvalidArgumentError
+from .hashing import find_hash
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,3 +103,35 @@ def consecutive(shares: Mapping[str, float]) -> dict[str, Ranges]:
         ranges[name] = ((start, end),) if start < end else ()
         start = end
     return ranges
+
+
+# Many flags have the same shares. If they have one object for them, more flags stay in
+# the cache of the processor.
+@lru_cache(maxsize=128)
+def layout_of(
+    ranges_by_name: tuple[tuple[str, Ranges], ...], hash_name: str | None
+) -> tuple[tuple[int, ...], tuple[str | None, ...]]:
+    """Return where the name of the buckets changes, and the names.
+
+    There is one more name than there are ends: for the buckets after the last one.
+
+    Args:
+        ranges_by_name: the ranges of buckets of each name, in fractions from 0 to 1.
+        hash_name: the hash that numbers the buckets; see `find_hash`.
+    """
+    count_up_to = find_hash(hash_name).count_up_to
+    ends: list[int] = []
+    names: list[str | None] = []
+    last = 0
+    parts = [(s, e, name) for name, ranges in ranges_by_name for s, e in ranges]
+    for start, end, name in sorted(parts):
+        first, after = max(count_up_to(start), last), count_up_to(end)
+        if first >= after:
+            continue
+        if first > last:
+            ends.append(first)
+            names.append(None)
+        ends.append(after)
+        names.append(name)
+        last = after
+    return tuple(ends), (*names, None)

@@ -13,7 +13,14 @@ from ..arguments import shortened
 from ..exceptions import InvalidArgumentError
 from .bucketed import Assignment, Bucketed
 from .hashing import bucket_function, find_hash, own_choice
-from .shares import checked_fraction, checked_ranges, consecutive, rest_of, width_of
+from .shares import (
+    checked_fraction,
+    checked_ranges,
+    consecutive,
+    layout_of,
+    rest_of,
+    width_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -81,19 +88,25 @@ class Split(Bucketed):
         """The share of each variant, a fraction from 0 to 1."""
         return {name: width_of(ranges) for name, ranges in self._ranges}
 
-    def compile(self, feature_name: str) -> Callable[[Any], str | None]:
+    def compile(
+        self, feature_name: str, variants: Mapping[str, Any] | None = None
+    ) -> Callable[[Any], Any]:
         """Return a function that says which variant a value is served.
 
-        The value is that of the argument `by`, and not `None`. The result is `None` for
-        the rest, which is served off. The function is safe for threads. It raises
-        `TypeError` for a value that JSON cannot express.
+        The value is that of the argument `by`, and not `None`. The result is the name,
+        or what `variants` has for it. It is `None` for the rest, which is served off.
+        The function is safe for threads. It raises `TypeError` for a value that JSON
+        cannot express.
         """
         ends, names = self._layout()
+        choices: tuple[Any, ...] = names
+        if variants is not None:
+            choices = tuple([name and variants[name] for name in names])
         seed = self._seed_of(feature_name)
         if self.hash is None:
-            return own_choice(seed, ends, names)
+            return own_choice(seed, ends, choices)
         bucket_of = bucket_function(self.hash, seed)
-        return lambda value: names[bisect_right(ends, bucket_of(value))]
+        return lambda value: choices[bisect_right(ends, bucket_of(value))]
 
     def explainer(self, feature_name: str) -> Callable[[Any], tuple[Any, float, Any]]:
         """Return a function as `compile` does, for the fields of an `Assignment`."""
@@ -154,27 +167,9 @@ class Split(Bucketed):
         ranges = {n: [(s / total, e / total) for s, e in kept[n]] for n in wanted}
         return type(self)(ranges, self.by, self.seed, self.hash)
 
-    def _layout(self) -> tuple[list[int], list[str | None]]:
-        """Return where the name of the buckets changes, and the names.
-
-        There is one more name than there are ends: for the buckets after the last one.
-        """
-        count_up_to = find_hash(self.hash).count_up_to
-        ends: list[int] = []
-        names: list[str | None] = []
-        last = 0
-        parts = [(s, e, name) for name, ranges in self._ranges for s, e in ranges]
-        for start, end, name in sorted(parts):
-            first, after = max(count_up_to(start), last), count_up_to(end)
-            if first >= after:
-                continue
-            if first > last:
-                ends.append(first)
-                names.append(None)
-            ends.append(after)
-            names.append(name)
-            last = after
-        return ends, [*names, None]
+    def _layout(self) -> tuple[tuple[int, ...], tuple[str | None, ...]]:
+        """Return the result of `layout_of`."""
+        return layout_of(self._ranges, self.hash)
 
     def _buckets(self) -> dict[str, Buckets]:
         """Return the ranges of every variant in whole buckets."""

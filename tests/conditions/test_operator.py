@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import operator
+import subprocess
+import sys
 from typing import Any
 from unittest.mock import patch
 
@@ -41,6 +43,60 @@ def test_there_is_one_operator_for_each_symbol() -> None:
     for symbol, kind in Operator.OPERATOR_MAP.items():
         assert symbol == kind.SYMBOL  # type: ignore[comparison-overlap]
         assert type(Operator.factory(symbol)) is kind
+
+
+def run_in_new_process(program: str) -> str:
+    """Return what a program prints in which nobody has used an operator yet."""
+    command = [sys.executable, "-c", program]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=60
+    ).stdout.strip()
+
+
+def test_operators_with_values_of_a_form_are_loaded_when_they_are_used() -> None:
+    """The comparisons of Python do without them, and imports take less time."""
+    program = (
+        "import sys\n"
+        "from flipper import Condition\n"
+        "def loaded(): return 'flipper.conditions.operators.dates' in sys.modules\n"
+        "print(Condition(plan='pro', seats__gt=10).check(plan='pro', seats=11))\n"
+        "print(loaded())\n"
+        "print(Condition(born__before='2000-01-01').check(born='1999-01-01'))\n"
+        "print(loaded())\n"
+    )
+    assert run_in_new_process(program).split() == ["True", "False", "True", "True"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "Operator.OPERATOR_MAP['gt'] = Never",
+        "Operator.OPERATOR_MAP = {**Operator.OPERATOR_MAP, 'gt': Never}",
+        "Operator.OPERATOR_MAP = {'gt': Never}",
+        "Operator = type('Own', (Operator,), {'OPERATOR_MAP': {'gt': Never}})",
+        "mock.patch.dict(Operator.OPERATOR_MAP, gt=Never).start()",
+        "mock.patch.object(Operator, 'OPERATOR_MAP', {'gt': Never}).start()",
+    ],
+)
+def test_a_table_that_is_changed_before_its_first_use_is_used(change: str) -> None:
+    """The table is an attribute like any other, although it is made late."""
+    program = (
+        "from unittest import mock\n"
+        "from flipper.conditions.operators import Operator\n"
+        "from flipper.conditions.operators.interface import AbstractOperator\n"
+        "class Never(AbstractOperator):\n"
+        "    SYMBOL = 'gt'\n"
+        "    def compare(self, expected, actual): return False\n"
+        f"{change}\n"
+        "print(type(Operator.factory('gt')).__name__)\n"
+    )
+    assert run_in_new_process(program) == "Never"
+
+
+def test_an_unknown_attribute_of_the_class_is_an_error() -> None:
+    """Only the table is made when it is first read."""
+    with pytest.raises(AttributeError, match="'Operator' has no attribute 'MAP'"):
+        Operator.MAP  # type: ignore[attr-defined]  # noqa: B018
 
 
 @pytest.mark.parametrize(("symbol", "sign"), list(zip(COMPARISONS, SIGNS, strict=True)))

@@ -52,3 +52,11 @@ class AbstractOperator(metaclass=ABCMeta):
             value: the value of the check.
         """
         return self.compare(context.get(variable), value)
+
+
+class OtherFlagsNeededError(Exception):
+    """A check asks about another flag, and the arguments have no way to it.
+
+    A client that gets this error decides again, with arguments that have an `ask`; see
+    `flipper.prerequisites`.
+    """

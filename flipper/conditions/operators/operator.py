@@ -4,25 +4,17 @@
 `is_enabled` does not call `compare` of these classes: `rule_compiler` writes Python's
 own operator into the function that decides. The method is called only if a test has
 replaced it, and for operators of applications. The operators whose values have a form,
-such as `matches` and `before`, are in modules of their own; see `typed`.
+such as `matches` and `before`, are in modules of their own (see `typed`), which are
+loaded when one of these operators, or the table, is first used.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from ...runtime.patching import Patchable, guard
-from .dates import DATE_OPERATORS
 from .interface import AbstractOperator
-from .json_types import TYPE_OPERATORS
-from .lists import LIST_OPERATORS
-from .networks import NETWORK_OPERATORS
-from .numeric import NUMBER_OPERATORS
-from .other_flags import OTHER_FLAG_OPERATORS
-from .presence import PRESENCE_OPERATORS
-from .texts import TEXT_OPERATORS
 from .typed import TypedOperator
-from .versions import VERSION_OPERATORS
 
 
 class EqualityOperator(AbstractOperator, metaclass=Patchable):
@@ -116,19 +108,7 @@ _SIGNS: dict[type[AbstractOperator], str] = {
     SetMembershipOperator: "in",
     NegatedSetMembershipOperator: "not in",
 }
-_TYPED: tuple[type[TypedOperator], ...] = (
-    *TEXT_OPERATORS,
-    *DATE_OPERATORS,
-    *VERSION_OPERATORS,
-    *NUMBER_OPERATORS,
-    *NETWORK_OPERATORS,
-    *LIST_OPERATORS,
-    *PRESENCE_OPERATORS,
-    *TYPE_OPERATORS,
-    *OTHER_FLAG_OPERATORS,
-)
-_OWN: tuple[type[AbstractOperator], ...] = (*_SIGNS, *_TYPED)
-for _kind in _OWN:
+for _kind in _SIGNS:
     guard(_kind, "compare")
 guard(TypedOperator, "compare")
 
@@ -138,7 +118,12 @@ def sign_of(operator: AbstractOperator) -> str | None:
     return _SIGNS.get(type(operator)) if is_unchanged(operator) else None
 
 
-_SHARED = {kind: kind() for kind in _OWN}
+_SHARED = {kind: kind() for kind in _SIGNS}
+_BY_SIGN: dict[str | None, type[AbstractOperator]] = {
+    kind.SYMBOL: kind  # type: ignore[misc]  # it is no property in these
+    for kind in _SIGNS
+}
+_all_operators = dict(_BY_SIGN)
 
 
 def is_unchanged(operator: AbstractOperator) -> bool:
@@ -159,13 +144,54 @@ def is_shared(operator: AbstractOperator) -> bool:
     return _SHARED.get(type(operator)) is operator
 
 
-class Operator:
+def _load_all() -> dict[str | None, type[AbstractOperator]]:
+    """Return the table of all operators; load those whose values have a form."""
+    from .dates import DATE_OPERATORS
+    from .json_types import TYPE_OPERATORS
+    from .lists import LIST_OPERATORS
+    from .networks import NETWORK_OPERATORS
+    from .numeric import NUMBER_OPERATORS
+    from .other_flags import OTHER_FLAG_OPERATORS
+    from .presence import PRESENCE_OPERATORS
+    from .texts import TEXT_OPERATORS
+    from .versions import VERSION_OPERATORS
+
+    for kind in (
+        *TEXT_OPERATORS,
+        *DATE_OPERATORS,
+        *VERSION_OPERATORS,
+        *NUMBER_OPERATORS,
+        *NETWORK_OPERATORS,
+        *LIST_OPERATORS,
+        *PRESENCE_OPERATORS,
+        *TYPE_OPERATORS,
+        *OTHER_FLAG_OPERATORS,
+    ):
+        # Race: threads may load at the same time, and must get the same objects. What
+        # is in `_SHARED` is in the table already.
+        if kind not in _SHARED:
+            guard(kind, "compare")
+            _all_operators.setdefault(kind.SYMBOL, kind)  # type: ignore[arg-type]
+            _SHARED.setdefault(kind, kind())
+    return _all_operators
+
+
+class _OperatorClass(type):
+    """Gives `Operator` its table when that is first read."""
+
+    def __getattr__(cls, name: str) -> Any:
+        if name != "OPERATOR_MAP":
+            message = f"type object {cls.__name__!r} has no attribute {name!r}"
+            raise AttributeError(message)
+        Operator.OPERATOR_MAP = _load_all()
+        return Operator.OPERATOR_MAP
+
+
+class Operator(metaclass=_OperatorClass):
     """Finds the operator of a symbol."""
 
-    OPERATOR_MAP: dict[str | None, type[AbstractOperator]] = {  # noqa: RUF012  (public, writable)
-        kind.SYMBOL: kind  # type: ignore[misc]  # it is no property in these
-        for kind in _OWN
-    }
+    OPERATOR_MAP: ClassVar[dict[str | None, type[AbstractOperator]]]
+    """The operators by symbol; applications may add their own."""
 
     class InvalidSymbolError(Exception):
         """No operator has this symbol; `OPERATOR_MAP` has the known ones."""
@@ -178,7 +204,10 @@ class Operator:
             Operator.InvalidSymbolError: the symbol is unknown.
         """
         try:
-            kind = cls.OPERATOR_MAP[symbol]
+            # As long as nobody has read the table, nobody has changed it.
+            is_unread = cls is Operator and "OPERATOR_MAP" not in vars(cls)
+            known = _BY_SIGN if is_unread and symbol in _BY_SIGN else cls.OPERATOR_MAP
+            kind = known[symbol]
         except (KeyError, TypeError):
             message = f"Operator not supported: {symbol}"
             raise cls.InvalidSymbolError(message) from None

@@ -10,20 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from .interface import OtherFlagsNeededError
 from .typed import TypedOperator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .typed import Predicate
-
-
-class OtherFlagsNeededError(Exception):
-    """A check asks about another flag, and the arguments have no way to it.
-
-    A client that gets this error decides again, with arguments that have an `ask`; see
-    `flipper.prerequisites`.
-    """
 
 
 class _OtherFlagOperator(TypedOperator):

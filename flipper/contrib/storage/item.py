@@ -3,21 +3,20 @@
 
 from __future__ import annotations
 
-import json
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
 from ...arguments import check_state
-from ...conditions.rule_compiler import state_without
-from ...exceptions import InvalidArgumentError, InvalidFlagDataError
+from ...conditions.rule_compiler import is_memoized, state_without
+from ...exceptions import InvalidFlagDataError
 from ...explanation import DISABLED
 from ...rules.rules_bucketer import RulesBucketer, without_mark
 from .json_document import (
-    find_inexpressible,
     match_plain_flag,
     parse,
     readable_state,
     refuse_unregistered,
+    write,
 )
 from .meta import FeatureFlagStoreMeta
 
@@ -137,33 +136,44 @@ class FeatureFlagStoreItem:
         Raises:
             Exception: whatever an operator or the bucketer raises.
         """
-        answer = self.answer
-        if answer is None:
-            return (self.decider or self.compile())(kwargs)
-        return answer
+        if self.answer is not None:
+            return self.answer
+        return (self.decider or self.compile())(kwargs)
 
     def compile(self) -> Decider:
         """Compile the rules of the flag into its `decider`, and return that."""
         self.decider = self.compiled()
         return self.decider
 
-    def compiled(self, *, with_reason: bool = False) -> Decider:
-        """Compile the rules, into a function that may return a `Decision`."""
-        rules = self._rules
-        return rules.compile(with_reason=with_reason, feature_name=self.feature_name)
+    def compiled(self, **result: bool) -> Decider:
+        """Compile the rules; see `compile_rules` for what the function may return."""
+        return self._rules.compile(feature_name=self.feature_name, **result)
 
     def decide(self, context: Mapping[str, Any]) -> Decision:
         """Decide as `is_enabled` does, and return the answer with its reason."""
         if not self._is_enabled:
             return DISABLED
-        decide = getattr(self.decider, "decide", None)
-        if decide is not None:  # see `with_decider`
-            return decide(context)  # type: ignore[no-any-return]
+        decider: Any = self.decider
+        if is_memoized(decider):
+            return decider.decide(context)  # type: ignore[no-any-return]
+        return self.compiled(with_reason=True)(context)  # type: ignore[no-any-return]
+
+    def serve(self, context: Mapping[str, Any]) -> Any:
+        """Return the `Variant` that rules serve, else what `is_enabled` returns."""
         bucketer = getattr(self._meta, "bucketer", None)
         if type(bucketer) is not RulesBucketer:
-            return self.compiled(with_reason=True)(context)  # type: ignore[no-any-return]
-        decider = bucketer.compiled_for(self, lambda: self.compiled(with_reason=True))
-        return decider(context)  # type: ignore[no-any-return]
+            if self.answer is not None:
+                return self.answer
+            return (self.decider or self.compile())(context)
+        if not self._is_enabled:
+            return bucketer.rules.off_variant or False
+        if is_memoized(self.decider):
+            return bucketer.rules.served(self.decide(context))
+        owner, server = bucketer.server
+        if owner is not self:
+            server = self.compiled(with_variant=True)
+            bucketer.server = (self, server)
+        return server(context)
 
     @property
     def _rules(self) -> FeatureFlagStoreMeta:
@@ -212,17 +222,8 @@ class FeatureFlagStoreItem:
         made.feature_name = self.feature_name
         made._is_enabled = state = self._is_enabled
         made._meta = meta.with_condition(condition)
-        made.decider = made.document = None
-        made._answer_if_enabled = None
+        made.decider = made.document = made._answer_if_enabled = None
         made.answer = None if state else False
-        return made
-
-    def with_decider(self, decider: Any) -> FeatureFlagStoreItem:
-        """Return this flag with a decider that has the method `decide`, too."""
-        made: FeatureFlagStoreItem = _new(FeatureFlagStoreItem)
-        for name in FeatureFlagStoreItem.__slots__:
-            setattr(made, name, getattr(self, name))
-        made.decider = decider
         return made
 
     def with_name(self, feature_name: str) -> FeatureFlagStoreItem:
@@ -237,11 +238,8 @@ class FeatureFlagStoreItem:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the flag as plain data, the form of documents."""
-        return {
-            "feature_name": self.feature_name,
-            "is_enabled": self.document_state,
-            "meta": self._own_meta.to_dict(),
-        }
+        name, meta = self.feature_name, self._own_meta.to_dict()
+        return {"feature_name": name, "is_enabled": self.document_state, "meta": meta}
 
     def serialize(self) -> bytes:
         """Return the flag as JSON in UTF-8, the form in which stores keep it.
@@ -252,15 +250,7 @@ class FeatureFlagStoreItem:
                 or the bucketer is not registered.
         """
         fields = self.to_dict()
-        try:
-            text = json.dumps(fields)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise InvalidArgumentError(
-                f"Feature {self.feature_name!r} cannot be stored: {error}; use values "
-                f"that JSON can express (text, numbers, booleans, None, lists, dicts)",
-                feature_name=self.feature_name,
-                value=find_inexpressible(fields),
-            ) from error
+        text = write(self.feature_name, fields)
         if type(self._is_enabled) is not bool:
             check_state(self.feature_name, self._is_enabled)
         refuse_unregistered(self.feature_name, fields["meta"])
@@ -321,7 +311,5 @@ class FeatureFlagStoreItem:
         return f"<{type(self).__name__} {self.feature_name!r} {self._is_enabled!r}>"
 
 
-with_state_on = methodcaller("with_state", True)
-"""Returns a flag, switched on."""
-with_state_off = methodcaller("with_state", False)
-"""Returns a flag, switched off."""
+with_state_on = methodcaller("with_state", True)  # returns a flag, switched on
+with_state_off = methodcaller("with_state", False)  # returns a flag, switched off

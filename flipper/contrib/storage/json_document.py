@@ -44,6 +44,23 @@ def parse(text: str) -> Any:
     return fields if end == len(text) else json.loads(text)
 
 
+def write(feature_name: object, fields: dict[str, Any]) -> str:
+    """Return the JSON document of a flag.
+
+    Raises:
+        InvalidArgumentError: JSON cannot express a value.
+    """
+    try:
+        return json.dumps(fields)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidArgumentError(
+            f"Feature {feature_name!r} cannot be stored: {error}; use values that JSON "
+            f"can express (text, numbers, booleans, None, lists, dicts)",
+            feature_name=feature_name,
+            value=_find_inexpressible(fields),
+        ) from error
+
+
 def readable_state(feature_name: object, state: Any) -> Any:
     """Return a state that was read, if it is on or off.
 
@@ -57,7 +74,7 @@ def readable_state(feature_name: object, state: Any) -> Any:
     return state
 
 
-def find_inexpressible(value: object) -> object:
+def _find_inexpressible(value: object) -> object:
     """Return the innermost value that JSON cannot express."""
     entries: Any = ()
     if isinstance(value, dict):
@@ -68,7 +85,7 @@ def find_inexpressible(value: object) -> object:
         try:
             json.dumps(entry)
         except (TypeError, ValueError, RecursionError):
-            return find_inexpressible(entry)
+            return _find_inexpressible(entry)
     return value
 
 

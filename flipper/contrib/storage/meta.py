@@ -196,9 +196,9 @@ class FeatureFlagStoreMeta:
         if bucketer is not None:
             self.bucketer = bucketer
 
-    def compile(self, *, with_reason: bool = False, feature_name: str = "") -> Decider:
+    def compile(self, *, feature_name: str = "", **result: bool) -> Decider:
         """Return a function that decides by these rules; see `compile_rules`."""
-        return compile_rules(self, feature_name, with_reason=with_reason)
+        return compile_rules(self, feature_name, **result)
 
     def copy(self) -> FeatureFlagStoreMeta:
         """Return a copy that shares no list and no dict with this metadata."""

@@ -119,7 +119,7 @@ class PerRequestClient(ServingClient):
             self._set_hooks(tuple(h for h in self._present_hooks() if h != hook))
 
     def evaluate_all(
-        self, *, names: Iterable[str] | None = None, **conditions: Any
+        self, /, *, names: Iterable[str] | None = None, **conditions: Any
     ) -> dict[str, Any]:
         """Return what all flags serve for these arguments, by name, as plain data.
 

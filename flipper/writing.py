@@ -28,8 +28,6 @@ from .contrib.storage.item import FeatureFlagStoreItem, with_state_off, with_sta
 from .events.emitter import FlipperEventEmitter
 from .events.types import EventType
 from .exceptions import FlagDoesNotExistError, InvalidFlagDataError
-from .rules.rules_bucketer import without_rules
-from .runtime.containers import copy_containers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -71,6 +69,9 @@ class WritingClient:
 
         def get(self, feature_name: str) -> FeatureFlag:
             """Return a handle of a flag; the client provides it."""
+
+        def _refuse_cycle(self, feature_name: str, condition: Condition) -> None:
+            """Refuse a circle of flags; the client provides it."""
 
     def create(
         self,
@@ -137,36 +138,16 @@ class WritingClient:
             self._recorder.record_write(feature_name, None)
         self._events.emit(EventType.POST_DESTROY, feature_name)
 
-    def set_client_data(
-        self, feature_name: str, client_data: dict[str, Any] | None
-    ) -> None:
-        """Merge data into the application's own data of a flag.
-
-        Args:
-            feature_name: the flag.
-            client_data: replaces values of the same names; `None` changes nothing.
-
-        Raises:
-            FlagDoesNotExistError: there is no such flag.
-            InvalidArgumentError: the data is not a dict, or cannot be stored.
-        """
-        before, _ = self._prepare_write(feature_name, check_client_data, client_data)
-        given = copy_containers(client_data)
-        if before is not None:
-            merged = without_rules(before.meta["client_data"])
-            merged = {**merged, **copy_containers(given or {})}
-            self._events.emit(EventType.PRE_SET_CLIENT_DATA, feature_name, merged)
-        after = self._update_meta(feature_name, client_data=given)
-        data = without_rules(after.meta["client_data"])
-        self._events.emit(EventType.POST_SET_CLIENT_DATA, feature_name, data)
-
     def add_condition(self, feature_name: str, condition: Condition) -> None:
         """Add a condition to a flag, which is on only if all its conditions hold.
 
         Raises:
             FlagDoesNotExistError: there is no such flag.
-            InvalidArgumentError: it is not a condition, or cannot be stored.
+            InvalidArgumentError: it is not a condition, or cannot be stored; or the
+                flag would depend on itself.
         """
+        if type(condition) is not Condition or condition.needs_context:
+            self._refuse_cycle(feature_name, condition)
         change = methodcaller("with_condition", condition)
         if type(condition) is Condition and self._write_without_events(
             feature_name, change

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a client reads and changes the rules of a flag."""
+"""How a client changes client data and rules, which are stored in client data."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from .arguments import RESERVED_KEY
-from .conditions.condition import Condition
+from .arguments import RESERVED_KEY, check_client_data
 from .contracts.update import get_uncached
 from .contrib.storage import FeatureFlagStoreItem
 from .events.types import EventType
@@ -18,20 +17,45 @@ from .exceptions import (
 )
 from .prerequisites import expressions_of, refuse_cycle
 from .rules.rules_bucketer import without_rules
+from .runtime.containers import copy_containers
 from .writing import WritingClient
 
 if TYPE_CHECKING:
+    from .conditions.condition import Condition
     from .rules.rule import Rule
     from .rules.rules import Rules
 
 
 class RulesClient(WritingClient):
-    """The part of `FeatureFlagClient` that has to do with rules. Thread-safe."""
+    """The part of `FeatureFlagClient` for client data and rules. Thread-safe."""
 
     if TYPE_CHECKING:
 
         def _read(self, feature_name: str) -> Any:
             """Return what the store has; the client provides it."""
+
+    def set_client_data(
+        self, feature_name: str, client_data: dict[str, Any] | None
+    ) -> None:
+        """Merge data into the application's own data of a flag.
+
+        Args:
+            feature_name: the flag.
+            client_data: replaces values of the same names; `None` changes nothing.
+
+        Raises:
+            FlagDoesNotExistError: there is no such flag.
+            InvalidArgumentError: the data is not a dict, or cannot be stored.
+        """
+        before, _ = self._prepare_write(feature_name, check_client_data, client_data)
+        given = copy_containers(client_data)
+        if before is not None:
+            merged = without_rules(before.meta["client_data"])
+            merged = {**merged, **copy_containers(given or {})}
+            self._events.emit(EventType.PRE_SET_CLIENT_DATA, feature_name, merged)
+        after = self._update_meta(feature_name, client_data=given)
+        data = without_rules(after.meta["client_data"])
+        self._events.emit(EventType.POST_SET_CLIENT_DATA, feature_name, data)
 
     def get_rules(self, feature_name: str) -> Rules | None:
         """Return the rules of a flag, or `None` if it has none.
@@ -83,18 +107,6 @@ class RulesClient(WritingClient):
             stored[RESERVED_KEY] = after.rules.to_dict()
         self._events.emit(EventType.POST_SET_CLIENT_DATA, feature_name, stored)
 
-    def add_condition(self, feature_name: str, condition: Condition) -> None:
-        """Add a condition to a flag, which is on only if all its conditions hold.
-
-        Raises:
-            FlagDoesNotExistError: there is no such flag.
-            InvalidArgumentError: it is not a condition, or cannot be stored; or the
-                flag would depend on itself.
-        """
-        if type(condition) is not Condition or condition.needs_context:
-            refuse_cycle(feature_name, [condition], self._get_or_none)
-        super().add_condition(feature_name, condition)
-
     def set_conditions(
         self, feature_name: str, conditions: Iterable[Condition]
     ) -> None:
@@ -110,6 +122,9 @@ class RulesClient(WritingClient):
         if isinstance(conditions, Iterable):
             refuse_cycle(feature_name, conditions, self._get_or_none)
         super().set_conditions(feature_name, conditions)
+
+    def _refuse_cycle(self, feature_name: str, condition: Condition) -> None:
+        refuse_cycle(feature_name, [condition], self._get_or_none)
 
     def _get_or_none(self, feature_name: str) -> Any:
         try:

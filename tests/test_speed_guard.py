@@ -64,7 +64,7 @@ COSTS = {
     "missing flag": Cost(2, 0),
     "list ten flags": Cost(50, 2104),
     "enable": Cost(10, 80),
-    "add a condition to ten": Cost(12, 472),
+    "add a condition to ten": Cost(14, 472),
 }
 BYTES_OF_A_FLAG = 564
 MODULES_IMPORTED = 101

@@ -21,7 +21,7 @@ from .operators.operator import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from .operators.interface import AbstractOperator
     from .operators.typed import TypedOperator
@@ -92,8 +92,10 @@ class Check:
     @property
     def needs_context(self) -> bool:
         """Whether `check_context` decides, also if the argument is not given."""
-        # The operator may be any object, such as a mock.
-        return getattr(type(self._operator), "NEEDS_CONTEXT", False) is True
+        try:
+            return self._operator.NEEDS_CONTEXT is True
+        except AttributeError:  # the operator may be any object
+            return False
 
     @property
     def key(self) -> str:
@@ -180,14 +182,6 @@ class Check:
         """Show the keyword of the check, without its value."""
         # Values may be personal data, and a `repr` is often written to logs.
         return f"<Check {self.key}>"
-
-
-def needs_context(checks: Iterable[Check]) -> bool:
-    """Return whether one of these checks `needs_context`; as fast as it can be."""
-    for check in checks:
-        if getattr(type(check._operator), "NEEDS_CONTEXT", False) is True:  # noqa: SLF001  (of this module)
-            return True
-    return False
 
 
 def _stored_value(variable: str, value: Any, operator: Any) -> Any:

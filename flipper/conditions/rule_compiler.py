@@ -226,14 +226,6 @@ def _compares_argument(check: Check) -> bool:
     return is_inherited and "compare_context" not in own
 
 
-def is_memoized(decider: Any) -> bool:
-    """Return whether a decider decides once for the same arguments, by its `decide`.
-
-    Any other is the result of `RuleCompiler.function`, or is not compiled yet.
-    """
-    return decider is not None and type(decider) is not MethodType
-
-
 def first_failed_check(
     checks: Sequence[Check],
     number: int,

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from operator import methodcaller
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from ...arguments import check_state
-from ...conditions.rule_compiler import is_memoized, state_without
+from ...conditions.rule_compiler import state_without
 from ...exceptions import InvalidFlagDataError
 from ...explanation import DISABLED
 from ...rules.rules_bucketer import RulesBucketer, without_mark
@@ -154,7 +155,7 @@ class FeatureFlagStoreItem:
         if not self._is_enabled:
             return DISABLED
         decider: Any = self.decider
-        if is_memoized(decider):
+        if decider is not None and type(decider) is not MethodType:  # see `memoizing`
             return decider.decide(context)  # type: ignore[no-any-return]
         return self.compiled(with_reason=True)(context)  # type: ignore[no-any-return]
 
@@ -167,7 +168,7 @@ class FeatureFlagStoreItem:
             return (self.decider or self.compile())(context)
         if not self._is_enabled:
             return bucketer.rules.off_variant or False
-        if is_memoized(self.decider):
+        if self.decider is not None and type(self.decider) is not MethodType:
             return bucketer.rules.served(self.decide(context))
         owner, server = bucketer.server
         if owner is not self:

@@ -33,6 +33,7 @@ from flipper.bucketing import (
     PercentageBucketer,
 )
 from flipper.conditions import Condition
+from flipper.conditions.check import Check
 from flipper.conditions.operators import Operator
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.exceptions import InvalidArgumentError
@@ -358,6 +359,19 @@ def test_every_answer_is_that_of_the_naive_evaluator(
     """Clients and items give its answers, its reasons and its errors, at any time."""
     for call, now in asked:
         check_answers(item, call, NaiveEvaluator(now))
+
+
+@pytest.mark.parametrize("symbol", MADE_OPERATORS)
+@settings(try_flags, max_examples=20)
+@given(st.data())
+def test_every_operator_agrees_on_every_argument(
+    symbol: str, data: st.DataObject
+) -> None:
+    """It holds exactly if the naive one holds, and it raises nothing."""
+    check = Check.factory(f"a__{symbol}", data.draw(MADE_OPERATORS[symbol]))
+    for argument in [*SCALARS, *ODD, *FORMED]:
+        expected = bool(COMPARISONS[symbol](argument, check.value))
+        assert check.check(argument) is expected, argument
 
 
 @try_flags

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from ..arguments import shortened
 from ..exceptions import InvalidArgumentError
 from .hashing import find_hash
+from .immutable import Immutable
 
 
 class Assignment(NamedTuple):
@@ -27,7 +28,7 @@ class Assignment(NamedTuple):
     percentage: Any
 
 
-class Bucketed:
+class Bucketed(Immutable):
     """The base class of what is served by buckets. Immutable, safe for threads.
 
     Args:
@@ -65,9 +66,6 @@ class Bucketed:
         self._set("by", _checked_by(kind, by))
         self._set("seed", seed)
         self._set("hash", hash)
-
-    def _set(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)
 
     @property
     def argument_names(self) -> tuple[str, ...]:
@@ -111,13 +109,6 @@ class Bucketed:
             f"what its to_dict() returns",
             value=fields,
         )
-
-    def __setattr__(self, name: str, value: Any) -> NoReturn:
-        message = f"a {type(self).__name__} cannot be changed; make a new one"
-        raise AttributeError(message)
-
-    def __delattr__(self, name: str) -> NoReturn:
-        self.__setattr__(name, None)
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):

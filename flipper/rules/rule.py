@@ -14,6 +14,7 @@ from ..conditions.expression import (
     write_expression,
 )
 from ..exceptions import InvalidArgumentError
+from .immutable import Immutable
 from .plain import (
     at_place,
     check_keys,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from .plain import Path, Served
 
 
-class Rule:
+class Rule(Immutable):
     """Serves something to those for whom an expression holds.
 
     A rule never changes, and threads may share it. Rules are equal if their plain data
@@ -49,6 +50,10 @@ class Rule:
 
     __slots__ = ("name", "serve", "when")
 
+    when: Expression | None
+    serve: Served
+    name: str | None
+
     def __init__(
         self,
         when: Expression | None = None,
@@ -63,9 +68,9 @@ class Rule:
                 f"The name {name!r} of a rule is not text; use text, or leave it out",
                 value=name,
             )
-        self.when = when
-        self.serve = serve
-        self.name = name
+        self._set("when", when)
+        self._set("serve", serve)
+        self._set("name", name)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the rule as plain data, without what is default."""
@@ -109,6 +114,9 @@ class Rule:
         when = "None" if self.when is None else expression_code(self.when)
         name = "" if self.name is None else f", name={self.name!r}"
         return f"Rule({when}, {self.serve!r}{name})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.when, self.serve, self.name)
 
 
 def _check_when(when: object) -> None:

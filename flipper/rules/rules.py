@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..exceptions import InvalidArgumentError
 from ..runtime.containers import copy_containers
+from .immutable import Immutable
 from .plain import (
     at_place,
     check_keys,
@@ -30,7 +31,7 @@ MOST_RULES = 1000
 """How many rules a flag may have."""
 
 
-class Rules:
+class Rules(Immutable):
     """The rules of a flag: the first one that holds decides what is served.
 
     They never change, and threads may share them. Rules are equal if their plain data
@@ -51,6 +52,11 @@ class Rules:
 
     __slots__ = ("_rules", "_variants", "off", "otherwise")
 
+    _rules: tuple[Rule, ...]
+    _variants: dict[str, Any] | None
+    otherwise: Served
+    off: str | None
+
     def __init__(
         self,
         rules: Iterable[Rule] = (),
@@ -58,11 +64,11 @@ class Rules:
         variants: Mapping[str, Any] | None = None,
         off: str | None = None,
     ) -> None:
-        self._rules = _checked_rules(rules)
+        self._set("_rules", _checked_rules(rules))
         check_served(otherwise)
-        self.otherwise = otherwise
-        self._variants = _checked_variants(variants)
-        self.off = off
+        self._set("otherwise", otherwise)
+        self._set("_variants", _checked_variants(variants))
+        self._set("off", off)
         for served in (*[rule.serve for rule in self._rules], otherwise):
             self._check_names(served)
         if off is not None:
@@ -192,6 +198,9 @@ class Rules:
             if value is not default
         ]
         return f"Rules({', '.join([repr(list(self._rules)), *more])})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._rules, self.otherwise, self._variants, self.off)
 
 
 def _check_off(off: Any) -> None:

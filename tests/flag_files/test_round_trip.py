@@ -194,8 +194,10 @@ def test_rules_alone_come_back_as_they_were(format_name: str, rules: Rules) -> N
             write_rules(rules, format_name)
         return
     text = write_rules(rules, format_name)
-    assert parse_rules(text, format_name) == rules
-    assert write_rules(parse_rules(text, format_name), format_name) == text
+    # As text, because NaN differs from itself, and because JSON joins two surrogates.
+    read = parse_rules(text, format_name)
+    assert json.dumps(read.to_dict()) == json.dumps(rules.to_dict())
+    assert write_rules(read, format_name) == text
 
 
 def test_a_file_shows_the_state_of_a_flag_with_rules() -> None:

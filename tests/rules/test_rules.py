@@ -286,6 +286,28 @@ def test_the_values_of_variants_are_copies() -> None:
     assert Rules().value_of("any name") == "any name"
 
 
+@pytest.mark.parametrize("name", ["when", "serve", "name", "new"])
+def test_a_rule_cannot_be_changed(name: str) -> None:
+    """Flags share it, and threads do."""
+    rule = Rule(A, "blue", "first")
+    with pytest.raises(AttributeError, match="class Rule cannot be changed; make a"):
+        setattr(rule, name, None)
+    with pytest.raises(AttributeError, match="class Rule cannot be changed"):
+        delattr(rule, name)
+    assert rule == Rule(A, "blue", "first")
+
+
+@pytest.mark.parametrize("name", ["otherwise", "off", "variants", "_rules", "new"])
+def test_rules_cannot_be_changed(name: str) -> None:
+    """A flag would answer by its old rules, which are compiled, and show the new."""
+    rules = Rules([Rule(A, "blue")], variants={"blue": 1})
+    with pytest.raises(AttributeError, match="class Rules cannot be changed; make a"):
+        setattr(rules, name, None)
+    with pytest.raises(AttributeError, match="class Rules cannot be changed"):
+        delattr(rules, name)
+    assert rules == Rules([Rule(A, "blue")], variants={"blue": 1})
+
+
 @every_copy
 def test_rules_can_be_copied(duplicate: Callable[[Any], Any]) -> None:
     """As part of an item they travel between processes."""

@@ -61,15 +61,18 @@ def _instant(given: Any) -> Any:
             return math.nan if given.tzinfo is None else given.timestamp()
     except (ValueError, TypeError):
         return math.nan
-    return _number(given)
+    # No `Decimal` and no `Fraction`.
+    return _number(given) if isinstance(given, (int, float)) else math.nan
+
+
+_PART = r"(0|[1-9]\d*)"
+_LABELS = "[a-z0-9]+(?:[.][a-z0-9]+)*"
 
 
 def _version(given: Any) -> Any:
     """Return a list that orders versions, or `None`; without build metadata."""
     found = isinstance(given, str) and re.fullmatch(
-        r"v?(0|[1-9]\d*)[.](0|[1-9]\d*)[.](0|[1-9]\d*)(-[a-z0-9.]+)?([+][a-z0-9.]+)?",
-        given,
-        re.ASCII,
+        rf"v?{_PART}[.]{_PART}[.]{_PART}(-{_LABELS})?([+]{_LABELS})?", given, re.ASCII
     )
     if not found:
         return None
@@ -137,8 +140,11 @@ def _sizes(value: Any) -> range:
 
 def _type_name(given: Any) -> str | None:
     """Return the type of a value, read from its text in JSON."""
-    if isinstance(given, (set, frozenset)):
+    # The entries do not matter, also if JSON cannot express them.
+    if isinstance(given, (list, tuple, set, frozenset)):
         return "array"
+    if isinstance(given, dict):
+        return "object"
     if isinstance(given, Number) and not isinstance(given, (bool, int, float)):
         return "number"
     try:

@@ -84,8 +84,10 @@ class Condition(Expression):
     @property
     def needs_context(self) -> bool:
         """Whether a check is decided also if its argument is not given."""
-        # Not by a generator, which takes longer.
-        return True in [check.needs_context for check in self._checks]
+        for check in self._checks:  # noqa: SIM110  (a generator takes longer)
+            if check.needs_context:
+                return True
+        return False
 
     def compile(self) -> Decider:
         """Return a function that does what `check` does; see `RuleCompiler`."""

@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / "build" / "mutants"
 REVIEWED = Path(__file__).with_name("reviewed.txt")
 COPIED = ["flipper", "flipper_thrift", "tests", "pyproject.toml"]
-RULES = ["evaluation.py", "conditions/**/*.py", "bucketing/**/*.py"]
+RULES = ["evaluation.py", "explanation.py", "conditions/**/*.py", "bucketing/**/*.py"]
 
 # A property in a class, with its body.
 _PROPERTY = re.compile(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from .conditions.condition import Condition
 from .conditions.expression import simple_parts
-from .conditions.operators.other_flags import OTHER_FLAG_OPERATORS
 from .contrib.storage.item import FeatureFlagStoreItem
 from .contrib.storage.undecoded import UndecodedItem
 from .exceptions import InvalidArgumentError, PrerequisiteCycleError
@@ -16,9 +15,8 @@ from .rules.variant import Variant
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from .conditions.check import Check
     from .rules.rules import Rules
-
-_SYMBOLS: tuple[Any, ...] = tuple(each.SYMBOL for each in OTHER_FLAG_OPERATORS)
 
 
 class ArgumentsWithFlags(dict[str, Any]):
@@ -82,8 +80,15 @@ def _prerequisites(expressions: Iterable[Any]) -> Iterator[str]:
     for expression in expressions:
         for part in simple_parts(expression):
             for check in part.own_checks if isinstance(part, Condition) else ():
-                if check.needs_context and check.operator.SYMBOL in _SYMBOLS:
+                if check.needs_context and _asks_another_flag(check):
                     yield check.variable
+
+
+def _asks_another_flag(check: Check) -> bool:
+    # Imported late: few programs have such checks.
+    from .conditions.operators.other_flags import OTHER_FLAG_OPERATORS
+
+    return isinstance(check.operator, OTHER_FLAG_OPERATORS)
 
 
 def expressions_of(rules: Rules | None) -> list[Any]:

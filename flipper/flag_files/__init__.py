@@ -26,7 +26,7 @@ from .rules import RULES_KEYS, read_rules_table
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ..rules.rules import Rules
     from .problems import Place
@@ -74,17 +74,7 @@ def parse_flags(
         InvalidArgumentError: the format is unknown.
         MissingDependencyError: a package that the format needs is not installed.
     """
-    problems = Problems()
-    locate = None
-    items: list[FeatureFlagStoreItem] = []
-    try:
-        data, locate = read_data(content, format, problems)
-        items = read_flags_data(problems.root, data)
-    except ContentError as error:
-        problems.add((), error.message, position=error.position)
-    if problems:
-        raise error_of(problems.located(locate), where)
-    return items
+    return _parsed(content, format, where, read_flags_data)  # type: ignore[no-any-return]
 
 
 def parse_data(
@@ -97,15 +87,26 @@ def parse_data(
 
     Its arguments and errors are those of `parse_flags`.
     """
+    return _parsed(content, format, where, lambda _, data: data)
+
+
+def _parsed(
+    content: bytes | str,
+    format: str,  # noqa: A002
+    where: str,
+    read: Callable[[Place, Any], Any],
+) -> Any:
+    """Return the result of `read` for the data of a text, if nothing was reported."""
     problems = Problems()
-    data, locate = None, None
+    result = locate = None
     try:
         data, locate = read_data(content, format, problems)
+        result = read(problems.root, data)
     except ContentError as error:
         problems.add((), error.message, position=error.position)
     if problems:
         raise error_of(problems.located(locate), where)
-    return data
+    return result
 
 
 def write_flags(items: Iterable[Any], format: str) -> str:  # noqa: A002
@@ -160,23 +161,19 @@ def parse_rules(
         InvalidArgumentError: the format is unknown.
         MissingDependencyError: a package that the format needs is not installed.
     """
-    problems = Problems()
-    locate = None
-    rules: Rules | None = None
-    try:
-        data, locate = read_data(content, format, problems)
-        if check_keys(problems.root, data, {}, RULES_KEYS):
-            if not data:
-                problems.root.refuse(
-                    "has no rules; write rules, or otherwise = false for rules that "
-                    "serve nobody"
-                )
-            rules = read_rules_table(problems.root, data)
-    except ContentError as error:
-        problems.add((), error.message, position=error.position)
-    if rules is None or problems:
-        raise error_of(problems.located(locate), where)
-    return rules
+    return _parsed(content, format, where, _read_rules)  # type: ignore[no-any-return]
+
+
+def _read_rules(place: Place, data: Any) -> Rules | None:
+    """Return the rules of one flag, and report mistakes."""
+    if not check_keys(place, data, {}, RULES_KEYS):
+        return None
+    if not data:
+        place.refuse(
+            "has no rules; write rules, or otherwise = false for rules that serve "
+            "nobody"
+        )
+    return read_rules_table(place, data)
 
 
 def write_rules(rules: Rules, format: str) -> str:  # noqa: A002

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ..rules.growthbook import variation_ranges
 from ..rules.hashing import find_hash
 from ..rules.rollout import Rollout
 from ..rules.shares import width_of
 from ..rules.split import Split
 from .expressions import all_of, any_of, negated
+from .growthbook_ranges import variation_ranges
 from .translation import ALWAYS, NEVER, check
 
 if TYPE_CHECKING:

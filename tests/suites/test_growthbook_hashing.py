@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flipper.exceptions import InvalidArgumentError
-from flipper.rules.growthbook import equal_weights, variation_ranges
+from flipper.importers.growthbook_ranges import equal_weights, variation_ranges
 from flipper.rules.hashing import find_hash
 from flipper.rules.rollout import Rollout
 from flipper.rules.split import Split

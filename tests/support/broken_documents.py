@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from flipper import FeatureFlagClient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     Spoil = Callable[[random.Random, dict[str, Any]], bytes]
 
@@ -64,15 +64,33 @@ def hostile_documents(count: int = 500, seed: int = SEED) -> dict[str, bytes]:
     None of their flags may be on, whatever the arguments are, if `age` is not one of
     them. Some documents can be decoded, and fail only in `is_enabled`.
     """
+    return different_documents(count, seed, SPOILS, _flag, replace_a_part)
+
+
+def different_documents(
+    count: int,
+    seed: int,
+    spoils: Sequence[Spoil],
+    make: Callable[[random.Random, str], dict[str, Any]],
+    spoil_otherwise: Spoil,
+) -> dict[str, bytes]:
+    """Return so many different broken documents by feature name, the same for a seed.
+
+    Args:
+        count: how many.
+        seed: of the random numbers.
+        spoils: break a flag, in turns.
+        make: makes a flag of this name.
+        spoil_otherwise: breaks a flag if the document is there already.
+    """
     chance = random.Random(seed)  # noqa: S311 # the same each time, on purpose
     documents: dict[str, bytes] = {}
     seen: set[bytes] = set()
     while len(documents) < count:
         name = f"hostile-{len(documents)}"
-        spoil = SPOILS[len(documents) % len(SPOILS)]
-        document = spoil(chance, _flag(chance, name))
+        document = spoils[len(documents) % len(spoils)](chance, make(chance, name))
         while document in seen:  # there are not many empty ones
-            document = replace_a_part(chance, _flag(chance, name))
+            document = spoil_otherwise(chance, make(chance, name))
         seen.add(document)
         documents[name] = document
     return documents

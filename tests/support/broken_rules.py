@@ -8,7 +8,6 @@ But for one defect, each of them is a flag that is on for everybody. See
 from __future__ import annotations
 
 import json
-import random
 from typing import TYPE_CHECKING, Any
 
 from .broken_documents import (
@@ -16,11 +15,13 @@ from .broken_documents import (
     append,
     break_the_encoding,
     cut,
+    different_documents,
     insert_garbage,
     write_in_another_format,
 )
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Callable
 
     Spoil = Callable[[random.Random, dict[str, Any]], bytes]
@@ -92,18 +93,7 @@ def hostile_rules(count: int = 500, seed: int = SEED) -> dict[str, bytes]:
 
     None of their flags may be on, whatever the arguments are.
     """
-    chance = random.Random(seed)  # noqa: S311 # the same each time, on purpose
-    documents: dict[str, bytes] = {}
-    seen: set[bytes] = set()
-    while len(documents) < count:
-        name = f"hostile-{len(documents)}"
-        spoil = SPOILS[len(documents) % len(SPOILS)]
-        document = spoil(chance, _flag(chance, name))
-        while document in seen:
-            document = spoil_a_rule(chance, _flag(chance, name))
-        seen.add(document)
-        documents[name] = document
-    return documents
+    return different_documents(count, seed, SPOILS, _flag, spoil_a_rule)
 
 
 def _flag(chance: random.Random, name: str) -> dict[str, Any]:

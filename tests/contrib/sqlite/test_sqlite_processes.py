@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sqlite3
@@ -13,13 +12,12 @@ import textwrap
 import threading
 import time
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from flipper import FeatureFlagClient, SQLiteFeatureFlagStore
+from flipper import SQLiteFeatureFlagStore
 from flipper.contrib.sqlite import forks
-from flipper.testing.contract import eventually
 from servers import unmeasured
 
 if TYPE_CHECKING:
@@ -31,10 +29,6 @@ _WARNINGS = ("-W", "error", "-W", "ignore:This process:DeprecationWarning")
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
-# Python is not told of such a fork, so its own state beside threads is undefined.
-forks_in_c = pytest.mark.skipif(
-    sys.version_info >= (3, 14), reason="Python may crash after a fork by C"
-)
 
 
 @pytest.fixture
@@ -294,38 +288,48 @@ def test_a_fork_of_which_python_is_not_told_is_refused(path: Path) -> None:
 
 
 @needs_fork
-@forks_in_c
 def test_a_store_that_is_closed_may_be_forked_in_any_way(path: Path) -> None:
     """It has no connection that a child could inherit."""
-    store = SQLiteFeatureFlagStore(path)
-    store.create("x")
-    store.close()
-
-    def use() -> None:
-        with SQLiteFeatureFlagStore(path) as other:
+    code = """
+        import ctypes, os
+        with SQLiteFeatureFlagStore(sys.argv[1]) as store:
+            store.create("x")
+        child = ctypes.PyDLL(None).fork()
+        if child:
+            assert os.waitpid(child, 0)[1] == 0
+            sys.exit()
+        with SQLiteFeatureFlagStore(sys.argv[1]) as other:
             other.create("y")
-
-    libc: Any = ctypes.PyDLL(None)
-    in_child(use, libc.fork)
-    with SQLiteFeatureFlagStore(path) as other:
-        assert other.get("y") is not None
+    """
+    with start(code, path) as program:
+        assert program.communicate(timeout=120)[0] == ""
+    with SQLiteFeatureFlagStore(path) as store:
+        assert store.get("y") is not None
 
 
 @needs_fork
-@forks_in_c
-def test_uwsgi_forks_no_connection(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uwsgi_forks_no_connection(path: Path) -> None:
     """Before its workers are forked, each statement has a connection of its own."""
-    uwsgi: Any = type(sys)("uwsgi")
-    uwsgi.worker_id = lambda: 0
-    monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
-    with SQLiteFeatureFlagStore(path) as store:
+    code = """
+        import ctypes, os
+        from flipper.testing.contract import eventually
+        uwsgi = sys.modules["uwsgi"] = type(sys)("uwsgi")
+        uwsgi.worker_id = lambda: 0
+        store = SQLiteFeatureFlagStore(sys.argv[1])
         client = FeatureFlagClient(store)
         client.create("x", is_enabled=True)
         assert client.is_enabled("x") is True
         assert store._connections._idle == []
-        libc: Any = ctypes.PyDLL(None)
-        in_child(lambda: client.disable("x"), libc.fork)
+        child = ctypes.PyDLL(None).fork()
+        if not child:
+            client.disable("x")
+            sys.exit()
+        assert os.waitpid(child, 0)[1] == 0
         assert client.is_enabled("x") is False
         uwsgi.worker_id = lambda: 1
         eventually(lambda: client.is_enabled("x") is False)
         assert len(store._connections._idle) == 1
+    """
+    with start(code, path) as program:
+        assert program.communicate(timeout=120)[0] == ""
+    check_integrity(path)

@@ -8,6 +8,9 @@ VENV ?= .venv
 ARGS ?=
 
 PYTHONS := 3.10 3.11 3.12 3.13 3.14 3.15
+OLDEST := $(firstword $(PYTHONS))
+# Versions for the packages that the tests need, such as tests/interpreters/oldest.txt.
+CONSTRAINTS ?=
 CORE := not (redis or postgres or consul or s3 or thrift or interop or slow)
 GENERATED := flipper_thrift/python/feature_flag_store
 
@@ -61,7 +64,8 @@ test-all: interpreters ## Run the tests that need no server on each Python from 
 		python=$$(sh tests/interpreters/find.sh $$version) || continue; \
 		echo "== Python $$version: $$python"; \
 		found="$$found $$version"; \
-		$(MAKE) --no-print-directory test-core PYTHON="$$python" VENV=.venv-$$version || exit; \
+		$(MAKE) --no-print-directory test-core PYTHON="$$python" VENV=.venv-$$version \
+			CONSTRAINTS="$$(test $$version != $(OLDEST) || echo tests/interpreters/oldest.txt)" || exit; \
 	done; \
 	echo "Tested on Python:$${found:- none of $(PYTHONS) was found}"; \
 	test -n "$$found"
@@ -132,8 +136,8 @@ $(runtime): pyproject.toml setup.py
 	$(pip) install --editable '.[cli]'
 	@touch $@
 
-$(development): $(runtime)
-	$(pip) install --editable '.[dev]'
+$(development): $(runtime) $(CONSTRAINTS)
+	$(pip) install --editable '.[dev]' $(addprefix --constraint ,$(CONSTRAINTS))
 	@touch $@
 
 # Some systems' Python cannot put pip into an environment, though it has pip itself.

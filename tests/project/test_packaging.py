@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 REQUIRED = {"boto3", "lru-dict", "pyee", "python-consul", "redis", "thrift"}
 EXTRAS = {
-    *("all", "cli", "consul", "dev", "files", "postgres", "redis", "s3", "testing"),
-    *("thrift", "yaml"),
+    *("all", "cli", "consul", "dev", "django", "docs", "fastapi", "files", "flask"),
+    *("openfeature", "opentelemetry", "postgres", "redis", "s3", "testing", "thrift"),
+    "yaml",
 }
 IDL = "feature_flag_store.thrift"
 # The versions that `make test-all` runs the tests on.

@@ -21,12 +21,14 @@ from statistics import median
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final
 
-from .fleet_server import Requests, serve
+from .servers import serve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from typing_extensions import Self
 
-ROOT: Final = Path(__file__).resolve().parent.parent
+    from .servers import Requests
+
+ROOT: Final = Path(__file__).resolve().parents[2]
 STORES: Final = ("redis", "postgresql")
 PROCESSES: Final = 4
 CHANGES: Final = 200
@@ -79,7 +81,7 @@ class Fleet:
         self.followers = followers
         shares = [followers // PROCESSES] * PROCESSES
         shares[0] += followers % PROCESSES
-        command = [sys.executable, "-m", "benchmarks.fleet_follower", url]
+        command = [sys.executable, "-m", "benchmarks.fleet.follower", url]
         self._processes = [
             subprocess.Popen(  # noqa: S603  (its own)
                 [*command, str(share)], cwd=ROOT, stdin=-1, stdout=-1, text=True
@@ -89,7 +91,7 @@ class Fleet:
         for process in self._processes:
             _read(process)
 
-    def __enter__(self) -> Fleet:
+    def __enter__(self) -> Self:
         """Return the fleet, which has read all flags."""
         return self
 
@@ -99,7 +101,7 @@ class Fleet:
             process.communicate()
 
     def ask(self, question: str) -> list[Any]:
-        """Return what all followers answer to a question of `fleet_follower`."""
+        """Return what all followers answer to a question of `follower`."""
         for process in self._processes:
             print(question, file=process.stdin, flush=True)
         return [one for process in self._processes for one in _read(process)]
@@ -179,28 +181,22 @@ def _print(name: str, followers: int, flags: int, figures: dict[str, Any]) -> No
     out(f"{name}, {followers} followers, {flags} flags\n")
     for part, found in figures.items():
         out(f"  {part}: {found}\n")
-    idle, reading = figures["idle"], figures["start"]["count"] / followers
-    size = figures["bytes at start"] / followers
+    started, idle = figures["start"], figures["idle"]
+    readings = followers * SECONDS_BETWEEN_READINGS
+    requests = idle["requests per second"] + started["count"] / readings
+    received = idle["bytes per second"] + figures["bytes at start"] / readings
+    connections = started["connections"] / followers
     out(
-        f"  Extrapolated, from the idle cost and a reading of all {flags} flags by each "
-        f"process every {SECONDS_BETWEEN_READINGS:.0f} s:\n"
+        f"  Extrapolated: each process as idle, and a reading of all flags as at the\n"
+        f"  start every {SECONDS_BETWEEN_READINGS:.0f} s\n"
     )
     for processes in LARGER:
-        requests = idle["requests per second"] + reading / SECONDS_BETWEEN_READINGS
-        received = idle["bytes per second"] + size / SECONDS_BETWEEN_READINGS
         out(
             f"  {processes:6} processes: {processes * requests:8.1f} requests/s, "
-            f"{processes * received / 1e6:6.2f} MB/s, connections "
-            f"{processes * server_connections(name)}\n"
+            f"{processes * received / 1e6:6.2f} MB/s, "
+            f"{processes * connections:6.0f} connections\n"
         )
     sys.stdout.flush()
-
-
-def server_connections(name: str) -> int:
-    """Return how many connections a follower keeps open, besides those of writes."""
-    return {"redis": 2, "postgresql": 2}[name]
-
-
 
 
 if __name__ == "__main__":

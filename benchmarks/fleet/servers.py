@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Servers for `fleet`, which count the requests that they get."""
+"""Servers for `benchmarks.fleet`, which count the requests that they get."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import contextlib
 import re
 import threading
 from collections import deque
-from datetime import datetime, timezone
-from time import monotonic, sleep, time
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from typing_extensions import Self
 
 _SAMPLE: Final = 0.02  # seconds
 _MOST_CONNECTIONS: Final = 1000
@@ -46,7 +47,7 @@ class Requests:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> Requests:
+    def __enter__(self) -> Self:
         """Begin to count."""
         self._thread.start()
         while not self._samples:
@@ -115,22 +116,25 @@ class _Flags:
 
 def _redis() -> Any:
     import redis
+
     from servers.redis_server import RedisServer
 
     class FleetRedis(_Flags, RedisServer):
         """A Redis that is asked for its counters."""
 
         _monitor: Any = None
+        _asked = 0
 
         def sample(self) -> tuple[int, int]:
-            """Return the commands and the connections, without those of this thread."""
+            """Return the requests and the connections, without those of this thread.
+
+            Commands that are sent together are one request, a long one may be two.
+            """
             self._monitor = self._monitor or redis.Redis.from_url(self.url)
             found = self._monitor.info()
-            self._asked = getattr(self, "_asked", 0) + 1
-            return (
-                found["total_commands_processed"] - self._asked,
-                found["connected_clients"] - 1,
-            )
+            self._asked += 1
+            requests = found["total_reads_processed"] - self._asked
+            return requests, found["connected_clients"] - 1
 
         def stop(self) -> None:
             """Stop, and forget the connection that asks for the counters."""
@@ -142,6 +146,7 @@ def _redis() -> Any:
 
 def _postgresql() -> Any:
     import psycopg
+
     from servers.postgres_server import PostgresServer
 
     class FleetPostgres(_Flags, PostgresServer):
@@ -166,7 +171,9 @@ def _postgresql() -> Any:
                 log.seek(self._read_until)
                 text = log.read()
                 self._read_until = log.tell()
-            found = re.findall(rb"^([^|\n]*)\|LOG:  (?:statement|execute)", text, re.M)
+            found = re.findall(
+                rb"^([^|\n]*)\|LOG:  (?:statement|execute)", text, re.MULTILINE
+            )
             self._statements += sum(name != b"monitor" for name in found)
             return self._statements, self._connections()
 

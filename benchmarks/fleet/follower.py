@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A process of `fleet`: some followers of one server, which answer its questions.
+"""A process of `benchmarks.fleet`: some followers of one server.
 
-    python -m benchmarks.fleet_follower URL NUMBER
+    python -m benchmarks.fleet.follower URL NUMBER
 
-Each line of the standard input is a question, and is answered by a line of JSON, a list.
+It answers each line of the standard input by a line of JSON, a list.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import socket
 import struct
 import sys
+from pathlib import Path
 from time import monotonic, process_time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +23,7 @@ from flipper import FeatureFlagClient, SyncedFeatureFlagStore, store_from_url
 if TYPE_CHECKING:
     from flipper.contrib.synced import FlagChange
 
-# Where the numbers of bytes are in the `tcp_info` of Linux: sent and confirmed, received.
+# Where `tcp_info` of Linux has the bytes that were sent and confirmed, and received.
 _TCP_INFO_SIZE: Final = 136
 _BYTES: Final = struct.Struct("120xQQ")
 
@@ -69,9 +70,11 @@ def answers(followers: list[Follower], question: str, *names: str) -> list[Any]:
 def _bytes_of_connections() -> list[int]:
     """Return the bytes that each TCP connection has carried, without headers."""
     found = []
-    for number in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(number))) as s:
-            info = s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_SIZE)
+    for file in [*Path("/proc/self/fd").iterdir()]:
+        with contextlib.suppress(OSError):  # it is no socket, or closed by now
+            with socket.socket(fileno=os.dup(int(file.name))) as copy:
+                level, option = socket.IPPROTO_TCP, socket.TCP_INFO
+                info = copy.getsockopt(level, option, _TCP_INFO_SIZE)
             found.append(sum(_BYTES.unpack(info)))
     return found
 

@@ -42,6 +42,7 @@ COMMANDS = {
     "plan": ("plans:plan", "Print what apply would change, and for whom."),
     "apply": ("plans:apply", "Make the flags of the store like those of a file."),
     "watch": ("watch:watch", "Print changes as they happen."),
+    "relay": ("relay:relay", "Keep another store equal to a store."),
     "doctor": ("doctor:doctor", "Examine the store."),
     "schema": ("tools:schema", "Print the JSON Schema of flag files."),
     "serve-thrift": ("tools:serve_thrift", "Serve the flags to Thrift clients."),

@@ -60,7 +60,7 @@ def _lines(results: dict[str, Any]) -> Iterator[str]:
         f'height="{HEIGHT - 1}" rx="8"/>'
     )
     yield text(MARGIN, 34, "What more flags cost", "title")
-    note = "Less is better, a level line is best; all axes are logarithmic."
+    note = "From left to right: the number of flags. Less is better; all axes are logarithmic."
     yield text(MARGIN, 56, note, "faint")
     for i, key in enumerate(keys):
         x = MARGIN + 8 + i % LEGEND_COLUMNS * (WIDTH - 2 * MARGIN) / LEGEND_COLUMNS
@@ -119,7 +119,7 @@ def _panel(panel: Panel, keys: list[str]) -> Iterator[str]:
         power *= 10
     for size in COMPARED_SIZES:
         x = place(size, least)[0]
-        yield text(x, BOTTOM + 22, f"{size:,} flags", "faint", "middle")
+        yield text(x, BOTTOM + 22, f"{size:,}", "faint", "middle")
     # This library last, so that it lies on top.
     for i, key in reversed([*enumerate(keys)]):
         if key not in panel.lines:

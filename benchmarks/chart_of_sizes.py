@@ -60,7 +60,7 @@ def _lines(results: dict[str, Any]) -> Iterator[str]:
         f'height="{HEIGHT - 1}" rx="8"/>'
     )
     yield text(MARGIN, 34, "What more flags cost", "title")
-    note = "From left to right: the number of flags. Less is better; all axes are logarithmic."
+    note = "Over the number of flags. Less is better; all axes are logarithmic."
     yield text(MARGIN, 56, note, "faint")
     for i, key in enumerate(keys):
         x = MARGIN + 8 + i % LEGEND_COLUMNS * (WIDTH - 2 * MARGIN) / LEGEND_COLUMNS

@@ -19,7 +19,7 @@ from .errors import message_of
 from .options import command, yes
 from .output import note, some_of
 from .plans import make_changes
-from .transfer import target_name
+from .transfer import flag_count, target_name
 from .watch import followed
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def relay(session: Session, source: str, target: str) -> None:
         make_changes(FeatureFlagClient(second), changes, "Copying")
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         with suppress(KeyboardInterrupt):
-            note(f"Relaying {len(flags_of(first)):,} flags; Ctrl-C ends.")
+            note(f"Relaying {flag_count(len(flags_of(first)))}; Ctrl-C ends.")
             _Relay(first, second).run()
 
 

@@ -88,7 +88,7 @@ bench-quick: $(development) servers ## Measure the speed in under two minutes, w
 	$(VENV)/bin/python -m benchmarks --quick $(ARGS)
 
 docs: $(development) ## Build the documentation site in build/site
-	@$(mkdocs) build --strict --quiet --config-file docs/site/mkdocs.yml
+	@$(mkdocs) build --strict --config-file docs/site/mkdocs.yml
 	@echo "Open build/site/index.html"
 
 docs-serve: $(development) ## Serve the documentation site, and build it again when a page changes

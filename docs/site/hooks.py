@@ -6,8 +6,9 @@ from file to file, and the site. So the site also has the documents that are not
 docs/, and a page for each other file that a page links to, such as an example. No file
 is copied, and links are mended in memory.
 
-`<!-- site: commands -->` and `<!-- site: flag-file-schema -->` in a page stand for what
-the code says: the help of all commands, and the JSON Schema of files of flags.
+What a page has between `<!-- site: commands -->` and `<!-- end -->` is replaced by the
+help of all commands, and what is after `<!-- site: flag-file-schema -->` by the JSON
+Schema of files of flags.
 """
 
 from __future__ import annotations
@@ -41,14 +42,29 @@ DOCUMENTS = {
 }
 # Other files, each shown as it is on a page in this folder.
 FILES = "files"
-SHOWN = ("LICENSE", "MAINTAINERS", "examples/**/*.py", "thrift/*.thrift")
-LANGUAGES = {".py": "python", ".thrift": "thrift"}
+SHOWN = ("LICENSE", "MAINTAINERS", "examples/**/*", "thrift/*.thrift")
+# Those with these suffixes, and the languages that they are highlighted as.
+LANGUAGES = {
+    "": "text",
+    ".html": "html",
+    ".json": "json",
+    ".py": "python",
+    ".thrift": "thrift",
+    ".toml": "toml",
+    ".txt": "text",
+    ".yaml": "yaml",
+    ".yml": "yaml",
+}
+LOWEST_LEVEL = 3  # of the headings of commands
+WIDTH = 80  # of the help of commands, in characters
 
 FENCE = re.compile(r" *(`{3,})")
-COMMENT = re.compile(r" *<!-- (?!site:).* -->")  # for the tests of examples
-GENERATED = re.compile(r"^<!-- site: ([a-z-]+) -->$", re.MULTILINE)
+COMMENT = re.compile(r" *<!-- (?!site:|end).* -->")  # for the tests of examples
+GENERATED = re.compile(r"<!-- site: ([a-z-]+) -->\n.*?\n<!-- end -->\n", re.DOTALL)
 # A span of code, or else the target of a link. Of the two, the span wins.
-LINK = re.compile(r"(`+)[^`](?:.*?[^`])?\1(?!`)|(?<=\]\()([^)\s#:]+)(?=[)#])", re.DOTALL)
+LINK = re.compile(
+    r"(`+)[^`](?:(?:(?!\n\n).)*?[^`])?\1(?!`)|(?<=\]\()([^)\s#:]+)(?=[)#])", re.DOTALL
+)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -67,10 +83,12 @@ def shown_files() -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for pattern in SHOWN:
         for path in sorted(ROOT.glob(pattern)):
+            if path.suffix not in LANGUAGES or not path.is_file():
+                continue
             inside = path.relative_to(ROOT)
             found[inside.as_posix()] = [path]
-            if len(inside.parts) > 2:
-                found.setdefault(inside.parent.as_posix(), []).append(path)
+            for folder in list(inside.parents)[:-2]:  # but for the one at the top
+                found.setdefault(folder.as_posix(), []).append(path)
     return found
 
 
@@ -78,10 +96,9 @@ def _as_shown(source: str, paths: list[Path]) -> Iterator[str]:
     yield f"# {source}\n"
     for path in paths:
         if len(paths) > 1:
-            yield f"\n## {path.name}\n"
-        language = LANGUAGES.get(path.suffix, "text")
+            yield f"\n## {path.relative_to(ROOT / source).as_posix()}\n"
         text = path.read_text(encoding="utf-8").rstrip()
-        yield f"\n````{language}\n{text}\n````\n"
+        yield f"\n````{LANGUAGES[path.suffix]}\n{text}\n````\n"
 
 
 def on_page_markdown(
@@ -118,7 +135,7 @@ def link(source: str, uri: str, target: str) -> str:
         path = DOCUMENTS[path]
     elif path.startswith("docs/"):
         path = path.removeprefix("docs/")
-    elif f"{path}" in shown_files():
+    elif path in shown_files():
         path = f"{FILES}/{path}.md"
     else:
         return target  # MkDocs reports it
@@ -144,22 +161,20 @@ def _parts(markdown: str) -> Iterator[tuple[bool, str]]:
 
 def commands() -> str:
     """Return the help of the command and of all its commands, as sections."""
-    return "".join(_sections(program, click.Context(program, info_name="flipper"), 2))
+    ctx = click.Context(program, info_name="flipper", **program.context_settings)
+    ctx.max_content_width = ctx.terminal_width = WIDTH
+    return "".join(_sections(program, ctx, 2))
 
 
 def _sections(command: click.Command, ctx: click.Context, level: int) -> Iterator[str]:
-    yield f"\n{'#' * level} {ctx.command_path}\n\n```text\n{_help(command, ctx)}\n```\n"
+    text = click.unstyle(command.get_help(ctx))
+    yield f"\n{'#' * level} {ctx.command_path}\n\n```text\n{text}\n```\n"
     if isinstance(command, click.Group):
         for name in command.list_commands(ctx):
             inner = command.get_command(ctx, name)
-            assert inner is not None
-            inside = click.Context(inner, info_name=name, parent=ctx)
-            yield from _sections(inner, inside, min(level + 1, 3))
-
-
-def _help(command: click.Command, ctx: click.Context) -> str:
-    ctx.max_content_width = ctx.terminal_width = 88
-    return click.unstyle(command.get_help(ctx))
+            if inner is not None:
+                inside = click.Context(inner, info_name=name, parent=ctx)
+                yield from _sections(inner, inside, min(level + 1, LOWEST_LEVEL))
 
 
 def flag_file_schema() -> str:

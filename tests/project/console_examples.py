@@ -3,7 +3,7 @@
 
 How to write an example:
 
-* A block that is fenced as ``console`` is run if a line begins with ``$ flipper``, or if
+* A block that is fenced as ``console`` is run if a line begins with ``$ flipper``, or
   ``<!-- continued -->`` is above it. The blocks of a section are one session of one
   shell, as the programs of `document_examples.py` are, with the same markers; it begins
   in an empty folder.
@@ -13,8 +13,8 @@ How to write an example:
   ``Continue? [y/N]: y``.
 * ``<!-- beside -->`` above a block: its one command has a terminal of its own, and runs
   until the end of the section. The blocks below it run meanwhile.
-* ``<!-- file: shop.py -->`` above a block of any language: it is written to this file in
-  the folder of the commands, before those below it run.
+* ``<!-- file: shop.py -->`` above a block of any language: it is written to this file
+  in the folder of the commands, before those below it run.
 * ``<!-- port: 9091 -->``: another port that is free is used in place of this one.
 """
 

@@ -39,7 +39,7 @@ def test_linked_files_exist(document: Path) -> None:
 
 
 def anchors(document: Path) -> set[str]:
-    """Return the anchors of the headings, as the web views of repositories make them."""
+    """Return the anchors of the headings, as web views of repositories make them."""
     text = FENCED.sub("", document.read_text(encoding="utf-8"))
     return {
         re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")

@@ -89,7 +89,7 @@ bench-quick: $(development) servers ## Measure the speed in under two minutes, w
 
 docs: $(development) ## Build the documentation site in build/site
 	@$(mkdocs) build --strict --config-file docs/site/mkdocs.yml
-	@echo "Open build/site/index.html"
+	@echo "The site is in build/site; make docs-serve shows it with its search"
 
 docs-serve: $(development) ## Serve the documentation site, and build it again when a page changes
 	@$(mkdocs) serve --config-file docs/site/mkdocs.yml

@@ -82,6 +82,23 @@ def _is_in_list(line: str) -> bool:
     return bool(ITEM.match(line)) or line.startswith(" ")
 
 
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ("on/off, synchronised store", "It takes {} times as long as a function"),
+        ("one == and one &gt; check", "with two checks {} times"),
+        ("sticky rollout, a new user each", "in a rollout {} times"),
+    ],
+)
+def test_the_readme_has_the_figures_of_the_chart(row: str, told: str) -> None:
+    """README.md tells what was measured, as docs/benchmark.svg shows it."""
+    chart = (ROOT / "docs" / "benchmark.svg").read_text(encoding="utf-8")
+    texts = re.findall(r"<text[^>]*>([^<]+)</text>", chart)
+    figure = f"{float(texts[texts.index(row) + 1]):.2g}"
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert told.format(figure) in readme
+
+
 @pytest.mark.parametrize("document", GUIDES, ids=relative)
 def test_paths_in_guides_exist(document: Path) -> None:
     """Every path that a guide names exists."""

@@ -101,7 +101,9 @@ def test_commands_print_what_the_document_says(
     console_examples.run_and_compare(program, folder, servers, environment)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+@pytest.mark.parametrize(
+    "document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_examples_are_written_correctly(
     document: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

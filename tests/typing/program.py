@@ -110,7 +110,7 @@ def listen() -> list[str]:
 
 
 class PrintingSubscriber(FlipperEventSubscriber):
-    """The example of README.md, with types: the first parameter has another name."""
+    """The example of docs/events.md, with types, and another name of a parameter."""
 
     def on_post_create(
         self, feature_name: str, is_enabled: bool, client_data: dict[str, Any] | None
@@ -130,7 +130,7 @@ class PrintingSubscriber(FlipperEventSubscriber):
 
 
 def print_writes() -> None:
-    """Register the subscriber of README.md, and call a method of it by name."""
+    """Register the subscriber of docs/events.md, and call a method of it by name."""
     subscriber = PrintingSubscriber()
     client.events.register_subscriber(subscriber)
     client.set_client_data("CHECKOUT", {"reviewed": True})
@@ -148,7 +148,7 @@ def client_of_settings(*, debug: bool) -> FeatureFlagClient:
 
 
 class DictStore(AbstractFeatureFlagStore):
-    """A store as the README shows it, with the six methods."""
+    """A store as docs/stores/own.md shows it, with the six methods."""
 
     def __init__(self) -> None:
         self._items: dict[str, FeatureFlagStoreItem] = {}

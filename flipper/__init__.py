@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import decorators
+    from .async_client import AsyncFeatureFlagClient as AsyncFeatureFlagClient
     from .bucketing import Schedule as Schedule
     from .client import FeatureFlagClient
     from .conditions import Condition
@@ -55,6 +56,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "AsyncFeatureFlagClient": "async_client",
     "Condition": "conditions",
     "FailoverFeatureFlagStore": "contrib",
     "FeatureFlagClient": "client",

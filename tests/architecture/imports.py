@@ -36,6 +36,7 @@ FLOORS = {
     "flipper.events": CONTRACTS,
     "flipper.client": FACE,
     "flipper.asking": FACE,
+    "flipper.async_client": FACE,
     "flipper.serving": FACE,
     "flipper.overrides": FACE,
     "flipper.per_request": FACE,

@@ -38,7 +38,7 @@ from flipper.rules import Rule, Split
 from flipper.testing import override_flags
 from flipper.testing.contract import eventually
 from support.custom_stores import CustomStore, RemoteStore
-from support.gated_stores import GatedStore
+from support.gated_stores import GatedStore, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -622,7 +622,7 @@ def test_errors_are_raised_as_the_sync_client_raises_them() -> None:
     loud = AsyncFeatureFlagClient(store, on_error="raise")
 
     async def main() -> None:
-        with pytest.raises(FlagDoesNotExistError, match="'?MISSING"):
+        with pytest.raises(FlagDoesNotExistError, match="MISSING"):
             await strict.is_enabled("MISSING")
         with pytest.raises(FlagDoesNotExistError):
             await loud.get_meta("MISSING")
@@ -729,8 +729,7 @@ def test_a_forked_child_has_threads_of_its_own() -> None:
     async def main() -> None:
         gated.close_gate()
         task = asyncio.ensure_future(client.is_enabled(ON))
-        while not gated.entered.is_set():
-            await asyncio.sleep(0.001)
+        await until(gated.entered.is_set)
         child = os.fork()
         if child == 0:  # pragma: no cover  (in the child)
             signal.alarm(20)
@@ -740,6 +739,6 @@ def test_a_forked_child_has_threads_of_its_own() -> None:
             os._exit(0 if asyncio.run(client.is_enabled(ON)) is True else 1)
         gated.gate.set()
         assert await task is True
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0  # noqa: ASYNC222
 
     asyncio.run(main())

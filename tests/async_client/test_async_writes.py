@@ -31,7 +31,7 @@ from flipper.rules import Rollout, Rule
 from flipper.runtime import background
 from flipper.testing.contract import eventually
 from support.custom_stores import CustomStore
-from support.gated_stores import GatedStore
+from support.gated_stores import GatedStore, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,8 +160,7 @@ def test_a_write_that_is_cancelled_before_its_turn_is_not_made() -> None:
         gated.close_gate()
         first = asyncio.ensure_future(client.create("BEGUN"))
         second = asyncio.ensure_future(client.create("WAITING"))
-        while not gated.entered.is_set():
-            await asyncio.sleep(0.001)
+        await until(gated.entered.is_set)
         first.cancel()
         second.cancel()
         await asyncio.wait([first, second])
@@ -185,8 +184,7 @@ def test_a_loop_that_ends_meanwhile_gets_no_answer(
     async def main() -> None:
         gated.close_gate()
         question = asyncio.ensure_future(client.is_enabled("X"))
-        while not gated.entered.is_set():
-            await asyncio.sleep(0.001)
+        await until(gated.entered.is_set)
         question.cancel()
 
     with caplog.at_level(logging.WARNING):
@@ -266,8 +264,7 @@ def test_a_client_whose_maker_was_cancelled_is_closed() -> None:
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(AsyncFeatureFlagClient.from_url("x://"), 0.01)
         may_go_on.set()
-        while not is_closed.is_set():
-            await asyncio.sleep(0.001)
+        await until(is_closed.is_set)
 
     with (
         mock.patch.object(FeatureFlagClient, "from_url", from_url),
@@ -293,8 +290,7 @@ def test_a_failure_after_a_cancellation_is_dropped() -> None:
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(AsyncFeatureFlagClient.from_url("x://"), 0.01)
         may_go_on.set()
-        while makers[0].is_alive():
-            await asyncio.sleep(0.001)
+        await until(lambda: not makers[0].is_alive())
         await asyncio.sleep(0)
 
     with mock.patch.object(FeatureFlagClient, "from_url", from_url):
@@ -319,8 +315,7 @@ def test_threads_are_few_and_end_with_the_client() -> None:
     async def main() -> None:
         gated.close_gate()
         questions = [asyncio.ensure_future(client.exists("X")) for _ in range(9)]
-        while len(gated.threads) < 2:
-            await asyncio.sleep(0.001)
+        await until(lambda: len(gated.threads) == 2)
         assert threads_of(client) == 2
         gated.gate.set()
         assert await asyncio.gather(*questions) == [False] * 9
@@ -342,8 +337,7 @@ def test_one_question_after_the_other_needs_one_thread() -> None:
         for _ in range(20):
             await client.exists("X")
             # The thread answers before it counts itself as free.
-            while client._threads._unfinished:
-                await asyncio.sleep(0.001)
+            await until(lambda: not client._threads._unfinished)
 
     asyncio.run(main())
     assert threads_of(client) == 1

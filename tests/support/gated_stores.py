@@ -12,11 +12,17 @@ from flipper.contrib.interface import AbstractFeatureFlagStore
 from .custom_stores import ForwardingStore
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
 T = TypeVar("T")
 
 PATIENCE = 20  # seconds until a blocked event loop fails the test
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until a thread has made a condition true."""
+    while not condition():  # noqa: ASYNC110  (no thread tells the event loop)
+        await asyncio.sleep(0.001)
 
 
 class GatedStore(ForwardingStore):
@@ -48,8 +54,7 @@ class GatedStore(ForwardingStore):
 
     async def open_when_entered(self) -> None:
         """Open the gate as soon as a method was called."""
-        while not self.entered.is_set():
-            await asyncio.sleep(0.001)
+        await until(self.entered.is_set)
         self.gate.set()
 
     async def while_closed(self, question: Coroutine[Any, Any, T]) -> T:

@@ -10,6 +10,7 @@ from ..contrib.storage import FeatureFlagStoreItem
 from ..contrib.storage.undecoded import UndecodedItem
 from ..exceptions import InvalidArgumentError, InvalidFlagDataError
 from ..runtime.patching import Patchable, refresh_readers
+from .event_loop import warn_in_event_loop
 from .in_memory import NotInMemoryError, get_in_memory
 
 MAX_REMEMBERED: Final = 10_000
@@ -157,6 +158,7 @@ class LastKnownFlags(SupportsLastKnown):
 
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Read a flag from the store, and remember it."""
+        warn_in_event_loop(self, self._store)
         last_write = self._last_write
         item: FeatureFlagStoreItem | None = self._store.get(feature_name)
         items = self._items

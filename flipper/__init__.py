@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from .contrib import SQLiteFeatureFlagStore as SQLiteFeatureFlagStore
     from .contrib import SyncedFeatureFlagStore as SyncedFeatureFlagStore
     from .exceptions import FlagDoesNotExistError
+    from .registry import Flag as Flag
+    from .registry import FlagRegistry as FlagRegistry
+    from .registry import VariantFlag as VariantFlag
     from .rules import Rollout as Rollout
     from .rules import Rule as Rule
     from .rules import Rules as Rules
@@ -61,7 +64,9 @@ _MODULES = {
     "FailoverFeatureFlagStore": "contrib",
     "FeatureFlagClient": "client",
     "FileFeatureFlagStore": "contrib",
+    "Flag": "registry",
     "FlagDoesNotExistError": "exceptions",
+    "FlagRegistry": "registry",
     "ReadOnlyFeatureFlagStore": "contrib",
     "Rollout": "rules",
     "Rule": "rules",
@@ -70,6 +75,7 @@ _MODULES = {
     "Schedule": "bucketing",
     "Split": "rules",
     "SyncedFeatureFlagStore": "contrib",
+    "VariantFlag": "registry",
     "store_from_url": "urls",
 }
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The client for asyncio: the methods of `FeatureFlagClient`, awaited.
 
-`asking` has its questions, `flag` the handle of one flag. `in_memory` finds out which
-questions need no I/O; `worker_threads` has the threads for all others and for writes.
+`asking` has its questions, `writing` its writes, `flag` the handle of one flag.
+`in_memory` finds out which questions need no I/O, `worker_threads` has the threads for
+all others and for writes, and `blocks` is for `memoize` and `context`.
 """
 
 from __future__ import annotations
@@ -13,28 +14,25 @@ from typing import TYPE_CHECKING, Any
 from ..arguments import check_count, check_page
 from ..client import FeatureFlagClient
 from ..exceptions import InvalidArgumentError
-from .asking import AsyncAskingClient
 from .flag import AsyncFeatureFlag
 from .worker_threads import WorkerThreads
+from .writing import AsyncWritingClient
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator
     from types import TracebackType
     from typing import Literal
 
     from typing_extensions import Self
 
-    from ..conditions.condition import Condition
     from ..contrib.interface import AbstractFeatureFlagStore
     from ..events.emitter import IEventEmitter
-    from ..rules.rule import Rule
-    from ..rules.rules import Rules
     from .worker_threads import Outcome
 
 DEFAULT_MAX_THREADS = 16
 
 
-class AsyncFeatureFlagClient(AsyncAskingClient):
+class AsyncFeatureFlagClient(AsyncWritingClient):
     """Answers questions about flags, and changes them, without blocking an event loop.
 
     What the store answers from memory is answered at once, in the event loop. All other
@@ -235,85 +233,6 @@ class AsyncFeatureFlagClient(AsyncAskingClient):
         create = self._client.create
         await self._threads.call(create, feature_name, is_enabled, client_data)
         return self.get(feature_name)
-
-    async def enable(self, feature_name: str) -> None:
-        """Switch a flag on.
-
-        Raises:
-            FlagDoesNotExistError: there is no such flag.
-        """
-        await self._threads.call(self._client.enable, feature_name)
-
-    async def disable(self, feature_name: str) -> None:
-        """Switch a flag off.
-
-        Raises:
-            FlagDoesNotExistError: there is no such flag.
-        """
-        await self._threads.call(self._client.disable, feature_name)
-
-    async def destroy(self, feature_name: str) -> None:
-        """Remove a flag.
-
-        Raises:
-            FlagDoesNotExistError: there is no such flag.
-        """
-        await self._threads.call(self._client.destroy, feature_name)
-
-    async def add_condition(self, feature_name: str, condition: Condition) -> None:
-        """Add a condition to a flag, which is on only if all its conditions hold.
-
-        Raises:
-            FlagDoesNotExistError: there is no such flag.
-            InvalidArgumentError: it is not a condition, or cannot be stored; or the
-                flag would depend on itself.
-        """
-        await self._threads.call(self._client.add_condition, feature_name, condition)
-
-    async def set_conditions(
-        self, feature_name: str, conditions: Iterable[Condition]
-    ) -> None:
-        """Replace all conditions of a flag.
-
-        Raises:
-            FlagDoesNotExistError: there is no such flag.
-            InvalidArgumentError: one is not a condition, or they cannot be stored; or
-                the flag would depend on itself.
-        """
-        await self._threads.call(self._client.set_conditions, feature_name, conditions)
-
-    async def set_bucketer(self, feature_name: str, bucketer: Any) -> None:
-        """Let a bucketer decide for calls that no condition applies to.
-
-        Raises:
-            FlagDoesNotExistError: there is no such flag.
-            InvalidArgumentError: it is not a bucketer, its percentage is not a fraction
-                from 0 to 1, or it cannot be stored.
-        """
-        await self._threads.call(self._client.set_bucketer, feature_name, bucketer)
-
-    async def set_client_data(
-        self, feature_name: str, client_data: dict[str, Any] | None
-    ) -> None:
-        """Merge data into the application's own data of a flag.
-
-        Raises:
-            FlagDoesNotExistError: there is no such flag.
-            InvalidArgumentError: the data is not a dict, or cannot be stored.
-        """
-        set_client_data = self._client.set_client_data
-        await self._threads.call(set_client_data, feature_name, client_data)
-
-    async def set_rules(
-        self, feature_name: str, rules: Rules | Iterable[Rule] | None
-    ) -> None:
-        """Replace the rules of a flag, which decide in the place of a bucketer.
-
-        Raises:
-            FlagDoesNotExistError: there is no such flag.
-            InvalidArgumentError: they are not rules, or cannot be stored.
-        """
-        await self._threads.call(self._client.set_rules, feature_name, rules)
 
 
 def _close_unused(making: asyncio.Future[Outcome]) -> None:

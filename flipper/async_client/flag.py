@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..explanation import Evaluation
     from ..rules.rule import Rule
     from ..rules.rules import Rules
-    from . import AsyncFeatureFlagClient
+    from .writing import AsyncWritingClient
 
 
 class AsyncFeatureFlag:
@@ -26,7 +26,7 @@ class AsyncFeatureFlag:
         client: the client that each method calls.
     """
 
-    def __init__(self, feature_name: str, client: AsyncFeatureFlagClient) -> None:
+    def __init__(self, feature_name: str, client: AsyncWritingClient) -> None:
         self.name = feature_name
         self._client = client
 

@@ -48,6 +48,7 @@ FLOORS = {
     "flipper.prerequisites": FACE,
     "flipper.flag": FACE,
     "flipper.decorators": FACE,
+    "flipper.registry": FACE,
     "flipper.contrib.memory": DRIVERS,
     "flipper.contrib.redis": DRIVERS,
     "flipper.contrib.consul": DRIVERS,

@@ -26,7 +26,7 @@ from flipper import (
 from flipper.events import EventType
 from flipper.exceptions import FlipperError, InvalidArgumentError, InvalidFlagDataError
 from flipper.explanation import Reason
-from flipper.registry import declared_flags
+from flipper.registry import binding, declared_flags
 from flipper.rules import Rule, Rules, Split
 from flipper.runtime.log_throttle import LogThrottle
 from flipper.testing import override_flags
@@ -299,6 +299,26 @@ def test_a_client_can_be_made_when_it_is_needed(client: FeatureFlagClient) -> No
         clients = list(pool.map(lambda _: Flags.client(), range(50)))
     assert clients == [client] * 50
     assert len(makers) == 2
+
+
+def test_a_client_that_another_thread_has_made_is_used(
+    client: FeatureFlagClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for the other thread makes no second client."""
+    make = mock.Mock()
+    Flags.bind(make=make)
+    bound: Any = Flags._binding
+
+    class OtherThread:
+        def __enter__(self) -> None:
+            bound._client, bound._make = client, None
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr(binding, "_lock", OtherThread())
+    assert Flags.client() is client
+    make.assert_not_called()
 
 
 @pytest.mark.parametrize(

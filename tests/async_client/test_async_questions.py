@@ -27,6 +27,7 @@ from flipper import (
     MemoryFeatureFlagStore,
     ReadOnlyFeatureFlagStore,
     ReplicatedFeatureFlagStore,
+    SQLiteFeatureFlagStore,
     SyncedFeatureFlagStore,
 )
 from flipper.async_client.worker_threads import WorkerThreads
@@ -218,6 +219,9 @@ def cached(**options: Any) -> CachedFeatureFlagStore:
 FAST = {
     "memory": lambda _: filled(MemoryFeatureFlagStore()),
     "synced": lambda _: SyncedFeatureFlagStore(filled(CustomStore())),
+    "synced from a file": lambda folder: SyncedFeatureFlagStore(
+        filled(SQLiteFeatureFlagStore(folder / "flags.db"))
+    ),
     "synced, fresh": lambda _: SyncedFeatureFlagStore(
         filled(CustomStore()), max_staleness=3600
     ),
@@ -453,6 +457,72 @@ def test_a_replaced_get_is_called_in_a_thread(
     assert threads
     assert threading.get_ident() not in threads
     assert asyncio.run(client.is_enabled(ON)) is True
+
+
+def test_a_get_of_a_subclass_is_called_in_a_thread() -> None:
+    """A store of the application may do I/O in the `get` that it overrides."""
+    threads: list[int] = []
+
+    class OwnCache(CachedFeatureFlagStore):
+        def get(self, feature_name: str) -> Any:
+            threads.append(threading.get_ident())
+            return super().get(feature_name)
+
+    client = AsyncFeatureFlagClient(OwnCache(filled(MemoryFeatureFlagStore())))
+    for _ in range(2):
+        assert asyncio.run(client.is_enabled(ON)) is True
+    assert len(threads) == 2
+    assert threading.get_ident() not in threads
+
+
+def test_a_forked_copy_is_filled_in_a_thread(at_once: Callable[[Any], Any]) -> None:
+    """In a forked child, a synced store asks the inner store until it has all flags."""
+    gated = filled(GatedStore())
+    with SyncedFeatureFlagStore(gated) as store:
+        client = AsyncFeatureFlagClient(store)
+        assert at_once(client.is_enabled(ON)) is True
+        store.after_fork()
+        assert asyncio.run(gated.while_closed(client.is_enabled(ON))) is True
+        gated.threads.clear()
+        eventually(lambda: type(store._flags) is dict or asyncio.run(ask(client)))
+        assert at_once(client.is_enabled(ON)) is True
+        assert threading.get_ident() not in gated.threads
+
+
+async def ask(client: AsyncFeatureFlagClient) -> None:
+    """Ask about a flag, whatever the answer is."""
+    await client.is_enabled(ON)
+
+
+def test_a_circuit_breaker_without_its_thread_is_asked_in_a_thread() -> None:
+    """It may try the server itself then, as in a forked child."""
+    store = filled(RemoteStore())
+    client = AsyncFeatureFlagClient(store)
+    store.failure = ConnectionError("away")
+    assert asyncio.run(client.is_enabled("NEVER_SEEN", default=7)) == 7
+    breaker: Any = current_reader(store)
+    assert breaker is not store
+    breaker.after_fork()
+    with (
+        mock.patch.object(WorkerThreads, "call", side_effect=ZeroDivisionError),
+        pytest.raises(ZeroDivisionError),
+    ):
+        asyncio.run(client.is_enabled("NEVER_SEEN"))
+    assert asyncio.run(client.is_enabled("NEVER_SEEN", default=7)) == 7
+    store.failure = None
+    eventually(lambda: current_reader(store) is store)
+    assert asyncio.run(client.is_enabled(ON)) is True
+
+
+def test_a_failover_whose_primary_is_suspect_is_asked_in_a_thread() -> None:
+    """A failure of one read is over only if a thread has read the primary again."""
+    primary = CachedFeatureFlagStore(filled(CustomStore()))
+    store = FailoverFeatureFlagStore(primary, filled(MemoryFeatureFlagStore()))
+    client = AsyncFeatureFlagClient(store)
+    assert asyncio.run(client.is_enabled(ON)) is True
+    store._has_failed = True
+    assert asyncio.run(client.is_enabled(ON)) is True
+    assert store._has_failed is False
 
 
 def test_a_client_with_questions_of_its_own_is_asked_in_a_thread() -> None:

@@ -290,7 +290,7 @@ def test_a_failure_after_a_cancellation_is_dropped() -> None:
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(AsyncFeatureFlagClient.from_url("x://"), 0.01)
         may_go_on.set()
-        await until(lambda: not makers[0].is_alive())
+        await until(lambda: bool(makers) and not makers[0].is_alive())
         await asyncio.sleep(0)
 
     with mock.patch.object(FeatureFlagClient, "from_url", from_url):

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the questions of one Flask request share.
+
+It belongs to the object of the request. So it is there wherever the request is: in
+async views, in streamed responses, in nested requests, in copies of the context for
+other threads. And a request that asks nothing costs nothing.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from flask import after_this_request, current_app, has_request_context, request
+
+from ...request_scope import RequestScope
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flask import Flask, Request, Response
+
+    from .extension import AppFlags
+
+_SCOPES: Final = "_flipper_scopes"  # an attribute of requests, and of responses
+
+
+def scope_of_request(client_id: int) -> RequestScope | None:
+    """Return what the questions of a client share in this request, if there is one."""
+    if not has_request_context():
+        return None
+    present: Request = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001  (documented by Werkzeug)
+    scopes = vars(present).get(_SCOPES)
+    scope = None if scopes is None else scopes.get(client_id)
+    return _begin(present, client_id) if scope is None else scope
+
+
+def all_flags_of(app: Flask) -> Iterator[AppFlags]:
+    """Yield what the extensions of flipper have put into an app."""
+    from .extension import AppFlags
+
+    for found in app.extensions.values():
+        if isinstance(found, AppFlags):
+            yield found
+
+
+def _begin(present: Request, client_id: int) -> RequestScope | None:
+    """Make what the questions share, for the first of them."""
+    for flags in all_flags_of(current_app):
+        if id(flags.client) == client_id:
+            break
+    else:
+        return None  # the client of another app
+    context = flags.context
+    made = RequestScope(None if context is None else partial(context, present))
+    # Race: threads with copies of the context may ask their first questions at once.
+    scope: RequestScope = (
+        vars(present).setdefault(_SCOPES, {}).setdefault(client_id, made)
+    )
+    if scope is made:
+        after_this_request(partial(_end_with_response, scope))
+        if flags.preload:
+            flags.client.preload(flags.preload)
+    return scope
+
+
+def _end_with_response(scope: RequestScope, response: Response) -> Response:
+    """End the scope when the response was sent, which may be streamed.
+
+    Threads with a copy of the context may live on; they have to see changes of flags.
+    """
+    scopes: list[Any] = vars(response).setdefault(_SCOPES, [])
+    if not scopes:  # an app may return the same response again and again
+        response.call_on_close(partial(_end_all, scopes))
+    scopes.append(scope)
+    return response
+
+
+def _end_all(scopes: list[RequestScope]) -> None:
+    while scopes:
+        scopes.pop().end()

@@ -168,11 +168,12 @@ class OverridableReader:
         listener = _missing_flag_listener
         if listener is not None:
             reader = MissingFlagReader(reader, ref(self), listener)
-        if self._overrides:
-            reader = OverridingReader(reader, self._overrides)
         self._item_reader = reader
         if self._context is not None:
             reader = self._context.reader(reader)
+        if self._overrides:  # their answers need no arguments
+            self._item_reader = OverridingReader(self._item_reader, self._overrides)
+            reader = OverridingReader(reader, self._overrides)
         if self._hooks is not None:
             reader = self._hooks
         self._reader = reader

@@ -9,7 +9,7 @@ other threads. And a request that asks nothing costs nothing.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from flask import after_this_request, current_app, has_request_context, request
 
@@ -69,8 +69,9 @@ def _end_with_response(scope: RequestScope, response: Response) -> Response:
 
     Threads with a copy of the context may live on; they have to see changes of flags.
     """
-    scopes: list[Any] = vars(response).setdefault(_SCOPES, [])
-    if not scopes:  # an app may return the same response again and again
+    scopes: list[RequestScope] | None = vars(response).get(_SCOPES)
+    if scopes is None:  # an app may return the same response again and again
+        scopes = vars(response)[_SCOPES] = []
         response.call_on_close(partial(_end_all, scopes))
     scopes.append(scope)
     return response

@@ -107,7 +107,7 @@ class _Gate:
             )
             raise TypeError(message)
         client = flags_of_current_app(self._extension).client
-        arguments = {"default": self._default, **context}
+        arguments = {**context, "default": self._default}
         return client.is_enabled(self._feature_name, **arguments)
 
 

@@ -16,21 +16,23 @@ from flask import after_this_request, current_app, has_request_context, request
 from ...request_scope import RequestScope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from flask import Flask, Request, Response
 
     from .extension import AppFlags
 
 _SCOPES: Final = "_flipper_scopes"  # an attribute of requests, and of responses
+# Werkzeug documents this name.
+_present_request: Callable[[], Request] = request._get_current_object  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def scope_of_request(client_id: int) -> RequestScope | None:
     """Return what the questions of a client share in this request, if there is one."""
     if not has_request_context():
         return None
-    present: Request = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001  (documented by Werkzeug)
-    scopes = vars(present).get(_SCOPES)
+    present = _present_request()
+    scopes = present.__dict__.get(_SCOPES)  # faster than `vars`
     scope = None if scopes is None else scopes.get(client_id)
     return _begin(present, client_id) if scope is None else scope
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from .. import require
 
 require("flask", "flask")
-from .extension import AppFlags, Flipper  # noqa: E402  (the line above says what to do)
+from .extension import Flipper  # noqa: E402  (the line above says what to install)
+from .requests import AppFlags  # noqa: E402
 from .views import flag_required  # noqa: E402
 
 __all__ = ["AppFlags", "Flipper", "flag_required"]

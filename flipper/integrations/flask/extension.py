@@ -13,36 +13,16 @@ from ...client import FeatureFlagClient
 from ...exceptions import InvalidArgumentError
 from ...urls import VARIABLE
 from .commands import add_command
-from .requests import all_flags_of, scope_of_request
+from .requests import AppFlags, all_flags_of, scope_of_request
 from .templates import add_to_templates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable
 
-    from flask import Request
-
-    Context = Callable[[Request], Mapping[str, Any]]
+    from .requests import Context
 
 DEFAULT_NAME: Final = "flipper"
 _CLIENT_OPTIONS: Final = ("on_error", "strict")
-
-
-class AppFlags:
-    """What an extension has put into one app; `app.extensions["flipper"]`.
-
-    Attributes:
-        client: the `FeatureFlagClient` of the app.
-        context: is called with the request, and returns the arguments of all questions;
-            `None` if there are none.
-        preload: the flags that the first question of a request reads, too.
-    """
-
-    def __init__(
-        self, client: FeatureFlagClient, context: Context | None, preload: list[str]
-    ) -> None:
-        self.client = client
-        self.context = context
-        self.preload = preload
 
 
 class Flipper:

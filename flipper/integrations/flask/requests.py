@@ -9,22 +9,42 @@ other threads. And a request that asks nothing costs nothing.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flask import after_this_request, current_app, has_request_context, request
 
 from ...request_scope import RequestScope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from flask import Flask, Request, Response
 
-    from .extension import AppFlags
+    from ...client import FeatureFlagClient
+
+    Context = Callable[[Request], Mapping[str, Any]]
 
 _SCOPES: Final = "_flipper_scopes"  # an attribute of requests, and of responses
 # Werkzeug documents this name.
 _present_request: Callable[[], Request] = request._get_current_object  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+class AppFlags:
+    """What an extension has put into one app; `app.extensions["flipper"]`.
+
+    Attributes:
+        client: the `FeatureFlagClient` of the app.
+        context: is called with the request, and returns the arguments of all questions;
+            `None` if there are none.
+        preload: the flags that the first question of a request reads, too.
+    """
+
+    def __init__(
+        self, client: FeatureFlagClient, context: Context | None, preload: list[str]
+    ) -> None:
+        self.client = client
+        self.context = context
+        self.preload = preload
 
 
 def scope_of_request(client_id: int) -> RequestScope | None:
@@ -39,8 +59,6 @@ def scope_of_request(client_id: int) -> RequestScope | None:
 
 def all_flags_of(app: Flask) -> Iterator[AppFlags]:
     """Yield what the extensions of flipper have put into an app."""
-    from .extension import AppFlags
-
     for found in app.extensions.values():
         if isinstance(found, AppFlags):
             yield found

@@ -57,8 +57,8 @@ class ArgumentContext:
         """Return a flag that was read by `reader` without what was added to it."""
         return item.item if type(item) is FlagInContext else item
 
-    def block(self, arguments: dict[str, Any]) -> ContextBlock:
-        """Return a context manager that adds these arguments."""
+    def block(self, arguments: dict[str, Any] | Callable[[], Any]) -> ContextBlock:
+        """Return a context manager that adds arguments, or those that are found."""
         return ContextBlock(self.current, arguments)
 
     def reader(self, reader: Any) -> ContextReader:
@@ -197,12 +197,14 @@ class ContextBlock:
 
     Args:
         current: the variable that has the arguments of each thread or task.
-        arguments: the arguments.
+        arguments: the arguments, or a function that a question calls that needs them.
     """
 
     __slots__ = ("_arguments", "_current", "_token")
 
-    def __init__(self, current: Variable, arguments: dict[str, Any]) -> None:
+    def __init__(
+        self, current: Variable, arguments: dict[str, Any] | Callable[[], Any]
+    ) -> None:
         self._current = current
         self._arguments = arguments
         self._token: Token[Mapping[str, Any] | None] | None = None
@@ -214,7 +216,9 @@ class ContextBlock:
             raise FlipperError(message)
         current, arguments = self._current, self._arguments
         outer = current.get()
-        if isinstance(outer, LazyArguments):  # they may never be needed
+        if callable(arguments):
+            self._token = current.set(LazyArguments(arguments, outer))
+        elif isinstance(outer, LazyArguments):  # they may never be needed
             self._token = current.set(LazyArguments(lambda: arguments, outer))
         else:
             self._token = current.set({**(outer or {}), **arguments})

@@ -91,6 +91,14 @@ class PerRequestClient(ServingClient):
         """
         return (self._context or self._begin_adding_arguments()).block(arguments)
 
+    def _lazy_context(self, find: Callable[[], Any]) -> AbstractContextManager[None]:
+        """Return such a context manager for arguments that are found when needed.
+
+        Integrations call this. The first question that needs the arguments calls the
+        function, which returns a dict. If it raises, the defaults answer.
+        """
+        return (self._context or self._begin_adding_arguments()).block(find)
+
     def add_hook(self, hook: Hook) -> None:
         """Call a function after each question, such as to count answers.
 

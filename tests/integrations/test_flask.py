@@ -20,44 +20,20 @@ from flask import (
 )
 from flask.views import MethodView
 
-from flipper import Condition, FeatureFlagClient, MemoryFeatureFlagStore
+from flipper import FeatureFlagClient, MemoryFeatureFlagStore
 from flipper.exceptions import InvalidArgumentError
 from flipper.integrations.flask import AppFlags, Flipper, flag_required
 from flipper.testing import override_flags
+from support.counting_stores import CountingStore, store_with_flags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class CountingStore(MemoryFeatureFlagStore):
-    """Counts its reads."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.reads: list[Any] = []
-
-    def get(self, feature_name: str) -> Any:
-        """Read a flag."""
-        self.reads.append(feature_name)
-        return super().get(feature_name)
-
-    def get_many(self, feature_names: Any) -> Any:
-        """Read several flags."""
-        self.reads.append([*feature_names])
-        return {name: super(CountingStore, self).get(name) for name in feature_names}
-
-
 @pytest.fixture
 def store() -> CountingStore:
     """Return a store with flags."""
-    store = CountingStore()
-    admin = FeatureFlagClient(store)
-    admin.create("OFF")
-    admin.create("ON", is_enabled=True)
-    admin.create("PRO", is_enabled=True)
-    admin.add_condition("PRO", Condition(plan="pro"))
-    store.reads.clear()
-    return store
+    return store_with_flags()
 
 
 @pytest.fixture

@@ -105,7 +105,8 @@ class Flipper:
             scope_of_request, arguments=context is not None
         )
         app.extensions[self.name] = AppFlags(made, context, names)
-        add_to_templates(app, self)
+        prefix = "flag" if self.name == DEFAULT_NAME else self.name
+        add_to_templates(app, prefix, self.is_enabled, self.variant)
         add_command(app, self.name, made)
 
     @property

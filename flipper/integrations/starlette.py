@@ -159,7 +159,7 @@ class FlipperMiddleware:
             return
         client = self._client
         if client is None:
-            client = client_of(HTTPConnection(scope))
+            client = _client_in(scope)
         else:
             scope.setdefault("state", {})[_NAME] = client
         with client.memoize():
@@ -168,7 +168,7 @@ class FlipperMiddleware:
             if self._context is None:
                 await self.app(scope, receive, send)
                 return
-            find = await _finder(self._context, HTTPConnection(scope))
+            find = await _finder(self._context, scope)
             with _sync(client)._lazy_context(find):  # noqa: SLF001  (for integrations)
                 await self.app(scope, receive, send)
 
@@ -179,7 +179,10 @@ def client_of(connection: HTTPConnection) -> Any:
     Raises:
         RuntimeError: neither the request nor its app has one.
     """
-    scope = connection.scope
+    return _client_in(connection.scope)
+
+
+def _client_in(scope: Scope) -> Any:
     client = (scope.get("state") or {}).get(_NAME)
     if client is None:
         client = getattr(getattr(scope.get("app"), "state", None), _NAME, None)
@@ -217,12 +220,12 @@ def _is_async(function: Any) -> bool:
     )
 
 
-async def _finder(context: Any, connection: HTTPConnection) -> Callable[[], Any]:
+async def _finder(context: Any, scope: Scope) -> Callable[[], Any]:
     """Return a function that returns or raises what the context does."""
     if not _is_async(context):
-        return lambda: context(connection)
+        return lambda: context(HTTPConnection(scope))
     try:
-        found = await context(connection)
+        found = await context(HTTPConnection(scope))
     except Exception as caught:  # noqa: BLE001  (raised by the question)
         error = caught
 

@@ -171,11 +171,12 @@ class OverridableReader:
         listener = _missing_flag_listener
         if listener is not None:
             reader = MissingFlagReader(reader, ref(self), listener)
-        if self._overrides:
-            reader = OverridingReader(reader, self._overrides)
         item_reader = reader
         if self._context is not None:
             reader = self._context.reader(reader)
+        if self._overrides:  # their answers need no arguments
+            item_reader = OverridingReader(item_reader, self._overrides)
+            reader = OverridingReader(reader, self._overrides)
         if self._hooks is not None:
             reader = self._hooks
         return item_reader, reader

@@ -33,8 +33,8 @@ ROOT = Path(__file__).parents[2]
 REQUIRED = {"boto3", "lru-dict", "pyee", "python-consul", "redis", "thrift"}
 EXTRAS = {
     *("all", "cli", "consul", "dev", "django", "docs", "fastapi", "files", "flask"),
-    *("openfeature", "opentelemetry", "postgres", "redis", "s3", "testing", "thrift"),
-    "yaml",
+    *("openfeature", "opentelemetry", "postgres", "redis", "s3", "starlette"),
+    *("testing", "thrift", "yaml"),
 }
 IDL = "feature_flag_store.thrift"
 # The versions that `make test-all` runs the tests on.

@@ -168,8 +168,15 @@ class AskingClient(OverridableReader):
         try:
             return self._item_reader.get(feature_name), None
         except Exception as error:  # noqa: BLE001  (a question never raises)
-            failure = cause_of(error)
-            return self._after_failed_read(feature_name, error), failure
+            return self._recover(feature_name, error)
+
+    def _recover(self, feature_name: Any, error: Exception) -> tuple[Any, Exception]:
+        """Return the last known state of a flag, and why it could not be read.
+
+        Raises:
+            Exception: `error`, if the client was made with `on_error="raise"`.
+        """
+        return self._after_failed_read(feature_name, error), cause_of(error)
 
     def _evaluate_item(
         self,

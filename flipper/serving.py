@@ -190,7 +190,8 @@ class ServingClient(AskingClient):
             variant = variant if is_on else item.rules.off
             if variant is not None:
                 value = item.rules.value_of(variant)
-        evaluation = evaluation._replace(enabled=value, variant=variant)
+        if value is not is_on or variant is not evaluation.variant:
+            evaluation = evaluation._replace(enabled=value, variant=variant)
         if self._hooks is not None:
             self._hooks.call(evaluation, arguments)
         if reason is Reason.MISSING and self._strict is not None:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 NAME: Final = "flipper"
 """The name of the provider in the metadata and in telemetry."""
 
+_METADATA: Final = Metadata(name=NAME)
+
 
 class FlipperProvider(ResolvingProvider):
     """Answers the questions of OpenFeature. Safe for threads, asyncio and forks.
@@ -107,7 +109,7 @@ class FlipperProvider(ResolvingProvider):
 
     def get_metadata(self) -> Metadata:
         """Return the name of the provider, "flipper"."""
-        return Metadata(name=NAME)
+        return _METADATA
 
     def initialize(self, evaluation_context: EvaluationContext) -> None:  # noqa: ARG002
         """Emit the events of a synced store from now on; OpenFeature calls this.

@@ -15,7 +15,7 @@ from ...contracts.last_known import put_bounded
 from ...contrib.storage.item import FeatureFlagStoreItem
 from ...contrib.synced.staleness import FreshFlags
 from ...exceptions import FlagDoesNotExistError, InvalidFlagDataError
-from ..reasons import describe_error, error_code_of, reason_of
+from ...reason_codes import describe_error, error_code_of, reason_of
 from .typed_values import (
     WrongTypeError,
     boolean,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .typed_values import Convert
 
     Details = FlagResolutionDetails[Any]
+    Question = tuple[str, Any, Exception | None, Any, Any]
 
 _REASONS: Final = {reason.value: reason for reason in Reason}
 
@@ -214,7 +215,7 @@ class ResolvingProvider(AbstractProvider):
 
     def _resolve(
         self,
-        question: tuple[Any, ...],
+        question: Question,
         context: EvaluationContext | None,
         convert: Convert,
     ) -> Details:
@@ -243,8 +244,8 @@ class ResolvingProvider(AbstractProvider):
             return _failed(default, ErrorCode(code), describe_error(evaluation))
         value = evaluation.enabled
         try:
-            # What a flag without variants gives when it is off has the right type.
-            if value is not off:
+            # A flag that is off without a variant gives what the caller has chosen.
+            if value is not off or evaluation.variant is not None:
                 value = convert(value)
         except WrongTypeError:
             message = describe_mismatch(flag_key, value, convert)

@@ -79,7 +79,7 @@ def structure(value: Any) -> Any:
     raise WrongTypeError
 
 
-_NAMES = {
+_NAMES: dict[type, str] = {
     bool: "a boolean",
     str: "a string",
     int: "an integer",
@@ -87,7 +87,7 @@ _NAMES = {
     dict: "an object",
     list: "an object",
 }
-_ASKED = {
+_ASKED: dict[Convert, str] = {
     boolean: "a boolean",
     string: "a string",
     integer: "an integer",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reasons of OpenFeature and OpenTelemetry for the evaluations of flipper.
+"""The reasons and error codes of OpenFeature and OpenTelemetry for evaluations.
 
 It imports neither of them.
 """
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ..contrib.storage.item import FeatureFlagStoreItem
-from ..exceptions import InvalidFlagDataError, PrerequisiteCycleError
-from ..explanation import Reason
+from .contrib.storage.item import FeatureFlagStoreItem
+from .exceptions import InvalidFlagDataError, PrerequisiteCycleError
+from .explanation import Reason
 
 if TYPE_CHECKING:
-    from ..explanation import Evaluation
+    from .explanation import Evaluation
 
 _REASONS: Final = {
     Reason.MISSING: "ERROR",

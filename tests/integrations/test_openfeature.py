@@ -485,7 +485,7 @@ class TestErrors:
         self, flags: FeatureFlagClient, asked: OpenFeatureClient
     ) -> None:
         """Flags that depend on each other are at fault, not the context."""
-        for name, other in (("A", "B"), ("B", "A")):
+        for name in ("A", "B"):
             flags.create(name, is_enabled=True)
         flags.add_condition("A", Condition(B__enabled=True))
         # As if two writers had made the circle at once.
@@ -637,7 +637,9 @@ class TestLifetime:
         with pytest.raises(InvalidArgumentError, match=message):
             FlipperProvider(client, **options)
 
-    def test_a_url_with_a_wrong_option_leaves_nothing_open(self, tmp_path: Any) -> None:
+    def test_a_wrong_argument_leaves_nothing_open(
+        self, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """The client that was made for it is closed."""
         made = []
         from_url = FeatureFlagClient.from_url

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from openfeature import api
 from openfeature.evaluation_context import EvaluationContext
-from openfeature.exception import ErrorCode
+from openfeature.exception import ErrorCode, ProviderFatalError
 from openfeature.flag_evaluation import Reason
 from openfeature.track import TrackingEventDetails
 
@@ -26,6 +26,7 @@ from flipper.integrations.openfeature import FlipperProvider
 from flipper.rules import Rollout, Rule, Rules, Split
 from flipper.testing import override_flags
 from support.custom_stores import CustomStore, FailingMemoryStore
+from support.openfeature_api import set_provider
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +46,7 @@ def as_before() -> Iterator[None]:
 
 def client_of(provider: FlipperProvider) -> OpenFeatureClient:
     """Return a client of OpenFeature that asks this provider."""
-    api.set_provider_and_wait(provider)
+    set_provider(provider)
     return api.get_client()
 
 
@@ -617,8 +618,8 @@ class TestLifetime:
         api.shutdown()
         assert follower.is_closed
         provider.shutdown()
-        with pytest.raises(Exception, match="was shut down"):
-            api.set_provider_and_wait(provider)
+        with pytest.raises(ProviderFatalError, match="was shut down"):
+            provider.initialize(EvaluationContext())
 
     @pytest.mark.parametrize(
         ("client", "options", "message"),

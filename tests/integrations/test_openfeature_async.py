@@ -18,6 +18,7 @@ from flipper import (
 from flipper.integrations.openfeature import FlipperProvider
 from flipper.rules import Rules
 from support.custom_stores import FailingMemoryStore
+from support.openfeature_api import set_provider
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +72,7 @@ def test_a_slow_store_does_not_block_the_loop(kind: str) -> None:
     provider = FlipperProvider(fill(store))
     store.allowed.clear()
     store.asked.clear()
-    api.set_provider_and_wait(provider)
+    set_provider(provider)
     ask = getattr(api.get_client(), f"get_{kind}_details_async")
 
     async def allow() -> None:
@@ -99,7 +100,7 @@ def test_flags_in_memory_are_answered_in_the_same_thread(
         flags = FeatureFlagClient(store)
     threads: list[int] = []
     flags.add_hook(lambda *_: threads.append(threading.get_ident()))
-    api.set_provider_and_wait(FlipperProvider(flags))
+    set_provider(FlipperProvider(flags))
     ask = api.get_client().get_boolean_value_async
     assert asyncio.run(ask("boolean", False)) is True
     assert threads == [threading.get_ident()]
@@ -111,7 +112,7 @@ def test_many_questions_at_once_hold_in_their_blocks() -> None:
     """Each task has the arguments of its own `context` block, in any thread."""
     flags = FeatureFlagClient(FailingMemoryStore())  # is read like one with a server
     provider = FlipperProvider(flags)
-    api.set_provider_and_wait(provider)
+    set_provider(provider)
     given: list[int] = []
     flags.add_hook(lambda _, arguments: given.append(arguments["number"]))
     client = api.get_client()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from openfeature import api
+from openfeature.evaluation_context import EvaluationContext
 from openfeature.event import ProviderEvent
 from openfeature.exception import ErrorCode, ProviderNotReadyError
 from openfeature.provider import ProviderStatus
@@ -21,6 +22,7 @@ from flipper import FeatureFlagClient, MemoryFeatureFlagStore
 from flipper.contrib.read_only import ReadOnlyFeatureFlagStore
 from flipper.integrations.openfeature import FlipperProvider
 from flipper.testing.contract import eventually
+from support.openfeature_api import set_provider
 from support.synced_stores import InnerStore, synced
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ def test_changes_are_events_with_the_names_of_the_flags(
 ) -> None:
     """Whoever has changed a flag; also if the synced store is wrapped."""
     provider = FlipperProvider(FeatureFlagClient(ReadOnlyFeatureFlagStore(store)))
-    api.set_provider_and_wait(provider)
+    set_provider(provider)
     recorder = Recorder()
     somebody = FeatureFlagClient(inner)
     somebody.create("A", is_enabled=True)
@@ -99,7 +101,7 @@ def test_an_outage_makes_the_provider_stale_until_it_ends(
 ) -> None:
     """Meanwhile, the flags keep their last state."""
     FeatureFlagClient(inner).create("A", is_enabled=True)
-    api.set_provider_and_wait(FlipperProvider(FeatureFlagClient(store)))
+    set_provider(FlipperProvider(FeatureFlagClient(store)))
     recorder = Recorder()
     eventually(lambda: store.get("A") is not None)
     inner.disconnect()
@@ -118,7 +120,7 @@ def test_a_store_that_is_stale_from_the_beginning_is_announced(
     """OpenFeature announces that the provider is ready, and then it is stale."""
     inner.disconnect()
     eventually(lambda: store.status().state == "stale")
-    api.set_provider_and_wait(FlipperProvider(FeatureFlagClient(store)))
+    set_provider(FlipperProvider(FeatureFlagClient(store)))
     eventually(lambda: status() is ProviderStatus.STALE)
 
 
@@ -132,7 +134,8 @@ def test_a_store_without_flags_is_an_error_until_it_has_read_them(
         recorder = Recorder()
         provider = FlipperProvider(FeatureFlagClient(store))
         with pytest.raises(ProviderNotReadyError, match="not been read yet"):
-            api.set_provider_and_wait(provider)
+            provider.initialize(EvaluationContext())
+        set_provider(provider)
         assert status() is ProviderStatus.ERROR
         assert api.get_client().get_boolean_value("A", False) is False
         eventually(lambda: recorder.of(ProviderEvent.PROVIDER_ERROR) != [])
@@ -145,7 +148,7 @@ def test_a_store_without_flags_is_an_error_until_it_has_read_them(
 
 def test_a_closed_store_is_stale(store: SyncedFeatureFlagStore) -> None:
     """Its copy keeps answering, and does not change any more."""
-    api.set_provider_and_wait(FlipperProvider(FeatureFlagClient(store)))
+    set_provider(FlipperProvider(FeatureFlagClient(store)))
     store.close()
     assert status() is ProviderStatus.STALE
 
@@ -155,15 +158,15 @@ def test_after_a_shutdown_there_are_no_events(
 ) -> None:
     """A provider that is set again emits each event once."""
     provider = FlipperProvider(FeatureFlagClient(store))
-    api.set_provider_and_wait(provider)
+    set_provider(provider)
     api.clear_providers()
     recorder = Recorder()
     FeatureFlagClient(inner).create("A")
     eventually(lambda: store.get("A") is not None)
     assert recorder.changed() == []
     for _ in range(2):  # for the default and for a domain
-        provider.initialize(None)  # type: ignore[arg-type]
-    api.set_provider_and_wait(provider)
+        provider.initialize(EvaluationContext())
+    set_provider(provider)
     FeatureFlagClient(inner).create("B")
     eventually(lambda: recorder.changed() != [])
     FeatureFlagClient(inner).create("C")
@@ -175,7 +178,7 @@ def test_a_provider_does_not_keep_its_store_alive(inner: InnerStore) -> None:
     """Who forgets both ends the thread of the store, too."""
     with synced(inner) as store:
         provider = FlipperProvider(FeatureFlagClient(store))
-        provider.initialize(None)  # type: ignore[arg-type]
+        provider.initialize(EvaluationContext())
         references = weakref.ref(provider), weakref.ref(store)
         del provider, store
     eventually(
@@ -187,7 +190,7 @@ def test_a_store_without_a_copy_has_no_events() -> None:
     """It is ready at once, and there is no thread."""
     before = threading.active_count()
     flags = FeatureFlagClient(MemoryFeatureFlagStore())
-    api.set_provider_and_wait(FlipperProvider(flags))
+    set_provider(FlipperProvider(flags))
     recorder = Recorder()
     flags.create("A")
     assert recorder.changed() == []

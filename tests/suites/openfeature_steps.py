@@ -14,6 +14,7 @@ import uuid
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from openfeature import api
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.flag_evaluation import FlagEvaluationOptions
@@ -26,6 +27,7 @@ from flipper import Condition, FeatureFlagClient
 from flipper.integrations.openfeature import FlipperProvider
 from flipper.rules import Rule, Rules
 from flipper.testing.contract import eventually
+from support.openfeature_api import begin_to_set_provider, set_provider
 from support.synced_stores import InnerStore, synced
 
 if TYPE_CHECKING:
@@ -148,15 +150,17 @@ class Scenario:
             state != "stable",
         )
         if blocks:
-            api.set_provider(provider, self._domain)
+            begin_to_set_provider(provider, self._domain)
         else:
-            api.set_provider_and_wait(provider, self._domain)
+            set_provider(provider, self._domain)
         eventually(lambda: self._client.get_provider_status().value == wanted)
 
     def _provider_ready(self) -> FlipperProvider:
         return FlipperProvider(self._flipper)
 
     def _provider_not_ready(self) -> FlipperProvider:
+        if not hasattr(api, "set_provider_and_wait"):
+            pytest.skip("before version 0.10, a provider is asked when it is ready")
         provider = BlockedProvider(self._flipper)
         provider.released = threading.Event()
         self._stack.callback(provider.released.set)

@@ -214,7 +214,10 @@ class AskingClient(OverridableReader):
         if known is not item:
             decide = item.explainer
             put_bounded(self._explainers, name, (item, decide))
-        return decide(ArgumentsWithFlags(arguments, self._flag_to_ask, name))
+        try:
+            return decide(arguments)
+        except OtherFlagsNeededError:
+            return decide(ArgumentsWithFlags(arguments, self._flag_to_ask, name))
 
     def _flag_to_ask(self, feature_name: str) -> Any:
         """Return another flag that a question depends on."""

@@ -28,6 +28,10 @@ _REASONS: Final = {
     Reason.NO_RULE_MATCHED: "DEFAULT",
     Reason.OVERRIDDEN: "STATIC",
 }
+# Python takes a while to find a member of an enumeration.
+_ERROR: Final = Reason.ERROR
+_ON: Final = Reason.ON
+_NO_RULE_MATCHED: Final = Reason.NO_RULE_MATCHED
 _BAD_DEFINITION: Final = (InvalidFlagDataError, PrerequisiteCycleError)
 # What Python and flipper raise for an argument of another type than a flag expects.
 _BAD_ARGUMENT: Final = (TypeError, ValueError, LookupError, ArithmeticError)
@@ -41,14 +45,14 @@ def reason_of(evaluation: Evaluation, item: Any = None) -> str:
         item: the flag, if it is known; then "STATIC" and "DEFAULT" are told apart.
     """
     reason = evaluation.reason
-    if evaluation.error is not None and reason is not Reason.ERROR:
+    if evaluation.error is not None and reason is not _ERROR:
         return "STALE"  # the last known state of the flag
     if evaluation.bucket is not None:
         return "SPLIT"
     if type(item) is FeatureFlagStoreItem:
-        if reason is Reason.ON:
+        if reason is _ON:
             return "DEFAULT" if item.answer is None else "STATIC"
-        if reason is Reason.NO_RULE_MATCHED:
+        if reason is _NO_RULE_MATCHED:
             return "STATIC" if _serves_everybody_the_same(item) else "DEFAULT"
     return _REASONS[reason]
 
@@ -84,5 +88,10 @@ def describe_error(evaluation: Evaluation) -> str:
     """Return what went wrong, for people."""
     name, error = evaluation.feature_name, evaluation.error
     if evaluation.reason is Reason.MISSING:
-        return f"Feature {name!r} does not exist"
+        return describe_missing(name)
     return f"Feature {name!r} has no answer: {type(error).__name__}: {error}"
+
+
+def describe_missing(feature_name: object) -> str:
+    """Return that a flag does not exist."""
+    return f"Feature {feature_name!r} does not exist"

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from .explanation import Evaluation
 
+# Python takes a while to find a member of an enumeration.
+_MISSING: Final = Reason.MISSING
+_ERROR: Final = Reason.ERROR
 _ANY_NAME: Final = "flipper"  # to find out whether a store answers again
 
 
@@ -182,7 +185,7 @@ class ServingClient(AskingClient):
         )
         reason, is_on = evaluation.reason, evaluation.enabled
         value, variant = True if is_on else off, evaluation.variant
-        if reason is Reason.MISSING or reason is Reason.ERROR:
+        if reason is _MISSING or reason is _ERROR:
             value = default
         elif type(item) is OverriddenFlag:
             value = item.variant(off)
@@ -194,7 +197,7 @@ class ServingClient(AskingClient):
             evaluation = evaluation._replace(enabled=value, variant=variant)
         if self._hooks is not None:
             self._hooks.call(evaluation, arguments)
-        if reason is Reason.MISSING and self._strict is not None:
+        if reason is _MISSING and self._strict is not None:
             self._report_missing(feature_name)
         return evaluation
 

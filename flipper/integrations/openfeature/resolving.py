@@ -15,7 +15,8 @@ from ...contracts.last_known import put_bounded
 from ...contrib.storage.item import FeatureFlagStoreItem
 from ...contrib.synced.staleness import FreshFlags
 from ...exceptions import FlagDoesNotExistError, InvalidFlagDataError
-from ...reason_codes import describe_error, error_code_of, reason_of
+from ...explanation import Reason as EvaluationReason
+from ...reason_codes import describe_error, describe_missing, error_code_of, reason_of
 from .typed_values import (
     WrongTypeError,
     boolean,
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
     Details = FlagResolutionDetails[Any]
     Question = tuple[str, Any, Exception | None, Any, Any]
 
+# Python takes a while to find a member of an enumeration.
+_NOT_FOUND: Final = ErrorCode.FLAG_NOT_FOUND
+_ERROR: Final = Reason.ERROR
+_ERRORS: Final = (EvaluationReason.MISSING, EvaluationReason.ERROR)
 _REASONS: Final = {reason.value: reason for reason in Reason}
 
 
@@ -227,7 +232,10 @@ class ResolvingProvider(AbstractProvider):
             convert: returns the value of a flag as the type that was asked for.
         """
         client = self._client
-        flag_key, item, _, default, off = question
+        flag_key, item, failure, default, off = question
+        is_missing = item is None and failure is None
+        if is_missing and client._hooks is None and client._strict is None:  # noqa: SLF001
+            return _failed(default, _NOT_FOUND, describe_missing(flag_key))
         try:
             arguments = self._arguments(context)
         except Exception as error:  # noqa: BLE001  (a question never raises)
@@ -239,8 +247,8 @@ class ResolvingProvider(AbstractProvider):
             evaluation = client._evaluate_variant(*question, arguments)  # noqa: SLF001
         except Exception as error:  # noqa: BLE001  (of a client that raises)
             return _raised(default, error)
-        code = error_code_of(evaluation, was_read=item is not None)
-        if code is not None:
+        if evaluation.reason in _ERRORS:
+            code = error_code_of(evaluation, was_read=item is not None)
             return _failed(default, ErrorCode(code), describe_error(evaluation))
         value = evaluation.enabled
         try:
@@ -285,7 +293,7 @@ class ResolvingProvider(AbstractProvider):
 
 def _failed(default: Any, code: ErrorCode, message: str) -> Details:
     return FlagResolutionDetails(
-        value=default, error_code=code, error_message=message, reason=Reason.ERROR
+        value=default, error_code=code, error_message=message, reason=_ERROR
     )
 
 

@@ -52,8 +52,6 @@ class Records(LogRecordProcessor):
         """Keep a record."""
         self.found.append(log_record.log_record)
 
-    emit = on_emit  # before version 1.39
-
     def shutdown(self) -> None:
         """Do nothing."""
 

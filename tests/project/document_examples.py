@@ -14,8 +14,8 @@ How to write an example:
 * ``<!-- needs: redis -->`` above a block: it needs a server, or several that are
   separated by commas. `SERVERS` lists them, and how their addresses are written so that
   they can be replaced. Other tests use the same servers, so use your own keys.
-* ``<!-- release: package 1.2 -->`` above a block: it needs this release of a package. The
-  program is skipped with an older one.
+* ``<!-- release: package 1.2 -->`` above a block: it needs this release of a package,
+  and the program is skipped with an older one.
 * ``<!-- no-run: why -->`` above a block: it cannot be run. These blocks are counted.
 
 `console_examples.py` runs commands. Every fence names its language. Readers do not see

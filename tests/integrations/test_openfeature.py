@@ -14,6 +14,7 @@ from openfeature import api
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.exception import ErrorCode, ProviderFatalError
 from openfeature.flag_evaluation import Reason
+from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvider
 from openfeature.track import TrackingEventDetails
 
 from flipper import Condition, FeatureFlagClient, MemoryFeatureFlagStore
@@ -27,6 +28,7 @@ from flipper.rules import Rollout, Rule, Rules, Split
 from flipper.testing import override_flags
 from support.custom_stores import CustomStore, FailingMemoryStore
 from support.openfeature_api import set_provider
+from test_speed_guard import Workload, calls_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -557,6 +559,30 @@ class TestReading:
         outside = contextvars.copy_context()
         with flags.context(plan="free"):
             assert outside.run(asked.get_boolean_value, "PRO", False) is True
+
+
+class TestSpeed:
+    """A question makes fewer calls of functions than one of the SDK's own provider."""
+
+    @pytest.mark.parametrize("name", ["ON", "OFF"])
+    def test_the_calls_of_a_question(self, flags: FeatureFlagClient, name: str) -> None:
+        """So it is not slower, on any machine."""
+        flags.create("ON", is_enabled=True)
+        flags.create("OFF")
+        variants = {"on": True, "off": False}
+        rival = InMemoryProvider(
+            {each: InMemoryFlag(each.lower(), variants) for each in ("ON", "OFF")}
+        )
+        own = FlipperProvider(flags)
+        calls, most = (
+            len(
+                calls_of(
+                    Workload(lambda: each.resolve_boolean_details(name, False, PRO))  # noqa: B023
+                )
+            )
+            for each in (own, rival)
+        )
+        assert calls < most
 
 
 class TestTracking:

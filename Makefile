@@ -21,6 +21,8 @@ runtime := $(VENV)/.runtime-$(version)
 development := $(VENV)/.development-$(version)
 pip := $(VENV)/bin/python -m pip -qq --disable-pip-version-check
 pytest := $(VENV)/bin/python -m pytest
+# Without the theme's advertisement of its successor.
+mkdocs := NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs
 # Many tests wait for what is away, so there are more workers than processors. The tests
 # of a class stay with one.
 parallel := --numprocesses 4 --dist loadscope --no-loadscope-reorder
@@ -30,7 +32,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo install-dev servers interpreters test check test-all contract bench
-.PHONY: bench-quick thrift architecture terminal-picture mutants release-check
+.PHONY: bench-quick docs docs-serve thrift architecture terminal-picture mutants
+.PHONY: release-check
 
 help: ## Say what the targets are for
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +86,13 @@ bench: $(development) servers ## Compare the speed with other libraries', tables
 
 bench-quick: $(development) servers ## Measure the speed in under two minutes, without other libraries
 	$(VENV)/bin/python -m benchmarks --quick $(ARGS)
+
+docs: $(development) ## Build the documentation site in build/site
+	@$(mkdocs) build --strict --config-file docs/site/mkdocs.yml
+	@echo "The site is in build/site; make docs-serve shows it with its search"
+
+docs-serve: $(development) ## Serve the documentation site, and build it again when a page changes
+	@$(mkdocs) serve --config-file docs/site/mkdocs.yml
 
 thrift: ## Generate flipper_thrift/ from thrift/feature_flag_store.thrift
 	@set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \

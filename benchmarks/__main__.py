@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import chart, report, sections
+from . import chart, chart_of_sizes, report, sections
 from .contenders import ENTRIES, PUBLISHED, THIS
 from .environments import ROOT, InstallError, interpreter, is_installed
 from .process import Child
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 RESULTS = ROOT / "benchmarks" / "results.json"
 CHART = ROOT / "docs" / "benchmark.svg"
+CHART_OF_SIZES = ROOT / "docs" / "benchmark-flags.svg"
 SECTIONS = ("memory", "stores", "scaling")
 
 
@@ -41,6 +42,8 @@ def main() -> None:
     all_measured = len(results["titles"]) + len(results["absent"]) == len(ENTRIES)
     if all_measured and "memory" in results:
         CHART.write_text(chart.svg(results))
+    if all_measured and "others" in results:
+        CHART_OF_SIZES.write_text(chart_of_sizes.svg(results))
 
 
 def _arguments() -> argparse.Namespace:
@@ -93,6 +96,13 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
         results["sizes"] = sections.sizes(scaled, effort.sizes, effort.scaling)
         results["threads"] = sections.threads(scaled, effort.scaling)
         results["sizes of memory"] = sections.memory(scaled, effort.sizes)
+        others = {key: python for key, python in pythons.items() if key not in ours}
+        if others:
+            sizes, row = sections.COMPARED_SIZES, sections.COMPARED
+            results["others"] = {
+                "calls": sections.sizes(others, sizes, effort.scaling, [row]),
+                "bytes": sections.memory(others, sizes),
+            }
     print_progress(f"done in {time.monotonic() - begin:.0f} s")
     return results
 

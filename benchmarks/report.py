@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .sections import SCALED, THREADS
+from .sections import COMPARED, COMPARED_SIZES, SCALED, THREADS
 from .workloads import FLAGS, IN_MEMORY, IN_STORES
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ def tables(results: dict[str, Any]) -> str:
         report.stores()
     if "sizes" in results:
         report.scaling()
+    if "others" in results:
+        report.others()
     return report.text()
 
 
@@ -113,6 +115,30 @@ class _Report:
                 ]
                 for row in SCALED
                 for key in ours
+            ],
+        )
+
+    def others(self) -> None:
+        found = self._results["others"]
+        title = IN_MEMORY[COMPARED].title
+        self._heading(f"Other libraries, by the number of flags: {title}")
+        self._table(
+            ["", *(f"{size:,}" for size in COMPARED_SIZES)],
+            [
+                [title, *self._across(found["calls"], COMPARED, COMPARED_SIZES, key)]
+                for key, title in self._titles.items()
+                if key in found["calls"].get(f"{COMPARED} {COMPARED_SIZES[0]}", {})
+            ],
+        )
+        self._heading("Other libraries, by the number of flags: bytes per flag")
+        self._table(
+            ["", *(f"{size:,}" for size in COMPARED_SIZES)],
+            [
+                [
+                    self._titles[key],
+                    *(_cell(found["bytes"][str(n)][key]) for n in COMPARED_SIZES),
+                ]
+                for key in found["bytes"][str(COMPARED_SIZES[0])]
             ],
         )
 

@@ -194,8 +194,8 @@ class AskingClient(OverridableReader):
             if type(item) is UndecodedItem:
                 item.decode()
             if type(item) is not FeatureFlagStoreItem:
-                answer = item.is_enabled(**arguments)
                 is_overridden = type(item) is OverriddenFlag
+                answer = item.is_enabled(**({} if is_overridden else arguments))
                 reason = Reason.OVERRIDDEN if is_overridden else Reason.OWN_ITEM
                 return Evaluation(feature_name, answer, reason, error=failure)
             decision = self._decide(item, arguments)

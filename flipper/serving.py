@@ -103,14 +103,14 @@ class ServingClient(AskingClient):
                 `False`.
             **conditions: the arguments for rules, conditions and bucketers.
         """
-        if self._context is not None:
-            conditions = self._context.merged(conditions)
         items = None
         if names is None:
             items = self._all_items()
         if items is None:
             asked = self._source.known_names() if names is None else names
             return {name: self.variant(name, False, **conditions) for name in asked}
+        if self._context is not None:
+            conditions = self._context.merged(conditions)
         answers: dict[str, Any] = {}
         for item in items:
             name = item.feature_name

@@ -7,8 +7,11 @@ from contextlib import suppress
 from typing import Any, ClassVar, Final
 
 from ..contrib.storage import FeatureFlagStoreItem
+from ..contrib.storage.undecoded import UndecodedItem
 from ..exceptions import InvalidArgumentError, InvalidFlagDataError
 from ..runtime.patching import Patchable, refresh_readers
+from .event_loop import warn_in_event_loop
+from .in_memory import NotInMemoryError, get_in_memory
 
 MAX_REMEMBERED: Final = 10_000
 """How many flags are remembered at most."""
@@ -38,6 +41,25 @@ class SupportsLastKnown:
     Flipper recognises it by this base class, because a test double seems to have every
     method.
     """
+
+    get_in_memory_bypasses: ClassVar[Any] = None
+    """The `get` that `get_in_memory` stands for; see `in_memory`."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Remember which `get` the new class answers from memory."""
+        super().__init_subclass__(**kwargs)
+        if "get_in_memory" in vars(cls):
+            cls.get_in_memory_bypasses = getattr(cls, "get", None)
+
+    def get_in_memory(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Return what `get` returns, if that takes neither I/O nor a wait.
+
+        A class that often answers from memory overrides this method.
+
+        Raises:
+            NotInMemoryError: it does, or it is not known whether it does.
+        """
+        raise NotInMemoryError(feature_name)
 
     def fast_path(self) -> Any:
         """Return an object whose `get` returns the same as this one's, or is faster.
@@ -87,6 +109,7 @@ class TableFastPath(SupportsLastKnown, metaclass=Patchable):
         super().__init_subclass__(**kwargs)
         if "_table" in vars(cls):
             cls._table_get = staticmethod(vars(cls)["get"])
+            cls.get_in_memory_bypasses = vars(cls)["get"]
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute of the store, such as the replacement of a method."""
@@ -109,6 +132,15 @@ class TableFastPath(SupportsLastKnown, metaclass=Patchable):
         is_replaced = kind.get is not self._table_get or "get" in vars(self)
         return self if is_replaced else getattr(self, self._table)
 
+    def get_in_memory(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Return what `get` returns, if the table answers without I/O."""
+        item: FeatureFlagStoreItem | None = get_in_memory(
+            getattr(self, self._table), feature_name
+        )
+        if type(item) is UndecodedItem:
+            item.decode()
+        return item
+
 
 class LastKnownFlags(SupportsLastKnown):
     """Reads a store that is not flipper's own, and remembers what it returned.
@@ -126,6 +158,7 @@ class LastKnownFlags(SupportsLastKnown):
 
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Read a flag from the store, and remember it."""
+        warn_in_event_loop(self, self._store)
         last_write = self._last_write
         item: FeatureFlagStoreItem | None = self._store.get(feature_name)
         items = self._items

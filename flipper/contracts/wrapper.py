@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..contrib.interface import AbstractFeatureFlagStore
 from ..exceptions import FlagDoesNotExistError
+from .in_memory import get_in_memory
 from .last_known import SupportsLastKnown, with_last_known
 from .update import (
     SupportsUpdate,
@@ -60,6 +61,11 @@ class FeatureFlagStoreWrapper(
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag, or `None` if there is none."""
         return self._reader.get(feature_name)
+
+    def get_in_memory(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Return what `get` returns, if the inner store answers without I/O."""
+        item: FeatureFlagStoreItem | None = get_in_memory(self._reader, feature_name)
+        return item
 
     def get_many(
         self, feature_names: Sequence[str]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from weakref import WeakMethod
 
+    from ..runtime.request_variable import RequestVariable
     from .memo import Memo
 
 
@@ -34,7 +35,8 @@ class Memoization:
     """
 
     def __init__(self, after_failed_read: WeakMethod[Callable[..., Any]]) -> None:
-        self.current: ContextVar[Memo | None] = ContextVar("flipper", default=None)
+        self.current: ContextVar[Memo | None] | RequestVariable
+        self.current = ContextVar("flipper", default=None)
         self._after_failed_read = after_failed_read
         # By feature name: a flag, and its decision with reason if it has to be
         # memoized. A block has no time to find that out for each flag.

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,26 @@ def test_a_missing_framework_is_an_import_error_that_names_the_extra() -> None:
     assert str(raised.value) == (
         "The package 'no_such_framework.web' is not installed; "
         "install it with pip install 'flipper-client[flask]'"
+    )
+
+
+@pytest.mark.parametrize("name", ["flask", "starlette", "fastapi"])
+def test_an_integration_without_its_framework_names_the_extra(name: str) -> None:
+    """The integration cannot be imported; the library can."""
+    program = (
+        f"import sys\n"
+        f"sys.modules[{name!r}] = None\n"
+        f"import flipper\n"
+        f"try:\n"
+        f"    import flipper.integrations.{name}\n"
+        f"except ImportError as error:\n"
+        f"    print(error)\n"
+    )
+    command = [sys.executable, "-c", program]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert run.stdout == (
+        f"The package {name!r} is not installed; "
+        f"install it with pip install 'flipper-client[{name}]'\n"
     )
 
 

@@ -5,8 +5,9 @@ How to write an example:
 
 * A block that is fenced as ``python`` is run. The blocks of a section, that is of a
   heading of the first or second level, are one program from top to bottom;
-  ``<!-- fresh -->`` above a block begins a new one. Each program runs in an interpreter
-  of its own, in an empty folder.
+  ``<!-- fresh -->`` above a block begins a new one, and ``<!-- continued -->`` goes on
+  with the program of the section above. Each program runs in an interpreter of its own,
+  in an empty folder.
 * ``# -> text`` is the expected output: beside a statement, and in the lines below it if
   there are several. An expression with an arrow prints its value, as at the prompt. The
   arrows of a program are its whole output, in this order; ``...`` stands for what
@@ -51,7 +52,7 @@ SHOWN = {"console", "diff", "html", "json", "sql", "text", "thrift", "toml", "ya
 
 HEADING = re.compile(r"(#+) +(.+)")
 FENCE = re.compile(r"( *)```(.*)")
-MARKERS = "fresh|needs|no-run|beside|port|release"
+MARKERS = "fresh|continued|needs|no-run|beside|port|file|release"
 MARKER = re.compile(rf" *<!-- ({MARKERS})(?:: (.+))? -->")
 COMMAND = re.compile(r"^\$ flipper\b", re.MULTILINE)
 SHOW = b"__import__('sys').displayhook((", b"))"
@@ -77,9 +78,14 @@ class Fence(NamedTuple):
     @property
     def is_run(self) -> bool:
         """Whether this is an example of a language that can be run."""
-        return self.language == "python" or (
-            self.language == "console" and COMMAND.search(self.text) is not None
-        )
+        return self.language == "python" or self.is_of_session
+
+    @property
+    def is_of_session(self) -> bool:
+        """Whether this is an example of commands, or a file for them."""
+        if self.language == "console":
+            return bool(COMMAND.search(self.text)) or "continued" in self.markers
+        return "file" in self.markers
 
 
 class Program(NamedTuple):
@@ -198,13 +204,14 @@ def programs(blocks: list[Fence], language: str = "python") -> list[Program]:
     """Join the blocks of a language that are one program."""
     made: list[Program] = []
     for block in blocks:
-        if block.language != language or not block.is_run or "no-run" in block.markers:
+        if (language == "console") != block.is_of_session or not block.is_run:
             continue
-        if (
-            not made
-            or made[-1].fences[0].section != block.section
-            or "fresh" in block.markers
-        ):
+        if "no-run" in block.markers:
+            continue
+        is_continued = "continued" in block.markers or (
+            made and made[-1].fences[-1].section == block.section
+        )
+        if not made or not is_continued or "fresh" in block.markers:
             made.append(Program([]))
         made[-1].fences.append(block)
     return made

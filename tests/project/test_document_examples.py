@@ -64,6 +64,19 @@ feed(horses)
 
 ```python
 "greeting" in globals()  # -> False
+reply = "hej"
+```
+
+<!-- file: reply.py -->
+```python
+for the commands of another test
+```
+
+## A section that goes on
+
+<!-- continued -->
+```python
+reply  # -> 'hej'
 ```
 """
 

@@ -30,7 +30,7 @@ from ..storage import FeatureFlagStoreItem as FeatureFlagStoreItem  # noqa: TC00
 from ..storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
 from .entries import UNKNOWN, CacheEntries
 from .invalidation import InvalidationListener
-from .many import get_many
+from .many import get_in_memory, get_many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -133,6 +133,7 @@ class CachedFeatureFlagStore(Closeable, CacheEntries, FeatureFlagStoreWrapper):
             return item  # type: ignore[no-any-return]
         return self._read_and_cache(feature_name)
 
+    get_in_memory = get_in_memory
     get_many = get_many
 
     def create(
@@ -187,10 +188,7 @@ class CachedFeatureFlagStore(Closeable, CacheEntries, FeatureFlagStoreWrapper):
     def get_uncached(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Read the flag from the inner store, cache it, and return it."""
         get = partial(super().get_uncached, feature_name)
-        item: FeatureFlagStoreItem | None = self._call_and_cache(
-            feature_name, get, lambda _, item: item
-        )
-        return item
+        return self._call_and_cache(feature_name, get, lambda _, item: item)  # type: ignore[no-any-return]  # of `partial`
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag as last cached, even if it has expired, without I/O.

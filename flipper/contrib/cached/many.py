@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the cached store answers for many flags at once."""
+"""How the cached store answers for many flags at once, and without I/O."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from ...contracts.circuit_breaker import current_reader
+from ...contracts.in_memory import NotInMemoryError
 from ...contracts.update import get_many as get_many_of
 from ...runtime.fork import detect_fork
 from .entries import UNKNOWN
@@ -45,6 +46,18 @@ def get_many(
             reads[feature_name] = read
     wanted = [name for name in feature_names if name not in found]
     return found | _read_and_cache(self, wanted, reads)
+
+
+def get_in_memory(self: Any, feature_name: str) -> FeatureFlagStoreItem | None:
+    """Return the flag if it is cached.
+
+    Raises:
+        NotInMemoryError: it is not cached, or its entry has expired.
+    """
+    item = self._cached_item(feature_name)
+    if item is UNKNOWN:
+        raise NotInMemoryError
+    return item  # type: ignore[no-any-return]
 
 
 def _read_and_cache(

@@ -168,6 +168,7 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
         return after
 
     # Named again because they may be called instead of the `get` of this class.
+    get_in_memory = FeatureFlagStoreWrapper.get_in_memory
     get_many = FeatureFlagStoreWrapper.get_many
     get_uncached = FeatureFlagStoreWrapper.get_uncached
 

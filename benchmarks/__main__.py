@@ -162,11 +162,13 @@ def _stores(ours: dict[str, Path], rounds: int) -> dict[str, Any]:
                 figures[name] = sections.store(name, ours, addresses, rounds)
         except ServerMissingError as error:
             figures[name] = {"absent": str(error)}
-    if THIS in ours:  # the published library has no such store
+    if THIS in ours:  # the published library has neither of these
+        mine = {THIS: ours[THIS]}
         with tempfile.TemporaryDirectory() as folder:
             paths = (f"{folder}/{number}.db" for number in itertools.count())
-            mine = {THIS: ours[THIS]}
             figures["sqlite"] = sections.store("sqlite", mine, paths, rounds)
+        domains = (f"domain-{number}" for number in itertools.count())
+        figures["openfeature"] = sections.store("openfeature", mine, domains, rounds)
     return figures
 
 

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 IMPORT_GOAL = 20  # milliseconds
 BYTES_GOAL = 700
 NO_FIGURE = "-"
-STORES = {"redis": "Redis", "postgresql": "PostgreSQL", "sqlite": "SQLite"}
+STORES = {
+    "redis": "Redis",
+    "postgresql": "PostgreSQL",
+    "sqlite": "SQLite",
+    "openfeature": "OpenFeature",
+}
 
 
 def tables(results: dict[str, Any]) -> str:

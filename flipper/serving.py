@@ -19,6 +19,11 @@ from .runtime.containers import copy_containers
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from .explanation import Evaluation
+
+# Python takes a while to find a member of an enumeration.
+_MISSING: Final = Reason.MISSING
+_ERROR: Final = Reason.ERROR
 _ANY_NAME: Final = "flipper"  # to find out whether a store answers again
 
 
@@ -148,22 +153,53 @@ class ServingClient(AskingClient):
         self, feature_name: Any, default: Any, arguments: dict[str, Any]
     ) -> Any:
         """Answer `variant`, and call the hooks."""
-        evaluation, item = self._evaluate(feature_name, default, arguments)
+        item, failure = self._read_item(feature_name)
+        evaluation = self._evaluate_variant(
+            feature_name, item, failure, default, default, arguments
+        )
+        return evaluation.enabled
+
+    def _evaluate_variant(  # noqa: PLR0913, PLR0917  (what decides a variant)
+        self,
+        feature_name: Any,
+        item: Any,
+        failure: Exception | None,
+        default: Any,
+        off: Any,
+        arguments: dict[str, Any],
+    ) -> Evaluation:
+        """Return the answer of `variant` with its reason, and call the hooks.
+
+        The parts of `flipper.integrations` for other APIs call this, too.
+
+        Args:
+            feature_name: the flag.
+            item: the flag, as `_read_item` has returned it.
+            failure: why it could not be read, as that has returned it.
+            default: the answer for a flag that is missing or cannot be evaluated.
+            off: the answer for a flag that is off without a variant.
+            arguments: of the question and of the present `context` blocks.
+        """
+        evaluation = self._evaluate_item(
+            feature_name, item, failure, default, arguments
+        )
         reason, is_on = evaluation.reason, evaluation.enabled
-        value, variant = True if is_on else default, evaluation.variant
-        if reason is Reason.MISSING or reason is Reason.ERROR:
+        value, variant = True if is_on else off, evaluation.variant
+        if reason is _MISSING or reason is _ERROR:
             value = default
         elif type(item) is OverriddenFlag:
-            value = item.variant(default)
+            value = item.variant(off)
         elif type(item) is FeatureFlagStoreItem and item.rules is not None:
             variant = variant if is_on else item.rules.off
             if variant is not None:
                 value = item.rules.value_of(variant)
-        evaluation = evaluation._replace(enabled=value, variant=variant)
-        self._hooks.call(evaluation, arguments)  # type: ignore[union-attr]  # there are
-        if reason is Reason.MISSING and self._strict is not None:
+        if value is not is_on or variant is not evaluation.variant:
+            evaluation = evaluation._replace(enabled=value, variant=variant)
+        if self._hooks is not None:
+            self._hooks.call(evaluation, arguments)
+        if reason is _MISSING and self._strict is not None:
             self._report_missing(feature_name)
-        return value
+        return evaluation
 
     def _all_items(self) -> list[Any] | None:
         """Return all flags of the store, or `None` if it fails."""

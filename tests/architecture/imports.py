@@ -64,6 +64,7 @@ FLOORS = {
     "flipper.contrib.file": DRIVERS,
     "flipper.contrib.read_only": DRIVERS,
     "flipper.urls": EDGE,
+    "flipper.reason_codes": EDGE,
     "flipper.integrations": EDGE,
     "flipper.importers": EDGE,
     "flipper.testing": EDGE,

@@ -15,6 +15,8 @@ How to write an example:
 * ``<!-- needs: redis -->`` above a block: it needs a server, or several that are
   separated by commas. `SERVERS` lists them, and how their addresses are written so that
   they can be replaced. Other tests use the same servers, so use your own keys.
+* ``<!-- release: package 1.2 -->`` above a block: it needs this release of a package,
+  and the program is skipped with an older one.
 * ``<!-- no-run: why -->`` above a block: it cannot be run. These blocks are counted.
 
 `console_examples.py` runs commands. Every fence names its language. Readers do not see
@@ -33,6 +35,7 @@ import re
 import subprocess
 import sys
 import tokenize
+from importlib.metadata import version
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -49,7 +52,7 @@ SHOWN = {"console", "diff", "html", "json", "sql", "text", "thrift", "toml", "ya
 
 HEADING = re.compile(r"(#+) +(.+)")
 FENCE = re.compile(r"( *)```(.*)")
-MARKERS = "fresh|continued|needs|no-run|beside|port|file"
+MARKERS = "fresh|continued|needs|no-run|beside|port|file|release"
 MARKER = re.compile(rf" *<!-- ({MARKERS})(?:: (.+))? -->")
 COMMAND = re.compile(r"^\$ flipper\b", re.MULTILINE)
 SHOW = b"__import__('sys').displayhook((", b"))"
@@ -102,12 +105,32 @@ class Program(NamedTuple):
         return sorted({need for need in ", ".join(named).split(", ") if need})
 
     @property
+    def releases(self) -> list[str]:
+        """The oldest releases of packages with which it runs, as "package 1.2"."""
+        named = [fence.markers.get("release") for fence in self.fences]
+        return sorted({release for release in named if release})
+
+    def skip_with_older_releases(self) -> None:
+        """Skip the test if an installed package is older than it has to be."""
+        for release in self.releases:
+            package, needed = release.split()
+            installed = version(package)
+            if _parts(installed) < _parts(needed):
+                pytest.skip(
+                    f"it needs {package} {needed}, and {installed} is installed"
+                )
+
+    @property
     def text(self) -> str:
         """The blocks, each in the same lines as in the document."""
         text = ""
         for fence in self.fences:
             text += "\n" * (fence.line - 1 - text.count("\n")) + fence.text
         return text
+
+
+def _parts(release: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", release)]
 
 
 class Address(NamedTuple):

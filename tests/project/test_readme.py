@@ -79,6 +79,7 @@ def test_an_example_prints_what_it_says(
     """Each example runs, and prints what is written beside it."""
     if program.name.startswith("fastapi.md"):  # which Python 3.15 has not yet
         pytest.importorskip("fastapi", reason="pydantic-core has no wheel for it")
+    program.skip_with_older_releases()
     servers = {
         need: request.getfixturevalue(SERVERS[need].fixture) for need in program.needs
     }

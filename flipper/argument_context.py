@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .contrib.storage.item import FeatureFlagStoreItem
 from .exceptions import FlipperError
+from .overrides import OverriddenFlag
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -64,7 +65,7 @@ class ContextReader:
         """Return a flag."""
         item = self._reader.get(feature_name)
         added = self._current()
-        if not added or item is None:
+        if not added or item is None or type(item) is OverriddenFlag:
             return item
         if type(item) is FeatureFlagStoreItem and item.answer is not None:
             return item  # no argument matters

@@ -135,7 +135,11 @@ class AskingClient(OverridableReader):
         if feature_name is NOT_GIVEN:
             feature_name = pop_feature_name(conditions)
         if self._context is not None:
-            conditions = self._context.merged(conditions)
+            try:
+                conditions = self._context.merged(conditions)
+            except Exception as error:  # noqa: BLE001  (a question never raises)
+                self._warn_or_raise(feature_name, error)
+                return Evaluation(feature_name, default, Reason.ERROR, error=error)
         evaluation, _ = self._evaluate(feature_name, default, conditions)
         if self._hooks is not None:
             self._hooks.call(evaluation, conditions)

@@ -67,8 +67,12 @@ class ServingClient(AskingClient):
         self, item: Any, feature_name: Any, default: Any, arguments: dict[str, Any]
     ) -> Any:
         """Answer `variant` for what is no flag of a store, such as an override."""
-        if self._context is not None:
-            arguments = self._context.merged(arguments)
+        if self._context is not None and type(item) is not OverriddenFlag:
+            try:
+                arguments = self._context.merged(arguments)
+            except Exception as error:  # noqa: BLE001  (a question never raises)
+                self._warn_or_raise(feature_name, error)
+                return default
             item = self._context.unwrapped(item)
         if self._hooks is not None:
             return self._observed_variant(feature_name, default, arguments)
@@ -99,7 +103,10 @@ class ServingClient(AskingClient):
             **conditions: the arguments for rules, conditions and bucketers.
         """
         if self._context is not None:
-            conditions = self._context.merged(conditions)
+            try:
+                conditions = self._context.merged(conditions)
+            except Exception:  # noqa: BLE001  (each question below reports it)
+                names = self._all_names() if names is None else names
         items = None
         if names is None:
             items = self._all_items()
@@ -164,6 +171,12 @@ class ServingClient(AskingClient):
         if reason is Reason.MISSING and self._strict is not None:
             self._report_missing(feature_name)
         return value
+
+    def _all_names(self) -> list[str]:
+        items = self._all_items()
+        stored = [item.feature_name for item in items or ()]
+        known = self._source.known_names() if items is None else stored
+        return [*known, *(name for flags in self._overrides for name in flags)]
 
     def _all_items(self) -> list[Any] | None:
         """Return all flags of the store, or `None` if it fails."""

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The middleware that gives each flag one answer per request."""
+
+from __future__ import annotations
+
+from functools import partial
+from inspect import iscoroutinefunction as is_coroutine_function
+from typing import TYPE_CHECKING, Any
+
+from asgiref.sync import (
+    async_to_sync,
+    iscoroutinefunction,
+    markcoroutinefunction,
+    sync_to_async,
+)
+
+from ..request_scope import LazyArguments, RequestScope
+from .site_client import features
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from django.http import HttpRequest, HttpResponseBase
+
+
+class FlipperMiddleware:
+    """Gives each flag one answer per request, and the arguments of `CONTEXT`.
+
+    A flag is read once, when it is first asked for; the flags of `PRELOAD` are read
+    together, before the view. `CONTEXT` is called at most once, when a question first
+    depends on arguments. In asynchronous requests it is called before the view, since
+    it may use the database. A streamed response keeps the answers of its request.
+
+    If `CONTEXT` fails, that is logged, and questions that depend on arguments get their
+    defaults.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[..., Any]) -> None:
+        self.get_response = get_response
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        """Answer the request; the result is a coroutine if the next one's is."""
+        if self._is_async:
+            return self._answer_async(request)
+        function: Any = features.context_function
+        arguments = None
+        if function is not None:
+            if is_coroutine_function(function):
+                function = async_to_sync(function)
+            arguments = LazyArguments(partial(function, request))
+        scope = RequestScope(features, arguments)
+        response = None
+        try:
+            with scope:
+                if features.preloaded:
+                    features.preload(features.preloaded)
+                response = self.get_response(request)
+            return _kept_for_stream(response, scope)
+        finally:
+            if not getattr(response, "streaming", False):
+                scope.end()
+
+    async def _answer_async(self, request: HttpRequest) -> Any:
+        arguments = None
+        if features.context_function is not None:
+            arguments = await _arguments_of(features.context_function, request)
+        scope = RequestScope(features, arguments)
+        response = None
+        try:
+            with scope:
+                if features.preloaded:
+                    await sync_to_async(features.preload)(features.preloaded)
+                response = await self.get_response(request)
+            return _kept_for_stream(response, scope)
+        finally:
+            if not getattr(response, "streaming", False):
+                scope.end()
+
+
+async def _arguments_of(function: Any, request: HttpRequest) -> LazyArguments:
+    """Return the arguments of a request, or what raises the error of the function."""
+    if not is_coroutine_function(function):
+        function = sync_to_async(function)
+    found: Any = None
+    failure: Exception | None = None
+    try:
+        found = await function(request)
+    except Exception as error:  # noqa: BLE001  (a question reports it)
+        failure = error
+
+    def make() -> Any:
+        if failure is not None:
+            raise failure
+        return found
+
+    return LazyArguments(make)
+
+
+def _kept_for_stream(response: Any, scope: RequestScope) -> HttpResponseBase:
+    """Return the response; the parts of a stream belong to the request, too."""
+    if getattr(response, "streaming", False):
+        parts = response.streaming_content
+        wrap: Any = _async_parts if response.is_async else _parts
+        response.streaming_content = wrap(parts, scope)
+    return response  # type: ignore[no-any-return]  # of the next one
+
+
+def _parts(parts: Iterator[bytes], scope: RequestScope) -> Iterator[bytes]:
+    try:
+        while True:
+            with scope:
+                try:
+                    part = next(parts)
+                except StopIteration:
+                    return
+            yield part
+    finally:
+        scope.end()
+
+
+async def _async_parts(
+    parts: AsyncIterator[bytes], scope: RequestScope
+) -> AsyncIterator[bytes]:
+    try:
+        while True:
+            with scope:
+                try:
+                    part = await anext(parts)
+                except StopAsyncIteration:
+                    return
+            yield part
+    finally:
+        scope.end()

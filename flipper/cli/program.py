@@ -22,6 +22,8 @@ from .session import Session
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..client import FeatureFlagClient
+
 
 COMMANDS = {
     "list": ("flags:list_flags", "List the flags."),
@@ -66,9 +68,20 @@ def program(ctx: click.Context) -> None:
     """Show and change feature flags."""
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
-    """Run one command, and return its exit code. No error is raised."""
-    session = Session()
+def run(
+    arguments: Sequence[str] | None = None,
+    *,
+    own_client: FeatureFlagClient | None = None,
+    prog_name: str = "flipper",
+) -> int:
+    """Run one command, and return its exit code. No error is raised.
+
+    Args:
+        arguments: by default, those of the process.
+        own_client: the client to use where no store is named.
+        prog_name: what help and errors call the program.
+    """
+    session = Session(own_client)
     _replace_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name may have characters that the encoding of the terminal does not have.
@@ -77,7 +90,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         with log_messages_printed(session), session:
             result = program.main(
                 None if arguments is None else list(arguments),
-                prog_name="flipper",
+                prog_name=prog_name,
                 obj=session,
                 standalone_mode=False,
                 # See no-color.org: any value but an empty one counts.

@@ -8,9 +8,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from django.db import OperationalError, connections, router
+from django.db import OperationalError, ProgrammingError, connections, router
 
-from ...exceptions import StoreTimeoutError
+from ...exceptions import StoreTimeoutError, StoreUnavailableError
 from ...runtime.fork import detect_fork, renew_after_fork
 from .models import Flag
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# What databases say of a table that there is not.
+_NO_TABLE: Final = ("no such table", "does not exist", "doesn't exist")
 # Connections of the parent process. If they were freed, they would be closed, also for
 # the parent.
 _inherited: Final[list[Any]] = []
@@ -63,6 +65,7 @@ class FlagDatabase:
         """Call a function that reads, with the alias of the database.
 
         Raises:
+            StoreUnavailableError: the table was not made.
             Exception: any error of the function.
         """
         return self._run(work, is_write=False)
@@ -71,6 +74,7 @@ class FlagDatabase:
         """Call a function that writes, with the alias of the database.
 
         Raises:
+            StoreUnavailableError: the table was not made.
             StoreTimeoutError: the transaction of this thread locks a SQLite file.
             Exception: any error of the function.
         """
@@ -86,6 +90,18 @@ class FlagDatabase:
             thread.shutdown()
 
     def _run(self, work: Callable[[str], T], *, is_write: bool) -> T:
+        try:
+            return self._run_where_allowed(work, is_write=is_write)
+        except (OperationalError, ProgrammingError) as error:
+            text = str(error)
+            if Flag._meta.db_table in text and any(each in text for each in _NO_TABLE):
+                raise StoreUnavailableError(
+                    f"The database has no table {Flag._meta.db_table!r}; make it by "
+                    f"`python manage.py migrate`"
+                ) from error
+            raise
+
+    def _run_where_allowed(self, work: Callable[[str], T], *, is_write: bool) -> T:
         detect_fork()
         alias = self.alias
         if _is_in_event_loop():

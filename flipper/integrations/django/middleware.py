@@ -20,7 +20,7 @@ from .site_client import features
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from django.http import HttpRequest, HttpResponseBase
+    from django.http import HttpRequest
 
 
 class FlipperMiddleware:
@@ -61,9 +61,11 @@ class FlipperMiddleware:
                 if features.preloaded:
                     features.preload(features.preloaded)
                 response = self.get_response(request)
-            return _kept_for_stream(response, scope)
+            if _is_streamed(response):
+                _keep_for_stream(response, scope)
+            return response
         finally:
-            if not getattr(response, "streaming", False):
+            if not _is_streamed(response):
                 scope.end()
 
     async def _answer_async(self, request: HttpRequest) -> Any:
@@ -77,9 +79,11 @@ class FlipperMiddleware:
                 if features.preloaded:
                     await sync_to_async(features.preload)(features.preloaded)
                 response = await self.get_response(request)
-            return _kept_for_stream(response, scope)
+            if _is_streamed(response):
+                _keep_for_stream(response, scope)
+            return response
         finally:
-            if not getattr(response, "streaming", False):
+            if not _is_streamed(response):
                 scope.end()
 
 
@@ -102,13 +106,18 @@ async def _arguments_of(function: Any, request: HttpRequest) -> LazyArguments:
     return LazyArguments(make)
 
 
-def _kept_for_stream(response: Any, scope: RequestScope) -> HttpResponseBase:
-    """Return the response; the parts of a stream belong to the request, too."""
-    if getattr(response, "streaming", False):
-        parts = response.streaming_content
-        wrap: Any = _async_parts if response.is_async else _parts
-        response.streaming_content = wrap(parts, scope)
-    return response  # type: ignore[no-any-return]  # of the next one
+def _is_streamed(response: Any) -> bool:
+    """Return whether code of the site makes parts of a response later on."""
+    if not getattr(response, "streaming", False):
+        return False
+    # A server may send a file faster than by its parts.
+    return getattr(response, "file_to_stream", None) is None
+
+
+def _keep_for_stream(response: Any, scope: RequestScope) -> None:
+    """Let the parts of a streamed response belong to its request, too."""
+    wrap: Any = _async_parts if response.is_async else _parts
+    response.streaming_content = wrap(response.streaming_content, scope)
 
 
 def _parts(parts: Iterator[bytes], scope: RequestScope) -> Iterator[bytes]:

@@ -23,7 +23,7 @@ from ...contracts.document import DocumentFeatureFlagStore
 from ...contracts.transactions import SupportsTransactions
 from ...contrib.util.date import now
 from ...contrib.util.iter import batchify
-from ...exceptions import InvalidArgumentError, StoreTimeoutError
+from ...exceptions import InvalidArgumentError, StoreUnavailableError
 from ...runtime.closing import Closeable
 from .database import FlagDatabase
 from .models import Flag
@@ -85,7 +85,7 @@ class DjangoFeatureFlagStore(Closeable, SupportsTransactions, DocumentFeatureFla
     @property
     def outage_errors(self) -> tuple[type[Exception], ...]:
         """The errors of a database that does not answer."""
-        return (OperationalError, InterfaceError, StoreTimeoutError)
+        return (OperationalError, InterfaceError, StoreUnavailableError)
 
     def close(self) -> None:
         """Close the connection of the store's own, if it has one. Idempotent."""

@@ -138,12 +138,23 @@ class AskingClient(OverridableReader):
             try:
                 conditions = self._context.merged(conditions)
             except Exception as error:  # noqa: BLE001  (a question never raises)
-                self._warn_or_raise(feature_name, error)
-                return Evaluation(feature_name, default, Reason.ERROR, error=error)
+                return self._explain_without_arguments(feature_name, default, error)
         evaluation, _ = self._evaluate(feature_name, default, conditions)
         if self._hooks is not None:
             self._hooks.call(evaluation, conditions)
         return evaluation
+
+    def _explain_without_arguments(
+        self, feature_name: Any, default: Any, error: Exception
+    ) -> Evaluation:
+        """Explain a flag after the arguments of the request could not be made."""
+        evaluation, item = self._evaluate(feature_name, default, {})
+        if item is None or type(item) is OverriddenFlag:
+            return evaluation
+        if type(item) is FeatureFlagStoreItem and item.answer is not None:
+            return evaluation  # no argument matters
+        self._warn_or_raise(feature_name, error)
+        return Evaluation(feature_name, default, Reason.ERROR, error=error)
 
     def _answer_by_explanation(
         self, feature_name: Any, default: Any, conditions: dict[str, Any]

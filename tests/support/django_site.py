@@ -16,6 +16,7 @@ from django.conf import settings
 _folder = TemporaryDirectory(prefix="flipper-django-")
 FOLDER = Path(_folder.name)
 
+DATABASES = ("default", "other", "memory")
 _DATABASE: dict[str, Any] = {"ENGINE": "django.db.backends.sqlite3"}
 
 settings.configure(

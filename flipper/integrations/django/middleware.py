@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from inspect import iscoroutinefunction as is_coroutine_function
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from asgiref.sync import (
     async_to_sync,
@@ -22,14 +23,16 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest
 
+_ARGUMENTS: Final = "_flipper_arguments"
+
 
 class FlipperMiddleware:
     """Gives each flag one answer per request, and the arguments of `CONTEXT`.
 
     A flag is read once, when it is first asked for; the flags of `PRELOAD` are read
     together, before the view. `CONTEXT` is called at most once, when a question first
-    depends on arguments. In asynchronous requests it is called before the view, since
-    it may use the database. A streamed response keeps the answers of its request.
+    depends on arguments. If it is a coroutine function, or if the view or the server is
+    asynchronous, it is called before the view, since it may use the database. A streamed response keeps the answers of its request.
 
     If `CONTEXT` fails, that is logged, and questions that depend on arguments get their
     defaults.
@@ -43,6 +46,8 @@ class FlipperMiddleware:
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
+        else:
+            self.process_view = _make_arguments_of_async_view
 
     def __call__(self, request: HttpRequest) -> Any:
         """Answer the request; the result is a coroutine if the next one's is."""
@@ -52,8 +57,10 @@ class FlipperMiddleware:
         arguments = None
         if function is not None:
             if is_coroutine_function(function):
-                function = async_to_sync(function)
-            arguments = LazyArguments(partial(function, request))
+                arguments = async_to_sync(_arguments_of)(function, request)
+            else:
+                arguments = LazyArguments(partial(function, request))
+            vars(request)[_ARGUMENTS] = arguments
         scope = RequestScope(features, arguments)
         response = None
         try:
@@ -85,6 +92,16 @@ class FlipperMiddleware:
         finally:
             if not _is_streamed(response):
                 scope.end()
+
+
+def _make_arguments_of_async_view(
+    request: HttpRequest, view: Any, *_: Any
+) -> None:
+    """Call `CONTEXT` before an async view, which cannot ask the database."""
+    arguments = vars(request).get(_ARGUMENTS)
+    if arguments is not None and iscoroutinefunction(view):
+        with suppress(Exception):  # a question reports it
+            arguments.keys()
 
 
 async def _arguments_of(function: Any, request: HttpRequest) -> LazyArguments:

@@ -11,15 +11,12 @@ from django.core.management import call_command
 from django.db import connections
 from django.test.utils import setup_test_environment, teardown_test_environment
 
-from support import django_site
+from support.django_site import DATABASES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from servers import PostgresServer
-
-assert django_site.FOLDER
-DATABASES = ("default", "other", "memory")
 
 
 @pytest.fixture(autouse=True, scope="session")

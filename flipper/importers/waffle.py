@@ -47,9 +47,9 @@ def read_flags(data: Any) -> Iterator[ImportedFlag]:
     """
     rows = _rows(data)
     groups = {
-        row.get("pk"): row["fields"].get("name")
+        row["pk"]: row["fields"].get("name")
         for row in rows
-        if row["model"] == "auth.group"
+        if row["model"] == "auth.group" and isinstance(row.get("pk"), (int, str))
     }
     seen: dict[Any, str] = {}
     for kind, read in (("flag", None), ("switch", _switch), ("sample", _sample)):
@@ -72,6 +72,7 @@ def _rows(data: Any) -> list[dict[str, Any]]:
         isinstance(row, dict)
         and isinstance(row.get("model"), str)
         and isinstance(row.get("fields"), dict)
+        and _has_name(row)
         for row in data
     ):
         raise InvalidArgumentError(
@@ -82,14 +83,19 @@ def _rows(data: Any) -> list[dict[str, Any]]:
     return data
 
 
+def _has_name(row: dict[str, Any]) -> bool:
+    is_ours = row["model"].startswith("waffle.")
+    return not is_ours or isinstance(row["fields"].get("name"), str)
+
+
 def _switch(fields: dict[str, Any]) -> ImportedFlag:
-    return ImportedFlag(fields.get("name", ""), fields.get("active") is True)
+    return ImportedFlag(fields["name"], fields.get("active") is True)
 
 
 def _sample(fields: dict[str, Any]) -> ImportedFlag:
     """Return a flag that is on for a share of the calls, at random."""
     problems = Problems()
-    name, share = fields.get("name", ""), 0.0
+    name, share = fields["name"], 0.0
     with problems.collected("percent"):
         share = _share(fields.get("percent"))
     if problems:
@@ -101,7 +107,7 @@ def _sample(fields: dict[str, Any]) -> ImportedFlag:
 
 
 def _flag(fields: dict[str, Any], groups: dict[Any, Any]) -> ImportedFlag:
-    name, notes = fields.get("name", ""), []
+    name, notes = fields["name"], []
     if fields.get("everyone") is None:
         if fields.get("testing"):
             notes.append(_TESTING)

@@ -11,7 +11,7 @@ from django.utils.html import format_html
 
 from ...client import store_of
 from ...contrib.storage import FeatureFlagStoreItem
-from ...exceptions import FlipperError
+from ...exceptions import FlagDoesNotExistError, FlipperError, InvalidFlagDataError
 from .models import Flag
 from .site_client import features
 from .store import DjangoFeatureFlagStore
@@ -96,7 +96,7 @@ class FlagAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # at run time it h
 
     def delete_model(self, request: HttpRequest, obj: Flag) -> None:  # noqa: ARG002
         """Delete a flag."""
-        features.destroy(obj.feature_name)
+        _delete(obj)
 
     def delete_queryset(
         self,
@@ -105,7 +105,7 @@ class FlagAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # at run time it h
     ) -> None:
         """Delete flags."""
         for flag in queryset:
-            features.destroy(flag.feature_name)
+            _delete(flag)
 
     def _change(
         self,
@@ -134,6 +134,15 @@ def _store() -> DjangoFeatureFlagStore | None:
     while store is not None and not isinstance(store, DjangoFeatureFlagStore):
         store = getattr(store, "_store", None)
     return store
+
+
+def _delete(flag: Flag) -> None:
+    try:
+        features.destroy(flag.feature_name)
+    except InvalidFlagDataError:  # its document is broken, so it is no flag
+        store_of(features).delete(flag.feature_name)
+    except FlagDoesNotExistError:
+        pass  # somebody else was faster
 
 
 def _describe(item: FeatureFlagStoreItem) -> tuple[str, str]:

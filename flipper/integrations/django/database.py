@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from django.db import OperationalError, ProgrammingError, connections, router
 
-from ...exceptions import StoreTimeoutError, StoreUnavailableError
+from ...exceptions import StoreUnavailableError
 from ...runtime.fork import detect_fork, renew_after_fork
 from .models import Flag
 
@@ -75,7 +75,6 @@ class FlagDatabase:
 
         Raises:
             StoreUnavailableError: the table was not made.
-            StoreTimeoutError: the transaction of this thread locks a SQLite file.
             Exception: any error of the function.
         """
         return self._run(work, is_write=True)
@@ -111,24 +110,15 @@ class FlagDatabase:
             return work(alias)
         if self._joins(connection) and (is_write or not connection.needs_rollback):
             return work(alias)
-        try:
-            return self._run_in_thread(work, alias)
-        except OperationalError as error:
-            if is_write and connection.vendor == "sqlite" and "locked" in str(error):
-                raise StoreTimeoutError(
-                    "The flag was not written: the transaction of this thread locks "
-                    "the SQLite file; write flags outside of transaction.atomic(), or "
-                    "use the store with in_transaction=True"
-                ) from error
-            raise
+        return self._run_in_thread(work, alias)
 
     def _joins(self, connection: Any) -> bool:
         """Return whether flags take part in the transaction of this connection.
 
-        That is also so in Django's `TestCase`, which rolls everything back, and in a
-        database in memory, which has no second connection.
+        That is also so in Django's `TestCase`, which rolls everything back, and in
+        SQLite: it has one writer, so a second connection would wait for this one.
         """
-        if self.in_transaction or _is_in_memory(connection):
+        if self.in_transaction or connection.vendor == "sqlite":
             return True
         blocks = connection.atomic_blocks
         return bool(blocks) and getattr(blocks[0], "_from_testcase", False)

@@ -44,8 +44,8 @@ class DjangoFeatureFlagStore(Closeable, SupportsTransactions, DocumentFeatureFla
     transactions of the site: a write is committed when it returns, also within
     `transaction.atomic()`, and questions see what is committed. A second connection is
     opened for that. Two exceptions take part in the transaction: tests in Django's
-    `TestCase`, so that their writes are rolled back; and a SQLite database in memory,
-    which has one connection only.
+    `TestCase`, so that their writes are rolled back; and SQLite, which has one writer,
+    so that a second connection would wait for the first one.
 
     A write in a transaction is seen by the thread that makes it. It is kept in no cache
     before it is committed, and forgotten if it is rolled back.

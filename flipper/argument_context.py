@@ -6,15 +6,16 @@ This module is loaded when a client first uses it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from .contrib.storage.item import FeatureFlagStoreItem
 from .exceptions import FlipperError
-from .overrides import OverriddenFlag
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from contextvars import Token
     from types import TracebackType
 
@@ -49,6 +50,58 @@ class ArgumentContext:
         return ContextReader(reader, self)
 
 
+class LazyArguments:
+    """Arguments that a function gives when a question first needs them.
+
+    Python takes it for a mapping where `**` stands before it. If the function fails,
+    each question that needs arguments fails with the same error, and so gets its
+    default.
+
+    Args:
+        make: returns a dict of arguments; called once.
+    """
+
+    __slots__ = ("_error", "_found", "_make")
+
+    def __init__(self, make: Callable[[], Mapping[str, Any]]) -> None:
+        self._make = make
+        self._found: Mapping[str, Any] | None = None
+        self._error: Exception | None = None
+
+    def keys(self) -> Iterable[str]:
+        """Return the names of the arguments.
+
+        Raises:
+            Exception: any error of the function.
+            TypeError: it has not returned a dict with texts as keys.
+        """
+        if self._error is not None:
+            raise self._error
+        found = self._found
+        if found is None:
+            try:
+                found = _checked(self._make())
+            except Exception as error:
+                self._error = error
+                raise
+            # Race: two threads of a request may both call the function.
+            self._found = found
+        return found.keys()
+
+    def __getitem__(self, name: str) -> Any:
+        return self._found[name]  # type: ignore[index]  # `keys` was called before
+
+
+def _checked(found: Any) -> Mapping[str, Any]:
+    if not isinstance(found, Mapping):
+        message = (
+            f"The arguments of a request have to be a dict, as {{'user_id': 1}}, and "
+            f"not a {type(found).__name__}"
+        )
+        raise TypeError(message)
+    return found
+
+
 class ContextReader:
     """Reads flags that add the arguments of the present blocks to their questions.
 
@@ -65,7 +118,7 @@ class ContextReader:
         """Return a flag."""
         item = self._reader.get(feature_name)
         added = self._current()
-        if not added or item is None or type(item) is OverriddenFlag:
+        if not added or item is None:
             return item
         if type(item) is FeatureFlagStoreItem and item.answer is not None:
             return item  # no argument matters

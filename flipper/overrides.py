@@ -168,14 +168,16 @@ class OverridableReader:
         listener = _missing_flag_listener
         if listener is not None:
             reader = MissingFlagReader(reader, ref(self), listener)
-        if self._overrides:
-            reader = OverridingReader(reader, self._overrides)
-        self._item_reader = reader
+        self._item_reader = self._with_overrides(reader)
         if self._context is not None:
             reader = self._context.reader(reader)
+        reader = self._with_overrides(reader)
         if self._hooks is not None:
             reader = self._hooks
         self._reader = reader
+
+    def _with_overrides(self, reader: Any) -> Any:
+        return OverridingReader(reader, self._overrides) if self._overrides else reader
 
 
 def listen_to_missing_flags(listener: Callable[[Any, Any], object] | None) -> None:

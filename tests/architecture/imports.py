@@ -42,6 +42,7 @@ FLOORS = {
     "flipper.memoizing": FACE,
     "flipper.argument_context": FACE,
     "flipper.hooks": FACE,
+    "flipper.request_scope": FACE,
     "flipper.writing": FACE,
     "flipper.writing_rules": FACE,
     "flipper.prerequisites": FACE,

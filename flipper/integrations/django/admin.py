@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, ClassVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
 from django.utils.html import format_html
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @admin.register(Flag)
-class FlagAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # at run time it has none
+class FlagAdmin(admin.ModelAdmin):
     """Shows flags, and switches, creates and deletes them by the client of the site.
 
     So events fire, and no document can be broken. It is there while the client of the
@@ -62,10 +63,8 @@ class FlagAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # at run time it h
     def flag_data(self, flag: Flag) -> str:
         """Return the stored document, to be read only."""
         text = flag.document
-        try:
+        with suppress(ValueError):  # a broken document is shown as it is
             text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-        except ValueError:
-            pass  # it is shown as it is
         return format_html("<pre>{}</pre>", text)
 
     # -- what is allowed ---------------------------------------------------------------

@@ -93,9 +93,7 @@ def find_mistakes() -> Iterator[Mistake]:
             f"Make it a dict, as in {_EXAMPLE}.",
         )
         return
-    for key in setting:
-        if key not in _KEYS:
-            yield _unknown_key(key)
+    yield from (_unknown_key(key) for key in setting if key not in _KEYS)
     if "URL" in setting and "STORE" in setting:
         yield Mistake(
             3,
@@ -106,6 +104,10 @@ def find_mistakes() -> Iterator[Mistake]:
     for key in ("STORE", "CONTEXT"):
         if key in setting:
             yield from _mistakes_of_path(key, setting[key])
+    yield from _mistakes_of_values(setting)
+
+
+def _mistakes_of_values(setting: dict[str, Any]) -> Iterator[Mistake]:
     for key, values in _CHOICES.items():
         if key in setting and setting[key] not in values:
             yield Mistake(
@@ -152,7 +154,7 @@ def _mistakes_of_path(key: str, path: Any) -> Iterator[Mistake]:
         yield Mistake(
             5,
             f"{key} of the setting FLIPPER is a {type(path).__name__}.",
-            f"Use a text: the dotted path of a function, as in 'shop.flags.{key.lower()}'.",
+            f"Use the dotted path of a function, as in 'shop.flags.{key.lower()}'.",
         )
         return
     try:

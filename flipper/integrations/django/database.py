@@ -12,7 +12,7 @@ from django.db import OperationalError, ProgrammingError, connections, router
 
 from ...exceptions import StoreUnavailableError
 from ...runtime.fork import detect_fork, renew_after_fork
-from .models import Flag
+from .models import TABLE, Flag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,9 +93,9 @@ class FlagDatabase:
             return self._run_where_allowed(work, is_write=is_write)
         except (OperationalError, ProgrammingError) as error:
             text = str(error)
-            if Flag._meta.db_table in text and any(each in text for each in _NO_TABLE):
+            if TABLE in text and any(each in text for each in _NO_TABLE):
                 raise StoreUnavailableError(
-                    f"The database has no table {Flag._meta.db_table!r}; make it by "
+                    f"The database has no table {TABLE!r}; make it by "
                     f"`python manage.py migrate`"
                 ) from error
             raise

@@ -15,7 +15,8 @@ from asgiref.sync import (
     sync_to_async,
 )
 
-from ..request_scope import LazyArguments, RequestScope
+from ...argument_context import LazyArguments
+from ...request_scope import RequestScope
 from .site_client import features
 
 if TYPE_CHECKING:
@@ -31,8 +32,9 @@ class FlipperMiddleware:
 
     A flag is read once, when it is first asked for; the flags of `PRELOAD` are read
     together, before the view. `CONTEXT` is called at most once, when a question first
-    depends on arguments. If it is a coroutine function, or if the view or the server is
-    asynchronous, it is called before the view, since it may use the database. A streamed response keeps the answers of its request.
+    depends on arguments. It may use the database; so it is called before the view if it
+    is a coroutine function, or if the view or the server is asynchronous. A streamed
+    response keeps the answers of its request.
 
     If `CONTEXT` fails, that is logged, and questions that depend on arguments get their
     defaults.
@@ -62,17 +64,20 @@ class FlipperMiddleware:
                 arguments = LazyArguments(partial(function, request))
             vars(request)[_ARGUMENTS] = arguments
         scope = RequestScope(features, arguments)
-        response = None
+        is_streamed = False
         try:
             with scope:
                 if features.preloaded:
                     features.preload(features.preloaded)
                 response = self.get_response(request)
-            if _is_streamed(response):
+            is_streamed = getattr(response, "streaming", False) and not _is_file(
+                response
+            )
+            if is_streamed:
                 _keep_for_stream(response, scope)
             return response
         finally:
-            if not _is_streamed(response):
+            if not is_streamed:
                 scope.end()
 
     async def _answer_async(self, request: HttpRequest) -> Any:
@@ -80,23 +85,24 @@ class FlipperMiddleware:
         if features.context_function is not None:
             arguments = await _arguments_of(features.context_function, request)
         scope = RequestScope(features, arguments)
-        response = None
+        is_streamed = False
         try:
             with scope:
                 if features.preloaded:
                     await sync_to_async(features.preload)(features.preloaded)
                 response = await self.get_response(request)
-            if _is_streamed(response):
+            is_streamed = getattr(response, "streaming", False) and not _is_file(
+                response
+            )
+            if is_streamed:
                 _keep_for_stream(response, scope)
             return response
         finally:
-            if not _is_streamed(response):
+            if not is_streamed:
                 scope.end()
 
 
-def _make_arguments_of_async_view(
-    request: HttpRequest, view: Any, *_: Any
-) -> None:
+def _make_arguments_of_async_view(request: HttpRequest, view: Any, *_: Any) -> None:
     """Call `CONTEXT` before an async view, which cannot ask the database."""
     arguments = vars(request).get(_ARGUMENTS)
     if arguments is not None and iscoroutinefunction(view):
@@ -123,12 +129,9 @@ async def _arguments_of(function: Any, request: HttpRequest) -> LazyArguments:
     return LazyArguments(make)
 
 
-def _is_streamed(response: Any) -> bool:
-    """Return whether code of the site makes parts of a response later on."""
-    if not getattr(response, "streaming", False):
-        return False
-    # A server may send a file faster than by its parts.
-    return getattr(response, "file_to_stream", None) is None
+def _is_file(response: Any) -> bool:
+    """Return whether a server may send a file, which is faster than its parts."""
+    return getattr(response, "file_to_stream", None) is not None
 
 
 def _keep_for_stream(response: Any, scope: RequestScope) -> None:

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from django.db import models
+
+TABLE: Final = "flipper_flag"
 
 
 class Flag(models.Model):
@@ -24,7 +26,7 @@ class Flag(models.Model):
         """What Django has to know of the table."""
 
         app_label = "flipper"
-        db_table = "flipper_flag"
+        db_table = TABLE
         ordering: ClassVar[list[str]] = ["feature_name", "key"]
         verbose_name = "feature flag"
 

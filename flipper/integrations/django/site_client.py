@@ -10,7 +10,6 @@ from ...client import FeatureFlagClient
 from ...runtime.fork import at_fork
 from .configuration import NAME, context_function, make_store, read_setting
 
-
 # What belongs to the site, and not to its store.
 _KEPT: Final = {"_overrides", "_hooks", "_events", "_context"}
 

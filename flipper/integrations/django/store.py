@@ -103,7 +103,7 @@ class DjangoFeatureFlagStore(Closeable, SupportsTransactions, DocumentFeatureFla
         return bool(self._uncommitted.get(feature_name))
 
     def after_transaction(self, feature_name: str, call: Callable[[], object]) -> None:
-        """Call a function at the end of the transaction with the last write of a flag."""
+        """Call a function at the end of the transaction with the last write."""
         if self.is_uncommitted(feature_name):
             self._after_transaction.setdefault(feature_name, []).append(call)
 

@@ -70,14 +70,15 @@ def flag_required(
         if not issubclass(view, View):
             message = f"flag_required() cannot decorate {view.__name__}: it is no View"
             raise TypeError(message)
-        dispatch: Any = view.dispatch
+        kind: Any = view
+        dispatch = kind.dispatch
 
         @wraps(dispatch)
         def protected(self: Any, /, *args: Any, **kwargs: Any) -> Any:
             return protect(dispatch.__get__(self))(*args, **kwargs)
 
-        view.dispatch = protected  # type: ignore[method-assign]
-        return view
+        kind.dispatch = protected
+        return kind
 
     return decorate
 

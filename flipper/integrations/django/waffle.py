@@ -35,7 +35,7 @@ def dump() -> str:
     found: list[dict[str, Any]] = []
     for name, fields in _FIELDS.items():
         model = apps.get_model("waffle", name)
-        for row in model._default_manager.all():
+        for row in model.objects.all():
             values = {field: getattr(row, field) for field in fields}
             if name == "flag":
                 groups = row.groups.values_list("name", flat=True)

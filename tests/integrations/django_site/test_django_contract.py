@@ -21,6 +21,7 @@ from flipper.testing.contract import innermost
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+
 def closing_connections(run: Any) -> Any:
     """Let a thread of a test close its connection, as Django does after a request."""
 
@@ -44,7 +45,9 @@ class OnDjango:
     @pytest.fixture(autouse=True)
     def _empty_table(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         self.no_texts: dict[str, bytes] = {}
-        monkeypatch.setattr(FlagDatabase, "_run", closing_connections(FlagDatabase._run))
+        monkeypatch.setattr(
+            FlagDatabase, "_run", closing_connections(FlagDatabase._run)
+        )
         yield
         Flag.objects.using(self.alias).all().delete()
 
@@ -57,7 +60,7 @@ class OnDjango:
         return DjangoFeatureFlagStore(using=self.alias)
 
     def write_document(self, store: Any, feature_name: str, document: bytes) -> None:
-        """Write a row; bytes that are no text cannot be in it, so others stand there."""
+        """Write a row; if the bytes are no text, the nearest text stands for them."""
         text = document.decode("utf-8", "replace").replace("\0", "?")
         self.no_texts[text] = document
         columns = {

@@ -159,7 +159,9 @@ def test_the_flags_to_preload_are_read_together(
         read: list[Any] = []
         get_flag = type(store).get
         monkeypatch.setattr(
-            type(store), "get", lambda self, name: read.append(name) or get_flag(self, name)
+            type(store),
+            "get",
+            lambda self, name: read.append(name) or get_flag(self, name),
         )
         response = get("/ask/", is_async=is_async)
         assert text_of(response) == "True True True True"

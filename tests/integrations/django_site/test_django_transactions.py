@@ -61,7 +61,7 @@ def in_thread(question: Callable[[], Any]) -> Any:
 
 
 STACKS = {
-    "store": lambda: joining(),
+    "store": joining,
     "cached": lambda: CachedFeatureFlagStore(joining()),
     "cached twice": lambda: CachedFeatureFlagStore(CachedFeatureFlagStore(joining())),
     "failover": lambda: FailoverFeatureFlagStore(joining(), MemoryFeatureFlagStore()),
@@ -194,7 +194,7 @@ def test_a_thread_that_ends_within_its_transaction_is_forgotten() -> None:
 @pytest.mark.parametrize(
     "copy",
     [
-        lambda store: SyncedFeatureFlagStore(store),
+        SyncedFeatureFlagStore,
         lambda store: SyncedFeatureFlagStore(CachedFeatureFlagStore(store)),
         lambda store: ReplicatedFeatureFlagStore(store, MemoryFeatureFlagStore()),
     ],

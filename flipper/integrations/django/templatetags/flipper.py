@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tags `{% flag %}` and `{% variant %}`.
 
-    {% load flipper %}
-    {% flag "NEW_CHECKOUT" %}...{% else %}...{% endflag %}
-    {% variant "BUTTON_COLOUR" "grey" as colour %}
+{% load flipper %}
+{% flag "NEW_CHECKOUT" %}...{% else %}...{% endflag %}
+{% variant "BUTTON_COLOUR" "grey" as colour %}
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
-from inspect import iscoroutinefunction as is_coroutine_function
 from typing import TYPE_CHECKING, Any, Final
 
 from asgiref.sync import (
@@ -58,7 +57,7 @@ class FlipperMiddleware:
         function: Any = features.context_function
         arguments = None
         if function is not None:
-            if is_coroutine_function(function):
+            if features.context_is_async:
                 arguments = async_to_sync(_arguments_of)(function, request)
             else:
                 arguments = LazyArguments(partial(function, request))
@@ -70,11 +69,8 @@ class FlipperMiddleware:
                 if features.preloaded:
                     features.preload(features.preloaded)
                 response = self.get_response(request)
-            is_streamed = getattr(response, "streaming", False) and not _is_file(
-                response
-            )
-            if is_streamed:
-                _keep_for_stream(response, scope)
+            if getattr(response, "streaming", False):
+                is_streamed = _keep_for_stream(response, scope)
             return response
         finally:
             if not is_streamed:
@@ -91,11 +87,8 @@ class FlipperMiddleware:
                 if features.preloaded:
                     await sync_to_async(features.preload)(features.preloaded)
                 response = await self.get_response(request)
-            is_streamed = getattr(response, "streaming", False) and not _is_file(
-                response
-            )
-            if is_streamed:
-                _keep_for_stream(response, scope)
+            if getattr(response, "streaming", False):
+                is_streamed = _keep_for_stream(response, scope)
             return response
         finally:
             if not is_streamed:
@@ -112,7 +105,7 @@ def _make_arguments_of_async_view(request: HttpRequest, view: Any, *_: Any) -> N
 
 async def _arguments_of(function: Any, request: HttpRequest) -> LazyArguments:
     """Return the arguments of a request, or what raises the error of the function."""
-    if not is_coroutine_function(function):
+    if not features.context_is_async:
         function = sync_to_async(function)
     found: Any = None
     failure: Exception | None = None
@@ -129,15 +122,18 @@ async def _arguments_of(function: Any, request: HttpRequest) -> LazyArguments:
     return LazyArguments(make)
 
 
-def _is_file(response: Any) -> bool:
-    """Return whether a server may send a file, which is faster than its parts."""
-    return getattr(response, "file_to_stream", None) is not None
+def _keep_for_stream(response: Any, scope: RequestScope) -> bool:
+    """Let the parts of a streamed response belong to its request, too.
 
-
-def _keep_for_stream(response: Any, scope: RequestScope) -> None:
-    """Let the parts of a streamed response belong to its request, too."""
+    Returns:
+        `False` for a file: no code of the site makes its parts, and a server may send
+        it faster than by parts.
+    """
+    if getattr(response, "file_to_stream", None) is not None:
+        return False
     wrap: Any = _async_parts if response.is_async else _parts
     response.streaming_content = wrap(response.streaming_content, scope)
+    return True
 
 
 def _parts(parts: Iterator[bytes], scope: RequestScope) -> Iterator[bytes]:

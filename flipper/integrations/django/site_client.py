@@ -6,6 +6,8 @@ from __future__ import annotations
 import threading
 from typing import Any, Final
 
+from asgiref.sync import iscoroutinefunction
+
 from ...client import FeatureFlagClient
 from ...runtime.fork import at_fork
 from .configuration import NAME, context_function, make_store, read_setting
@@ -58,6 +60,7 @@ class SiteClient(FeatureFlagClient):
         events = vars(self).get("_events")
         # Race: `_reader`, which is set last, says that all is there.
         self.context_function = context_function(setting)
+        self.context_is_async = iscoroutinefunction(self.context_function)
         self.preloaded = tuple(setting.get("PRELOAD", ()))
         self._store_to_close = store
         super().__init__(

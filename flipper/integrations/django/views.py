@@ -88,7 +88,8 @@ class FlagRequiredMixin:
 
     Attributes:
         feature_name: the flag.
-        flag_redirect: as `redirect` of `flag_required`; the name of a URL or a path.
+        flag_redirect: as `redirect` of `flag_required`; or a method with the arguments
+            of the view, which returns the response.
     """
 
     feature_name: ClassVar[str]

@@ -42,6 +42,7 @@ class FlagDatabase:
     def __init__(self, using: str | None, *, in_transaction: bool) -> None:
         self.in_transaction = in_transaction
         self._using = using
+        self._used: set[str] = set()  # aliases, for a forked process
         self._thread: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
         renew_after_fork(self)
@@ -55,11 +56,13 @@ class FlagDatabase:
         """Use no thread and no connection of the parent process."""
         self._lock = threading.Lock()
         self._thread = None
-        connection: Any = connections[self.alias]
-        opened = connection.connection
-        if opened and not connection.in_atomic_block and not _is_in_memory(connection):
-            _inherited.append(opened)
-            connection.connection = None
+        for connection in map(connections.__getitem__, self._used):
+            opened = connection.connection
+            if not (
+                opened is None or connection.in_atomic_block or _is_only(connection)
+            ):
+                _inherited.append(opened)
+                connection.connection = None
 
     def read(self, work: Callable[[str], T]) -> T:
         """Call a function that reads, with the alias of the database.
@@ -103,6 +106,7 @@ class FlagDatabase:
     def _run_where_allowed(self, work: Callable[[str], T], *, is_write: bool) -> T:
         detect_fork()
         alias = self.alias
+        self._used.add(alias)
         if _is_in_event_loop():
             return self._run_in_thread(work, alias)
         connection: Any = connections[alias]
@@ -125,8 +129,10 @@ class FlagDatabase:
 
     def _run_in_thread(self, work: Callable[[str], T], alias: str) -> T:
         def call() -> T:
-            connection = connections[alias]
+            connection: Any = connections[alias]
             try:
+                if not connection.get_autocommit():  # by the setting AUTOCOMMIT
+                    connection.set_autocommit(True)
                 return work(alias)
             finally:
                 # As Django does after each request, by the setting CONN_MAX_AGE.
@@ -147,5 +153,6 @@ def _is_in_event_loop() -> bool:
     return True
 
 
-def _is_in_memory(connection: Any) -> bool:
+def _is_only(connection: Any) -> bool:
+    """Return whether a connection is the only one to its data, which is in memory."""
     return connection.vendor == "sqlite" and connection.is_in_memory_db()

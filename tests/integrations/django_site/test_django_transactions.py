@@ -236,6 +236,27 @@ def test_by_default_a_write_outlives_the_rollback_of_the_site(
 
 
 @pytest.mark.postgres
+def test_a_site_without_autocommit_keeps_what_is_written(
+    django_on_postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With AUTOCOMMIT off, the site never commits what it has not written itself."""
+    alias = django_on_postgres
+    settings = {**connections.databases[alias], "AUTOCOMMIT": False}
+    monkeypatch.setitem(connections.databases, "manual", settings)
+    try:
+        with DjangoFeatureFlagStore(using="manual") as store:
+            client = FeatureFlagClient(store, on_error="raise")
+            client.create("NEW", is_enabled=True)
+            transaction.rollback(using="manual")
+            assert client.is_enabled("NEW")
+            assert Flag.objects.using(alias).filter(feature_name="NEW").exists()
+    finally:
+        connections["manual"].close()
+        del connections["manual"]
+        Flag.objects.using(alias).all().delete()
+
+
+@pytest.mark.postgres
 def test_a_broken_transaction_is_read_past(django_on_postgres: str) -> None:
     """With in_transaction=True, questions are answered after an error of the site."""
     alias = django_on_postgres

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads the pages about sites, which tests follow.
 
-The first line of each Python or HTML block names the file that the block is, or the file
-to whose end it is added. A line with `$` in a console block is a command, and what
+The first line of each Python or HTML block names the file that the block is, or the
+file to whose end it is added. A line with `$` in a console block is a command, and what
 follows it is its output.
 """
 

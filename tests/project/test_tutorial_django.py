@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Follows docs/tutorial-django.md to the letter, with the wheel, outside of the checkout.
+"""Follows docs/tutorial-django.md to the letter, with the wheel, outside of the tree.
 
-`site_pages.py` says how the page is read. `...` in an output stands for what differs each
-time. A command with `runserver` runs beside the others.
+`site_pages.py` says how the page is read. `...` in an output stands for what differs
+each time. A command with `runserver` runs beside the others.
 """
 
 from __future__ import annotations

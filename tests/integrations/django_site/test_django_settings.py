@@ -232,6 +232,7 @@ def test_many_threads_that_ask_first_make_one_store() -> None:
     assert len(made) == 1
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_forked_child_has_its_own_store() -> None:
     """A child that asks first works, and so does one whose parent has asked."""
     for _ in range(2):

@@ -171,7 +171,7 @@ def test_marks_of_writes_do_not_pile_up() -> None:
 
 
 @pytest.mark.filterwarnings(
-    "ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning"
+    "ignore:Exception ignored:pytest.PytestUnraisableExceptionWarning"
 )
 def test_a_thread_that_ends_within_its_transaction_is_forgotten() -> None:
     """Its writes were never committed, and flags are cached again."""
@@ -314,6 +314,7 @@ def test_a_closed_store_has_no_thread(own: DjangoFeatureFlagStore) -> None:
     assert not any(name.startswith("flipper-django") for name in names)
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_forked_process_uses_no_connection_of_its_parent(
     own: DjangoFeatureFlagStore,
 ) -> None:

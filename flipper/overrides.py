@@ -171,15 +171,16 @@ class OverridableReader:
         listener = _missing_flag_listener
         if listener is not None:
             reader = MissingFlagReader(reader, ref(self), listener)
-        item_reader = reader
+        item_reader = self._with_overrides(reader)
         if self._context is not None:
             reader = self._context.reader(reader)
-        if self._overrides:  # their answers need no arguments
-            item_reader = OverridingReader(item_reader, self._overrides)
-            reader = OverridingReader(reader, self._overrides)
+        reader = self._with_overrides(reader)  # their answers need no arguments
         if self._hooks is not None:
             reader = self._hooks
         return item_reader, reader
+
+    def _with_overrides(self, reader: Any) -> Any:
+        return OverridingReader(reader, self._overrides) if self._overrides else reader
 
 
 def listen_to_missing_flags(listener: Callable[[Any, Any], object] | None) -> None:

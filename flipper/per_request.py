@@ -198,7 +198,7 @@ class PerRequestClient(ServingClient):
         with changing_readers():
             if self._memoization is None:
                 memoization = Memoization(WeakMethod(self._after_failed_read))
-                self._recorder = WriteRecorder(self._recorder, memoization)
+                self._recorder = WriteRecorder(self._recorder, memoization, self._store)
                 self._records_writes = True
                 self._memoization = memoization
                 self._put_before_store()

@@ -72,8 +72,12 @@ class ServingClient(AskingClient):
         self, item: Any, feature_name: Any, default: Any, arguments: dict[str, Any]
     ) -> Any:
         """Answer `variant` for what is no flag of a store, such as an override."""
-        if self._context is not None:
-            arguments = self._context.merged(arguments)
+        if self._context is not None and type(item) is not OverriddenFlag:
+            try:
+                arguments = self._context.merged(arguments)
+            except Exception as error:  # noqa: BLE001  (a question never raises)
+                self._warn_or_raise(feature_name, error)
+                return default
             item = self._context.unwrapped(item)
         if self._hooks is not None:
             return self._observed_variant(feature_name, default, arguments)

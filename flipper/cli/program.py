@@ -78,7 +78,7 @@ def run(
 
     Args:
         arguments: those of the command; `None` is those of the process.
-        client: of the application that runs the command, instead of `--url`.
+        client: of the application that runs the command, for where no store is named.
         prog_name: what people type to run it.
     """
     session = Session(client)

@@ -46,7 +46,7 @@ class Session:
     """Opens stores when a command needs them, and closes them at the end.
 
     Args:
-        client: of the application that runs the command, if one does.
+        client: of the application that runs the command, for where no store is named.
 
     Attributes:
         url: the URL of the store that was given, if any.
@@ -84,18 +84,18 @@ class Session:
 
     @cached_property
     def client(self) -> FeatureFlagClient:
-        """The given client, that of `--app`, or one for `--url` or its defaults."""
+        """That of `--app` or for `--url`, else the given one or for the defaults."""
         from ..client import FeatureFlagClient, store_of
 
-        if self._given is not None and (self.url or self.app):
-            message = "The application has a store; leave --url and --app out"
-            raise click.UsageError(message)
-        if self._given is None and self.app is None:
-            return FeatureFlagClient(self.open(self.url))
         if self.app is not None and self.url is not None:
             message = "--url and --app both name a store; leave one of them out"
             raise click.UsageError(message)
-        client = self._given or client_of_application(str(self.app))
+        if self.app is not None:
+            client = client_of_application(self.app)
+        elif self.url is None and self._given is not None:
+            client = self._given
+        else:
+            return FeatureFlagClient(self.open(self.url))
         self._learn_away_errors(store_of(client))
         self._ask_server(store_of(client))
         return client

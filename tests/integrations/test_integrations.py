@@ -27,7 +27,7 @@ def test_a_missing_framework_is_an_import_error_that_names_the_extra() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["flask", "starlette", "fastapi"])
+@pytest.mark.parametrize("name", ["django", "flask", "starlette", "fastapi"])
 def test_an_integration_without_its_framework_names_the_extra(name: str) -> None:
     """The integration cannot be imported; the library can."""
     program = (

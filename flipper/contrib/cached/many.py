@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...contracts.circuit_breaker import current_reader
 from ...contracts.in_memory import NotInMemoryError
+from ...contracts.transactions import is_uncommitted
 from ...contracts.update import get_many as get_many_of
 from ...runtime.fork import detect_fork
 from .entries import UNKNOWN
@@ -40,6 +41,8 @@ def get_many(
         if item is not UNKNOWN:
             found[feature_name] = item
             continue
+        if is_uncommitted(self._store, feature_name):
+            continue  # it is read, and not cached
         read, is_new = self._begin_read(feature_name)
         # Another thread may be reading this flag; to read it again waits for nobody.
         if is_new:

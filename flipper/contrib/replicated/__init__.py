@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import finalize
 
 from ...arguments import check_seconds
+from ...contracts.transactions import refuse_transactions
 from ...contracts.update import write_lock
 from ...contracts.wrapper import FeatureFlagStoreWrapper
 from ...runtime.clock import monotonic
@@ -82,6 +83,7 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
         check_seconds(
             *("replication_timeout", replication_timeout), none="to wait for ever"
         )
+        refuse_transactions("ReplicatedFeatureFlagStore", primary)
         super().__init__(primary)
         self._replicas = [Replica(replica, primary) for replica in replicas]
         self._replication_timeout = replication_timeout

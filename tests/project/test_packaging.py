@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 REQUIRED = {"boto3", "lru-dict", "pyee", "python-consul", "redis", "thrift"}
 EXTRAS = {
-    *("all", "cli", "consul", "dev", "django", "docs", "fastapi", "files", "flask"),
+    *("all", "celery", "cli", "consul", "dev", "django", "docs", "fastapi", "files"),
+    "flask",
     *("openfeature", "opentelemetry", "postgres", "redis", "s3", "starlette"),
     *("testing", "thrift", "yaml"),
 }

@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 import time
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 RESULTS = ROOT / "benchmarks" / "results.json"
 CHART = ROOT / "docs" / "benchmark.svg"
 CHART_OF_SIZES = ROOT / "docs" / "benchmark-flags.svg"
-SECTIONS = ("memory", "stores", "scaling")
+SECTIONS = ("memory", "stores", "frameworks", "scaling")
 
 
 def main() -> None:
@@ -91,6 +92,11 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
         results["bytes"] = sections.memory(pythons, [sections.FLAGS])
     if "stores" in wanted and ours:
         results["stores"] = _stores(ours, effort.stores)
+    if "frameworks" in wanted:
+        print_progress("frameworks")
+        command = [sys.executable, "-m", "benchmarks.frameworks"]
+        found = subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=ROOT)  # noqa: S603  (its own)
+        results["frameworks"] = json.loads(found.stdout)
     if "scaling" in wanted and ours:
         scaled = {THIS: ours[THIS]} if arguments.quick and THIS in ours else ours
         results["sizes"] = sections.sizes(scaled, effort.sizes, effort.scaling)

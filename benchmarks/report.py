@@ -29,6 +29,8 @@ def tables(results: dict[str, Any]) -> str:
         report.in_memory()
     if "stores" in results:
         report.stores()
+    if "frameworks" in results:
+        report.frameworks()
     if "sizes" in results:
         report.scaling()
     if "others" in results:
@@ -81,6 +83,12 @@ class _Report:
                 cells = self._cells(title, found.get(key, {}), ours)
                 rows.append([title, load.goal or "-", *cells])
         self._table(["", "goal", *(self._titles[key] for key in ours)], rows)
+
+    def frameworks(self) -> None:
+        self._heading("Requests of frameworks, in microseconds")
+        found = self._results["frameworks"]
+        rows = [[title, number(value)] for title, value in found.items()]
+        self._table(["", "microseconds"], rows)
 
     def scaling(self) -> None:
         results = self._results

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -41,9 +42,14 @@ class Relay:
     def wait_for(self, text: str) -> None:
         """Read what it prints until a line has this text."""
         assert self.process.stderr is not None
-        for line in self.process.stderr:
-            if text in line:
-                return
+        patience = threading.Timer(120, self.process.kill)
+        patience.start()
+        try:
+            for line in self.process.stderr:
+                if text in line:
+                    return
+        finally:
+            patience.cancel()
         pytest.fail(f"it has ended without {text!r}")
 
     def stop(self, how: signal.Signals) -> int:

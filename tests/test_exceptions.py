@@ -14,7 +14,7 @@ import flipper.contrib.memory
 from flipper import Condition, FeatureFlagClient, MemoryFeatureFlagStore
 from flipper.bucketing import BucketerFactory, PercentageFactory
 from flipper.conditions.operators import Operator
-from flipper.contrib.storage import FeatureFlagStoreItem
+from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.exceptions import (
     ConcurrentUpdateError,
     FlagDoesNotExistError,
@@ -133,10 +133,9 @@ def broken(document: bytes | str) -> InvalidFlagDataError:
 
 def altered(old: str, new: str) -> str:
     """Return a valid document after one replacement."""
-    item = MemoryFeatureFlagStore().create("x", is_enabled=True)
-    meta = item.raw_meta
-    meta.conditions.append(Condition(a__gt=1))
-    document = item.replace(meta=meta).serialize().decode()
+    # At a fixed time: all workers of pytest need the same names of tests.
+    meta = FeatureFlagStoreMeta(1_700_000_000, conditions=[Condition(a__gt=1)])
+    document = FeatureFlagStoreItem("x", True, meta).serialize().decode()
     assert old in document
     return document.replace(old, new, 1)
 

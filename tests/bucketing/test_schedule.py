@@ -125,6 +125,15 @@ def test_a_schedule_survives_every_copy(
         assert repr(made) == repr(schedule)
 
 
+def test_the_repr_is_the_code_that_makes_it() -> None:
+    """A percentage of an application is made by its plain data."""
+    ramp = LinearRampPercentage(1, 0, 0.5, 7)
+    assert repr(Schedule([(5, ramp), (6, 0.25), (7.5, Tenth())])) == (
+        "Schedule([(5, LinearRampPercentage(1, 0, 0.5, 7)), (6, 0.25), "
+        "(7.5, PercentageFactory.create({'type': 'Tenth', 'value': 0.1}))])"
+    )
+
+
 NAIVE = datetime(2030, 1, 1)  # noqa: DTZ001  (what is tested)
 INNER = Schedule([(5, 1)])
 # Entries, the name and the value of what is wrong with them, and the problem.

@@ -390,6 +390,36 @@ def test_an_operator_may_ask_for_all_arguments(monkeypatch: pytest.MonkeyPatch) 
         assert make_item(condition).is_enabled(**call) is answer
 
 
+def test_an_operator_that_needs_the_context_may_compare_the_argument_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`compare` gets the argument, or `None` if it is not given, and the value."""
+
+    class MissingOrOperator(AbstractOperator):
+        SYMBOL = "missing_or"
+        NEEDS_CONTEXT = True
+
+        def compare(self, expected: Any, actual: Any) -> bool:
+            return expected is None or bool(expected == actual)
+
+    monkeypatch.setitem(Operator.OPERATOR_MAP, "missing_or", MissingOrOperator)
+    condition = Condition(a__missing_or="b")
+    for call, answer in [({}, True), ({"a": "b"}, True), ({"a": 1, "c": "b"}, False)]:
+        assert condition.check(**call) is answer
+        assert make_item(condition).is_enabled(**call) is answer
+
+
+def test_a_replaced_compare_context_is_called() -> None:
+    """In the class of the operator, and in an operator."""
+    kind = Operator.OPERATOR_MAP["exists"]
+    with patch.object(kind, "compare_context", return_value=False):
+        assert Condition(a__exists=True).check(a=1) is False
+    condition = Condition(a__exists=True)
+    operator: Any = condition.own_checks[0].operator
+    operator.compare_context = lambda *_: False
+    assert condition.check(a=1) is False
+
+
 @pytest.mark.parametrize("symbol", [row[0] for row in CASES])
 def test_a_replaced_compare_is_called(symbol: str) -> None:
     """In its class, in the base class, and in an operator; until it is put back."""

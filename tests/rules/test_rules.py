@@ -103,6 +103,7 @@ def test_expressions_are_combined_by_operators() -> None:
     assert (A | (B | C)).parts == (A, B, C)  # type: ignore[attr-defined]
     assert (SHARE & A).parts == (SHARE, A)  # type: ignore[attr-defined]
     assert repr(combined) == "<Condition a> & <Condition b> | ~<Condition c>"
+    assert repr(~C) == "~<Condition c>"
 
 
 @pytest.mark.parametrize(

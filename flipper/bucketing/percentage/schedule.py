@@ -150,10 +150,10 @@ def code_of(percentage: Any) -> str:
     ):
         return repr(percentage)
     fields = percentage.to_dict()
-    kind = fields.pop("type", None)
-    if kind == "LinearRampPercentage":
-        return f"{kind}({', '.join(map(repr, fields.values()))})"
-    return f"PercentageFactory.create({percentage.to_dict()!r})"
+    if fields.get("type") != "LinearRampPercentage":
+        return f"PercentageFactory.create({fields!r})"
+    _, *arguments = fields.values()
+    return f"LinearRampPercentage({', '.join(map(repr, arguments))})"
 
 
 def _seconds(when: Any) -> float:

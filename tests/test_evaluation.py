@@ -26,6 +26,7 @@ from flipper.conditions.operators.operator import EqualityOperator
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.evaluation import compile_rules
 from flipper.explanation import Evaluation, Reason
+from flipper.rules import Rule
 from support.copies import pickled
 from support.custom_stores import FailingMemoryStore
 from support.flag_builders import CustomWeekend
@@ -376,6 +377,47 @@ def test_every_reason_has_a_sentence() -> None:
             assert str(evaluation).startswith(f"Feature 'x' is {state}: ")
             assert str(evaluation).endswith(".")
             assert bool(evaluation) is enabled
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, "its rule 2 holds"),
+        ({"rule": Rule(None, True, name="all")}, "its rule 2 ('all') holds"),
+        ({"variant": "blue"}, "its rule 2 holds and serves 'blue'"),
+        (
+            {"variant": "blue", "bucket": 0.12345},
+            "its rule 2 holds and serves 'blue' for bucket 0.1235",
+        ),
+        ({"bucket": 0.75}, "its rule 2 holds for bucket 0.75"),
+        (
+            {"bucket": 0.25, "percentage": 0.5},
+            "its rule 2 holds; bucket 0.25 is within the percentage 0.5",
+        ),
+        (
+            {"bucket": 0.5, "percentage": Fraction(1, 3), "enabled": False},
+            "its rule 2 holds; bucket 0.5 is above the percentage 0.3333",
+        ),
+        ({"rule": None}, "none of its rules holds"),
+        (
+            {"rule": None, "variant": "blue"},
+            "none of its rules holds, so it serves 'blue'",
+        ),
+        (
+            {"rule": None, "variant": "blue", "bucket": 0, "percentage": 1},
+            "none of its rules holds, so it serves 'blue' for bucket 0",
+        ),
+    ],
+)
+def test_the_sentence_of_rules_says_what_they_serve(
+    fields: dict[str, Any], said: str
+) -> None:
+    """With the number and the name of the rule, the variant, and the bucket."""
+    values = {"enabled": True, "rule": Rule(None, True), "rule_number": 2, **fields}
+    reason = Reason.RULE if values["rule"] else Reason.NO_RULE_MATCHED
+    state = "on" if values["enabled"] else "off"
+    evaluation = Evaluation("x", reason=reason, **values)
+    assert str(evaluation) == f"Feature 'x' is {state}: {said}."
 
 
 def test_an_evaluation_can_be_unpacked_copied_andpickled(

@@ -102,14 +102,14 @@ def test_the_table_is_made_when_it_is_first_read(
     monkeypatch.delattr(Operator, "OPERATOR_MAP")
     monkeypatch.setattr(module, "_all_operators", dict(module._BY_SIGN))
     monkeypatch.setattr(module, "_SHARED", {kind: kind() for kind in module._SIGNS})
-    assert Operator.OPERATOR_MAP == table
+    assert table == Operator.OPERATOR_MAP
     for kind in table.values():
         shared = shared_operator(kind())
         assert type(shared) is kind
         assert is_shared(shared)
     # Threads that read it at the same time get the same operators.
     monkeypatch.delattr(Operator, "OPERATOR_MAP")
-    assert Operator.OPERATOR_MAP == table
+    assert table == Operator.OPERATOR_MAP
     assert shared_operator(kind()) is shared
     program = (
         "from unittest import mock\n"

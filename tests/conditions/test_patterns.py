@@ -184,6 +184,7 @@ def test_an_expression_of_too_many_parts_is_refused(largest: str, larger: str) -
         *((f"{start}b", ["b"], ["a\nb", "ab"]) for start in ("^", r"\A", r"(?s)^")),
         *((f"(?m)a{end}", ["a", "a\nb"], ["ab"]) for end in ("$", r"(?:$|\Z)")),
         *((f"a{end}", ["a"], ["a\nb", "ab", "a\n"]) for end in ("$", r"\Z", r"\z")),
+        ("abcdefghijk", ["abcabcdefghijk", "abcdefghiabcdefghijk"], ["abcdefghij"]),
         ("", ["", "a"], []),
         ("(|a)+$", ["", "a"], []),
     ],

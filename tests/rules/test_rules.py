@@ -71,6 +71,25 @@ def test_expressions_survive_as_plain_data(expression: Any) -> None:
         assert repr(expression_to_plain(expression_from_plain(plain))) == repr(plain)
 
 
+def test_a_condition_is_plain_data_with_keywords() -> None:
+    """It is a list of checks if a keyword would mean something else."""
+    assert expression_to_plain(Condition(a=1, age__gt=5)) == {"a": 1, "age__gt": 5}
+    for variable in ("any", "a__b"):
+        checks = {
+            "x": [{"variable": variable, "value": 1, "operator": None}],
+            "age": [{"variable": "age", "value": 5, "operator": "gt"}],
+        }
+        assert expression_to_plain(Condition.from_dict(checks)) == [
+            {"variable": variable, "value": 1},
+            {"variable": "age", "operator": "gt", "value": 5},
+        ]
+    twice = [{"variable": "a", "value": value, "operator": None} for value in (1, 2)]
+    assert expression_to_plain(Condition.from_dict({"a": twice})) == [
+        {"variable": "a", "value": 1},
+        {"variable": "a", "value": 2},
+    ]
+
+
 @settings(deadline=None, max_examples=50)
 @given(all_rules)
 def test_rules_survive_as_plain_data_and_as_code(rules: Rules) -> None:

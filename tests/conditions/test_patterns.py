@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flipper.conditions.patterns import LONGEST_TEXT, Pattern, compiled_pattern, search
+from support.fuzz import PHASES
 
 CHARS = "abB_1 \n-é"
 ATOMS = st.sampled_from(
@@ -59,7 +60,7 @@ def model(expression: str) -> re.Pattern[str]:
         return re.compile(expression)
 
 
-@settings(max_examples=300, deadline=None, database=None)
+@settings(max_examples=300, deadline=None, database=None, phases=PHASES)
 @given(FLAGS, EXPRESSIONS, st.lists(TEXTS, min_size=1, max_size=6))
 def test_a_pattern_finds_what_re_finds(
     flags: str, expression: str, texts: list[str]
@@ -117,7 +118,7 @@ REFUSED = [
     ("a\\", 2, r"the pattern ends too early; use '\\' for a backslash"),
     *(
         (each, each.index("\\"), rf"'\{char}' is not supported; use the text itself")
-        for each, char in ((r"\p{L}", "p"), (r"a\q", "q"), (r"[\B]", "B"))
+        for each, char in ((r"\p{L}", "p"), (r"a\q", "q"), (r"\X", "X"), (r"[\B]", "B"))
     ),
     *(
         (rf"\{each}", 2, rf"a code after \{each[0]} is not complete; use '\x41'")
@@ -185,6 +186,9 @@ def test_an_expression_of_too_many_parts_is_refused(largest: str, larger: str) -
         *((f"(?m)a{end}", ["a", "a\nb"], ["ab"]) for end in ("$", r"(?:$|\Z)")),
         *((f"a{end}", ["a"], ["a\nb", "ab", "a\n"]) for end in ("$", r"\Z", r"\z")),
         ("abcdefghijk", ["abcabcdefghijk", "abcdefghiabcdefghijk"], ["abcdefghij"]),
+        ("(?s)a.b", ["a\nb", "axb"], ["a\n"]),
+        ("a.b", ["axb"], ["a\nb"]),
+        ("XY", ["XY"], ["", "X", "Y"]),
         ("", ["", "a"], []),
         ("(|a)+$", ["", "a"], []),
     ],

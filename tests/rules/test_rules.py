@@ -21,6 +21,7 @@ from flipper.rules.plain import (
     expression_to_plain,
 )
 from support.copies import every_copy, pickled
+from support.fuzz import PHASES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +63,7 @@ def test_the_repr_is_the_code_that_makes_it(code: str) -> None:
     assert repr(made) == code
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, phases=PHASES, max_examples=50)
 @given(expressions)
 def test_expressions_survive_as_plain_data(expression: Any) -> None:
     """Their plain data makes an expression with the same plain data."""
@@ -90,7 +91,7 @@ def test_a_condition_is_plain_data_with_keywords() -> None:
     ]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, phases=PHASES, max_examples=50)
 @given(all_rules)
 def test_rules_survive_as_plain_data_and_as_code(rules: Rules) -> None:
     """Their plain data, their JSON, their code and their pickle make equal rules."""

@@ -17,6 +17,7 @@ from flipper.exceptions import InvalidArgumentError
 from flipper.rules import Rule
 from flipper.rules.hashing import find_hash
 from flipper.rules.split import Split
+from support.fuzz import PHASES
 
 USERS = [f"user-{number}" for number in range(500)]
 COLORS = {"blue": 0.5, "green": 0.3, "red": 0.2}
@@ -138,7 +139,7 @@ small_hashes = st.sampled_from(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, phases=PHASES)
 @given(name=small_hashes, changes=st.lists(shares_of_a_split, min_size=2, max_size=5))
 def test_new_shares_move_as_few_users_as_possible(
     name: str, changes: list[dict[str, float]]

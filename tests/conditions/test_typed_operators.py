@@ -7,11 +7,12 @@ The naive evaluator of `test_evaluation_property.py` tries random arguments.
 from __future__ import annotations
 
 import json
+import time
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from fractions import Fraction
 from ipaddress import ip_address, ip_network
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import pytest
@@ -19,6 +20,7 @@ import pytest
 from flipper import Condition, FeatureFlagClient, MemoryFeatureFlagStore
 from flipper.bucketing import Percentage, PercentageBucketer
 from flipper.conditions.check import Check
+from flipper.conditions.operators.dates import BeforeOperator
 from flipper.conditions.operators.interface import AbstractOperator
 from flipper.conditions.operators.operator import Operator
 from flipper.conditions.operators.typed import TypedOperator
@@ -26,6 +28,9 @@ from flipper.contrib.storage import FeatureFlagStoreItem
 from flipper.exceptions import InvalidArgumentError, InvalidFlagDataError
 from flipper.explanation import Reason
 from support.flag_builders import make_item
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 UTC = timezone.utc
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -62,6 +67,18 @@ class OddZone(tzinfo):
     def utcoffset(self, _: datetime | None) -> timedelta:
         """Fail."""
         raise LookupError
+
+
+@pytest.fixture
+def _in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Set another time zone than UTC for this process."""
+    if not hasattr(time, "tzset"):
+        pytest.skip("this system has no tzset")
+    with monkeypatch.context() as environment:
+        environment.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
 
 
 # For each operator: a value, arguments for which it holds, and others.
@@ -313,6 +330,25 @@ def test_dates_and_networks_are_kept_as_text() -> None:
         assert check.to_dict()["value"] == kept
     for value in ("10.0.0.0/8", [ip_network("10.0.0.0/8")]):
         assert Condition(a__in_cidr=value).own_checks[0].value == ["10.0.0.0/8"]
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        *(("1970-01-02", 86400), (date(1970, 1, 2), 86400), (NOON, NOON.timestamp())),
+        *(("1970-01-01T00:01:01Z", 61), ("1970-01-01t01:00z", 3600)),
+        *(("1970-01-01T01:30+01:30", 0), ("1970-01-01T00:00-02:15", 8100)),
+        *(("1970-01-01T00:00-0215", 8100), ("1970-01-01T00:00+02", -7200)),
+        *(("1970-01-01T00:00:01.5Z", 1.5), ("1970-01-01T00:00:00.25+00:00", 0.25)),
+        *(("1970-01-01T00:00:00.000001Z", 1e-6), (-2.5, -2.5)),
+        ("1970-01-01T00:00:00.123456789Z", 0.123456),
+        *(("1970-01-01", 0), ("1970-01-01T00:00", None), ("1970-01-01Z", None)),
+    ],
+)
+@pytest.mark.usefixtures("_in_tokyo")
+def test_a_date_means_an_instant(given: Any, seconds: float | None) -> None:
+    """In seconds since 1970; a date is midnight in UTC, wherever the computer is."""
+    assert BeforeOperator.meaning(given) == seconds
 
 
 def test_a_date_that_utc_cannot_express_is_refused() -> None:

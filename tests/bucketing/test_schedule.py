@@ -267,18 +267,29 @@ def test_only_a_flag_that_needs_it_loads_the_class() -> None:
         "assert name in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+    fields = {"type": "Schedule", "entries": [[5, 1]]}
+    assert type(PercentageFactory.create(fields)) is Schedule
 
 
-def test_a_class_of_an_application_keeps_its_name() -> None:
+def test_a_class_of_an_application_keeps_its_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Its flags are stored under the type "Schedule", so it goes on reading them."""
     program = (
+        "import sys\n"
         "from flipper.bucketing import Percentage, PercentageFactory\n"
         "Mine = PercentageFactory.register(type('Schedule', (Percentage,), {}))\n"
+        "made = PercentageFactory.create({'type': 'Schedule', 'value': 0.5})\n"
+        "assert type(made) is Mine, made\n"
+        "assert 'flipper.bucketing.percentage.schedule' not in sys.modules\n"
         "import flipper.bucketing.percentage.schedule\n"
         "made = PercentageFactory.create({'type': 'Schedule', 'value': 0.5})\n"
         "assert type(made) is Mine, made\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+    monkeypatch.setitem(PercentageFactory.PERCENTAGE_MAP, "Schedule", Percentage)
+    made = PercentageFactory.create({"type": "Schedule", "value": 0.5})
+    assert type(made) is Percentage
 
 
 @pytest.mark.parametrize("name", ["flipper.bucketing", "flipper.bucketing.percentage"])

@@ -316,6 +316,7 @@ def test_a_stored_value_that_means_nothing_is_a_broken_document() -> None:
         FeatureFlagStoreItem.deserialize(document)
 
 
+@pytest.mark.usefixtures("_in_tokyo")
 def test_dates_and_networks_are_kept_as_text() -> None:
     """JSON has neither; a datetime is kept in UTC."""
     later = NOON.astimezone(timezone(timedelta(hours=2, minutes=3, seconds=4)))

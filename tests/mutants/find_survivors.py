@@ -134,7 +134,8 @@ def main() -> int:
     command = [sys.executable, "-m", "mutmut", "run", *sys.argv[1:]]
     # Random flags find a change in the first few examples or hardly ever.
     random_flags = {"FLIPPER_TEST_EXAMPLES": "20", "FLIPPER_TEST_NO_SHRINK": "1"}
-    environment = {**os.environ, **random_flags}
+    # mutmut runs the tests in the order of a set.
+    environment = {**os.environ, **random_flags, "PYTHONHASHSEED": "0"}
     status = subprocess.run(command, cwd=WORK, check=False, env=environment).returncode
     if status:
         return status  # the tests fail without any change; mutmut has said why

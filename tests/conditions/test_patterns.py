@@ -90,6 +90,7 @@ REFUSED = [
     *((f"{start}a)", 0, f"'{start[:3]}' {GROUPS}") for start in ("(?i:", "(?(1)")),
     *(("a(?i)b", 1, f"'(?i' {GROUPS}"), ("(?", 0, f"'(?' {GROUPS}")),
     ("(?x)a", 0, "the flag 'x' is not supported; use i, m or s"),
+    ("(?iX)a", 0, "the flag 'X' is not supported; use i, m or s"),
     ("(?LIi)a", 0, "the flag 'I' is not supported; use i, m or s"),
     ("a++", 2, "a possessive quantifier is not supported; use one without '+'"),
     *(

@@ -443,8 +443,10 @@ def test_an_operator_that_needs_the_context_may_compare_the_argument_alone(
 
     monkeypatch.setitem(Operator.OPERATOR_MAP, "missing_or", MissingOrOperator)
     condition = Condition(a__missing_or="b")
+    (check,) = condition.own_checks
     for call, answer in [({}, True), ({"a": "b"}, True), ({"a": 1, "c": "b"}, False)]:
         assert condition.check(**call) is answer
+        assert check.check_context(call) is answer
         assert make_item(condition).is_enabled(**call) is answer
 
 

@@ -638,7 +638,6 @@ def test_the_bucket_of_a_user_is_looked_up_without_a_call(percentage: Any) -> No
         bucketed(0.5, names=("user_id", "b")),
         bucketed(0.5, names=(Name("only_here"),)),
     ],
-    ids=lambda item: str(item.raw_meta.bucketer.own_percentage),
 )
 def test_any_other_flag_asks_its_bucketer(item: FeatureFlagStoreItem) -> None:
     """It is asked with all arguments, and its answer is returned as it is."""

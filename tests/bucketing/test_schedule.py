@@ -103,7 +103,6 @@ def test_times_are_kept_in_seconds_since_the_epoch() -> None:
         Schedule([(-5.5, 1), (0, 0), (NEW_YEAR, RAMP)]),
         Schedule([(5, LinearRampPercentage(1, 0, 0.5, 7)), (6, Tenth())]),
     ],
-    ids=repr,
 )
 def test_a_schedule_survives_every_copy(
     schedule: Schedule, monkeypatch: pytest.MonkeyPatch

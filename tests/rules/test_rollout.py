@@ -133,7 +133,7 @@ def test_explain_says_bucket_and_percentage() -> None:
     assert unleash.explain("X", 123) == (True, 0.72, 0.73)
 
 
-@pytest.mark.parametrize("rollout", ROLLOUTS, ids=repr)
+@pytest.mark.parametrize("rollout", ROLLOUTS)
 def test_a_rollout_survives_every_copy(rollout: Rollout) -> None:
     """As code, as JSON, as a pickle and as a copy, it lets the same users in."""
     copies = [

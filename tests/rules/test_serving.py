@@ -47,7 +47,7 @@ def explained(
 @pytest.mark.parametrize("is_on", [True, False])
 @pytest.mark.parametrize("is_limited", [True, False])
 @pytest.mark.parametrize("off", [None, "none"])
-@pytest.mark.parametrize("served", SERVED, ids=repr)
+@pytest.mark.parametrize("served", SERVED)
 def test_variant_gives_what_explain_says(
     features: FeatureFlagClient,
     served: Any,
@@ -75,7 +75,7 @@ def test_the_value_of_a_variant_is_a_copy(features: FeatureFlagClient) -> None:
     assert features.variant("A", seats=11) == {"hex": ["00f"]}
 
 
-@pytest.mark.parametrize("served", SERVED, ids=repr)
+@pytest.mark.parametrize("served", SERVED)
 def test_variant_calls_an_operator_that_is_replaced(
     features: FeatureFlagClient, served: Any
 ) -> None:

@@ -51,7 +51,7 @@ def by_bucket(split: Split) -> list[str | None]:
     return found
 
 
-@pytest.mark.parametrize("split", SPLITS, ids=repr)
+@pytest.mark.parametrize("split", SPLITS)
 def test_a_split_survives_every_copy(split: Split) -> None:
     """As code, as JSON, as a pickle and as a copy, everybody is served the same."""
     copies = [
@@ -67,7 +67,7 @@ def test_a_split_survives_every_copy(split: Split) -> None:
     assert [other for other in SPLITS if other == split] == [split]
 
 
-@pytest.mark.parametrize("split", SPLITS, ids=repr)
+@pytest.mark.parametrize("split", SPLITS)
 def test_the_order_of_keys_in_plain_data_does_not_matter(split: Split) -> None:
     """A JSON object has no order, and some databases and tools change it."""
     text = json.dumps(split.to_dict(), sort_keys=True)

@@ -141,6 +141,14 @@ def test_what_needs_backtracking_is_refused(
     )
 
 
+def test_only_groups_in_each_other_count() -> None:
+    """Any number may follow each other."""
+    deepest = f"{'(' * 50}b{')' * 50}"
+    assert Pattern("(a)" * 60 + deepest).is_found_in("a" * 60 + "b")
+    with pytest.raises(ValueError, match="at position 59, more than 50 groups"):
+        Pattern(f"(a)(a)(a){'(' * 51}{')' * 51}")
+
+
 @pytest.mark.parametrize(
     ("largest", "larger"),
     [

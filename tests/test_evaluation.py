@@ -525,16 +525,16 @@ def test_a_bucketer_of_the_type_of_no_bucketer_is_not_asked() -> None:
 def test_rules_are_compiled_without_reasons_unless_asked_for() -> None:
     """The function then returns the answer alone."""
     rules = FeatureFlagStoreMeta(1, conditions=[Condition(a=1)])
-    assert compile_rules(rules)({"a": 1}) is True
-    assert compile_rules(rules)({"a": 2}) is False
-    assert compile_rules(rules, with_reason=True)({})[1] is Reason.ON
+    assert compile_rules(rules, "x")({"a": 1}) is True
+    assert compile_rules(rules, "x")({"a": 2}) is False
+    assert compile_rules(rules, "x", with_reason=True)({})[1] is Reason.ON
 
 
 def test_a_compiled_function_with_reasons_calls_what_is_replaced_later() -> None:
     """It gives a reason then, too."""
     condition = Condition(a=1)
     decide = compile_rules(
-        FeatureFlagStoreMeta(1, conditions=[condition]), with_reason=True
+        FeatureFlagStoreMeta(1, conditions=[condition]), "x", with_reason=True
     )
     matched = (True, Reason.CONDITION_MATCHED, None, None)
     assert decide({"a": 1}) == matched

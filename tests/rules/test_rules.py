@@ -165,6 +165,15 @@ def test_an_expression_is_at_most_twenty_levels_deep() -> None:
             Rule.from_dict({"when": plain, "serve": True})
 
 
+def test_the_depth_of_an_expression_is_that_of_its_deepest_part() -> None:
+    """A condition alone has the depth 1, and a combination of nothing, too."""
+    for expression, depth in [
+        *((A, 1), (SHARE, 1), (AllOf(), 1), (~A, 2), (A & B & C, 2), (A | ~B, 3)),
+        *((~(A & B), 3), (A & (B | C), 3), ((A | ~~B) & C, 5), (C & (~~B | A), 5)),
+    ]:
+        assert depth_of(expression) == depth
+
+
 def test_a_flag_has_at_most_a_thousand_rules() -> None:
     """The error says what to do instead."""
     assert len(Rules([Rule(A)] * 1000)) == 1000

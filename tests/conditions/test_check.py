@@ -128,7 +128,7 @@ def test_only_an_unchanged_check_is_compared_by_pythons_sign() -> None:
 
 
 def test_an_operator_may_be_any_object() -> None:
-    """It needs `compare` and `SYMBOL`, and its check is left out without an argument."""
+    """It needs `compare` and `SYMBOL`; without its argument the check is left out."""
 
     class Same:
         SYMBOL = "same"

@@ -102,6 +102,10 @@ def test_the_table_is_made_when_it_is_first_read(
     monkeypatch.delattr(Operator, "OPERATOR_MAP")
     monkeypatch.setattr(module, "_all_operators", dict(module._BY_SIGN))
     monkeypatch.setattr(module, "_SHARED", {kind: kind() for kind in module._SIGNS})
+    assert type(Operator.factory("gt")) is GreaterThanOperator
+    assert "OPERATOR_MAP" not in vars(Operator)
+    assert type(Operator.factory("before")) is table["before"]
+    assert "OPERATOR_MAP" in vars(Operator)
     assert table == Operator.OPERATOR_MAP
     for kind in table.values():
         shared = shared_operator(kind())

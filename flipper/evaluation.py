@@ -62,7 +62,7 @@ class _NamedRules:
 
 def compile_rules(
     rules: Rules,
-    feature_name: str = "",
+    feature_name: str,
     *,
     with_reason: bool = False,
     with_variant: bool = False,

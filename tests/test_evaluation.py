@@ -26,6 +26,7 @@ from flipper.conditions.operators.operator import EqualityOperator
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.evaluation import compile_rules
 from flipper.explanation import Evaluation, Reason
+from flipper.rules import Rule
 from support.copies import pickled
 from support.custom_stores import FailingMemoryStore
 from support.flag_builders import CustomWeekend
@@ -378,6 +379,47 @@ def test_every_reason_has_a_sentence() -> None:
             assert bool(evaluation) is enabled
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, "its rule 2 holds"),
+        ({"rule": Rule(None, True, name="all")}, "its rule 2 ('all') holds"),
+        ({"variant": "blue"}, "its rule 2 holds and serves 'blue'"),
+        (
+            {"variant": "blue", "bucket": 0.12345},
+            "its rule 2 holds and serves 'blue' for bucket 0.1235",
+        ),
+        ({"bucket": 0.75}, "its rule 2 holds for bucket 0.75"),
+        (
+            {"bucket": 0.25, "percentage": 0.5},
+            "its rule 2 holds; bucket 0.25 is within the percentage 0.5",
+        ),
+        (
+            {"bucket": 0.5, "percentage": Fraction(1, 3), "enabled": False},
+            "its rule 2 holds; bucket 0.5 is above the percentage 0.3333",
+        ),
+        ({"rule": None}, "none of its rules holds"),
+        (
+            {"rule": None, "variant": "blue"},
+            "none of its rules holds, so it serves 'blue'",
+        ),
+        (
+            {"rule": None, "variant": "blue", "bucket": 0, "percentage": 1},
+            "none of its rules holds, so it serves 'blue' for bucket 0",
+        ),
+    ],
+)
+def test_the_sentence_of_rules_says_what_they_serve(
+    fields: dict[str, Any], said: str
+) -> None:
+    """With the number and the name of the rule, the variant, and the bucket."""
+    values = {"enabled": True, "rule": Rule(None, True), "rule_number": 2, **fields}
+    reason = Reason.RULE if values["rule"] else Reason.NO_RULE_MATCHED
+    state = "on" if values["enabled"] else "off"
+    evaluation = Evaluation("x", reason=reason, **values)
+    assert str(evaluation) == f"Feature 'x' is {state}: {said}."
+
+
 def test_an_evaluation_can_be_unpacked_copied_andpickled(
     client: FeatureFlagClient,
 ) -> None:
@@ -483,16 +525,16 @@ def test_a_bucketer_of_the_type_of_no_bucketer_is_not_asked() -> None:
 def test_rules_are_compiled_without_reasons_unless_asked_for() -> None:
     """The function then returns the answer alone."""
     rules = FeatureFlagStoreMeta(1, conditions=[Condition(a=1)])
-    assert compile_rules(rules)({"a": 1}) is True
-    assert compile_rules(rules)({"a": 2}) is False
-    assert compile_rules(rules, with_reason=True)({})[1] is Reason.ON
+    assert compile_rules(rules, "x")({"a": 1}) is True
+    assert compile_rules(rules, "x")({"a": 2}) is False
+    assert compile_rules(rules, "x", with_reason=True)({})[1] is Reason.ON
 
 
 def test_a_compiled_function_with_reasons_calls_what_is_replaced_later() -> None:
     """It gives a reason then, too."""
     condition = Condition(a=1)
     decide = compile_rules(
-        FeatureFlagStoreMeta(1, conditions=[condition]), with_reason=True
+        FeatureFlagStoreMeta(1, conditions=[condition]), "x", with_reason=True
     )
     matched = (True, Reason.CONDITION_MATCHED, None, None)
     assert decide({"a": 1}) == matched
@@ -596,7 +638,6 @@ def test_the_bucket_of_a_user_is_looked_up_without_a_call(percentage: Any) -> No
         bucketed(0.5, names=("user_id", "b")),
         bucketed(0.5, names=(Name("only_here"),)),
     ],
-    ids=lambda item: str(item.raw_meta.bucketer.own_percentage),
 )
 def test_any_other_flag_asks_its_bucketer(item: FeatureFlagStoreItem) -> None:
     """It is asked with all arguments, and its answer is returned as it is."""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import MagicMock, patch
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flipper import FeatureFlagClient, MemoryFeatureFlagStore
@@ -40,14 +40,13 @@ from flipper.exceptions import InvalidArgumentError
 from flipper.explanation import Reason
 from support.answers import DEFAULT
 from support.copies import pickled
+from support.fuzz import PHASES
 from support.naive_evaluator import COMPARISONS, Answer, NaiveEvaluator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 EXAMPLES = int(os.environ.get("FLIPPER_TEST_EXAMPLES", "100"))
-# `make mutants` needs no smallest example, and to search for it takes long.
-PHASES = [Phase.generate] if os.environ.get("FLIPPER_TEST_NO_SHRINK") else list(Phase)
 NOW = 1_700_000_000.25  # binary fractions, so that differences of times are exact
 
 pytestmark = pytest.mark.usefixtures("_clock")

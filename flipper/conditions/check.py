@@ -53,7 +53,7 @@ class Check:
         self._variable = intern(variable) if type(variable) is str else variable
         self._value = copy_containers(value)
         self._operator = operator
-        if getattr(type(operator), "IS_TYPED", False) is True:
+        if getattr(type(operator), "IS_TYPED", None) is True:
             self._value = _stored_value(self._variable, self._value, operator)
 
     @property

@@ -221,9 +221,8 @@ def _compares_argument(check: Check) -> bool:
     """Return whether a check that `needs_context` depends on its argument alone."""
     operator: Any = check.operator
     # In a rule, the argument may be found by a path, which the operator does not know.
-    own = getattr(operator, "__dict__", {})
     is_inherited = type(operator).compare_context is TypedOperator.compare_context
-    return is_inherited and "compare_context" not in own
+    return is_inherited and "compare_context" not in vars(operator)
 
 
 def first_failed_check(

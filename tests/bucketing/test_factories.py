@@ -34,6 +34,16 @@ def test_the_type_is_the_name_of_the_class(factory: Any, classes: Any) -> None:
         assert made.to_dict() == kind().to_dict()
 
 
+def test_the_mark_of_a_flag_with_rules_survives_as_plain_data() -> None:
+    """It is a field of the bucketer; see `flipper.rules.rules_bucketer`."""
+    for fields in ({"type": "NoOpBucketer"}, {"type": "NoOpBucketer", "rules": 1}):
+        made = BucketerFactory.create(fields)
+        assert isinstance(made, NoOpBucketer)
+        assert made.to_dict() == fields
+        assert made.marks_rules is ("rules" in fields)
+        assert made.check(a=1) is True
+
+
 @pytest.mark.parametrize("fields", [{}, {"type": "Other"}, {"type": ["list"]}])
 def test_an_unknown_type_is_an_error_that_shows_it(fields: dict[str, Any]) -> None:
     """Also if it is missing, or cannot be a key."""

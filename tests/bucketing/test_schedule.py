@@ -23,6 +23,7 @@ from flipper.bucketing import (
     PercentageFactory,
     Schedule,
 )
+from flipper.bucketing.percentage.schedule import EARLIEST, LATEST
 from flipper.exceptions import InvalidArgumentError
 
 NEW_YEAR = datetime(2030, 1, 1, tzinfo=timezone.utc)
@@ -102,7 +103,6 @@ def test_times_are_kept_in_seconds_since_the_epoch() -> None:
         Schedule([(-5.5, 1), (0, 0), (NEW_YEAR, RAMP)]),
         Schedule([(5, LinearRampPercentage(1, 0, 0.5, 7)), (6, Tenth())]),
     ],
-    ids=repr,
 )
 def test_a_schedule_survives_every_copy(
     schedule: Schedule, monkeypatch: pytest.MonkeyPatch
@@ -124,31 +124,74 @@ def test_a_schedule_survives_every_copy(
         assert repr(made) == repr(schedule)
 
 
-REFUSED: list[tuple[Any, str]] = [
-    ([], "has no entry"),
-    (5, "is not a list of pairs"),
-    ([5], "is not a list of pairs"),
-    ([(5, 0.5, 1)], "is not a list of pairs"),
-    ([(datetime(2030, 1, 1), 1)], "has no time zone"),  # noqa: DTZ001  (what is tested)
-    *(([(when, 1)], "is neither") for when in (True, None, "2030-01-01", 1j)),
-    *(([(when, 1)], "is no date") for when in (1e15, -1e15, float("nan"), 10**400)),
-    *(([(5, 1), (when, 0)], f"{when} of the schedule is not later") for when in (5, 4)),
+def test_the_repr_is_the_code_that_makes_it() -> None:
+    """A percentage of an application is made by its plain data."""
+    ramp = LinearRampPercentage(1, 0, 0.5, 7)
+    assert repr(Schedule([(5, ramp), (6, 0.25), (7.5, Tenth())])) == (
+        "Schedule([(5, LinearRampPercentage(1, 0, 0.5, 7)), (6, 0.25), "
+        "(7.5, PercentageFactory.create({'type': 'Tenth', 'value': 0.1}))])"
+    )
+
+
+NAIVE = datetime(2030, 1, 1)  # noqa: DTZ001  (what is tested)
+INNER = Schedule([(5, 1)])
+# Entries, the name and the value of what is wrong with them, and the problem.
+REFUSED: list[tuple[Any, str, Any, str]] = [
+    ([], "entries", [], "has no entry, so it is always off"),
     *(
-        ([(5, share)], "is not a number from 0 to 1")
-        for share in (50, -0.1, True, None, "0.5", float("nan"), Percentage(50))
+        (entries, "entries", entries, "is not a list of pairs")
+        for entries in (5, [5], [(5, 0.5, 1)])
     ),
-    ([(5, LinearRampPercentage(0, 50))], "The final_value 50 of the schedule is not a"),
-    ([(5, Schedule([(5, 1)]))], "is a schedule itself"),
+    ([(NAIVE, 1)], "time", NAIVE, "has no time zone"),
+    *(
+        ([(when, 1)], "time", when, "is neither a datetime nor seconds")
+        for when in (True, None, "2030-01-01", 1j)
+    ),
+    *(
+        ([(when, 1)], "time", when, "is no date in seconds since 1970")
+        for when in (EARLIEST - 1, LATEST + 1, float("nan"), -1e15, 10**70)
+    ),
+    *(
+        ([(5, 1), (when, 0)], "time", when, "is not later than 5 before it")
+        for when in (5, 4)
+    ),
+    ([(5, 1), (7, 0), (6, 1)], "time", 6, "is not later than 7 before it"),
+    *(
+        ([(5, share)], "share", share, "is not a number from 0 to 1")
+        for share in (50, 1.01, -0.1, True, None, "0.5", float("nan"))
+    ),
+    ([(5, Percentage(50))], "share", 50, "is not a number from 0 to 1"),
+    (
+        [(5, LinearRampPercentage(0, 50))],
+        *("final_value", 50, "is not a number from 0 to 1"),
+    ),
+    ([(5, INNER)], "share", INNER, "is a schedule itself"),
 ]
 
 
-@pytest.mark.parametrize(("entries", "message"), REFUSED)
-def test_what_cannot_be_used_is_refused(entries: Any, message: str) -> None:
+def refusal(name: str, value: Any, problem: str) -> str:
+    """Return the whole message of an error."""
+    return (
+        f"The {name} {value!r} of the schedule {problem}; "
+        f"use Schedule([(datetime(2030, 1, 1, tzinfo=timezone.utc), 0.5)])"
+    )
+
+
+@pytest.mark.parametrize(("entries", "name", "value", "problem"), REFUSED)
+def test_what_cannot_be_used_is_refused(
+    entries: Any, name: str, value: Any, problem: str
+) -> None:
     """The error names the value and the remedy."""
     with pytest.raises(InvalidArgumentError) as caught:
         Schedule(entries)
-    assert message in str(caught.value)
-    assert "; use Schedule([(datetime(2030, 1, 1" in str(caught.value)
+    assert str(caught.value) == refusal(name, value, problem)
+    assert repr(caught.value.value) == repr(value)
+
+
+@pytest.mark.parametrize("when", [EARLIEST, LATEST])
+def test_the_first_and_the_last_time_can_be_given(when: int) -> None:
+    """They are the limits that the errors of other times come from."""
+    assert Schedule([(when, 0.5)]).entries == ((when, 0.5),)
 
 
 def deep_fields(depth: int) -> dict[str, Any]:
@@ -159,18 +202,42 @@ def deep_fields(depth: int) -> dict[str, Any]:
     return fields
 
 
+NO_FIELDS = "has not exactly type and entries"
+NO_ENTRY = "is not a list of time and share"
+
+
 @pytest.mark.parametrize(
-    "fields",
+    ("fields", "name", "value", "problem"),
     [
-        *({}, {"entries": {}}, {"entries": [5]}, {"entries": [[5]]}, {"entries": None}),
-        *({"entries": [[5, 1]], "extra": 1}, {"entries": [[5, 50]]}, deep_fields(5000)),
+        *(
+            (fields, "plain data", {"type": "Schedule", **fields}, NO_FIELDS)
+            for fields in (
+                *({}, {"entries": {}}, {"entries": None}),
+                {"entries": [[5, 1]], "extra": 1},
+            )
+        ),
+        *(
+            ({"entries": [entry]}, "entry", entry, NO_ENTRY)
+            for entry in (5, [5], [5, 1, 1], {"a": 1, "b": 2})
+        ),
+        ({"entries": [[5, 50]]}, "share", 50, "is not a number from 0 to 1"),
+        (deep_fields(1), "share", deep_fields(0), "is a schedule itself"),
     ],
-    ids=range(8),
+    ids=range(10),
 )
-def test_broken_plain_data_is_refused(fields: dict[str, Any]) -> None:
-    """A flag with it is a broken document; data nested without end is not followed."""
-    with pytest.raises(InvalidArgumentError):
-        PercentageFactory.create({**fields, "type": "Schedule"})
+def test_broken_plain_data_is_refused(
+    fields: dict[str, Any], name: str, value: Any, problem: str
+) -> None:
+    """A flag with it is a broken document."""
+    with pytest.raises(InvalidArgumentError) as caught:
+        PercentageFactory.create({"type": "Schedule", **fields})
+    assert str(caught.value) == refusal(name, value, problem)
+
+
+def test_plain_data_nested_without_end_is_refused() -> None:
+    """It is not followed."""
+    with pytest.raises(InvalidArgumentError, match="is a schedule itself"):
+        PercentageFactory.create(deep_fields(5000))
 
 
 def test_a_client_refuses_a_ramp_that_is_wrong_in_a_schedule() -> None:
@@ -199,18 +266,29 @@ def test_only_a_flag_that_needs_it_loads_the_class() -> None:
         "assert name in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+    fields = {"type": "Schedule", "entries": [[5, 1]]}
+    assert type(PercentageFactory.create(fields)) is Schedule
 
 
-def test_a_class_of_an_application_keeps_its_name() -> None:
+def test_a_class_of_an_application_keeps_its_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Its flags are stored under the type "Schedule", so it goes on reading them."""
     program = (
+        "import sys\n"
         "from flipper.bucketing import Percentage, PercentageFactory\n"
         "Mine = PercentageFactory.register(type('Schedule', (Percentage,), {}))\n"
+        "made = PercentageFactory.create({'type': 'Schedule', 'value': 0.5})\n"
+        "assert type(made) is Mine, made\n"
+        "assert 'flipper.bucketing.percentage.schedule' not in sys.modules\n"
         "import flipper.bucketing.percentage.schedule\n"
         "made = PercentageFactory.create({'type': 'Schedule', 'value': 0.5})\n"
         "assert type(made) is Mine, made\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+    monkeypatch.setitem(PercentageFactory.PERCENTAGE_MAP, "Schedule", Percentage)
+    made = PercentageFactory.create({"type": "Schedule", "value": 0.5})
+    assert type(made) is Percentage
 
 
 @pytest.mark.parametrize("name", ["flipper.bucketing", "flipper.bucketing.percentage"])

@@ -8,6 +8,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
+from flipper import Condition
 from flipper.conditions.check import Check
 from flipper.conditions.operators import Operator
 from flipper.conditions.operators.interface import AbstractOperator
@@ -124,6 +125,24 @@ def test_only_an_unchanged_check_is_compared_by_pythons_sign() -> None:
     changed.operator.compare = lambda *_: False  # type: ignore[method-assign]
     assert changed.sign is None
     assert changed.check(2) is False
+
+
+def test_an_operator_may_be_any_object() -> None:
+    """It needs `compare` and `SYMBOL`; without its argument the check is left out."""
+
+    class Same:
+        SYMBOL = "same"
+
+        def compare(self, expected: Any, actual: Any) -> bool:
+            return expected is actual
+
+    check = Check("a", None, Same())  # type: ignore[arg-type]
+    assert check.needs_context is False
+    assert check.check(None) is True
+    condition = Condition()
+    condition._set_checks([check])
+    for call, answer in [({}, True), ({"a": None}, True), ({"a": 0}, False)]:
+        assert condition.check(**call) is answer
 
 
 def test_variables_of_any_type_are_kept() -> None:

@@ -129,3 +129,10 @@ def test_plain_data_makes_a_condition_of_the_class_that_was_asked() -> None:
     assert condition.count == 0
     assert condition.check(a=2) is False
     assert type(Condition.from_dict({})) is Condition
+
+
+def test_only_some_checks_need_the_context() -> None:
+    """A condition needs it if one of its checks does."""
+    assert Condition(a=1, b__exists=True).needs_context is True
+    assert Condition(a=1, b__gt=2).needs_context is False
+    assert Condition().needs_context is False

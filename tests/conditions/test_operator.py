@@ -14,6 +14,7 @@ import pytest
 from flipper import Condition
 from flipper.conditions.check import Check
 from flipper.conditions.operators import Operator
+from flipper.conditions.operators import operator as module
 from flipper.conditions.operators.operator import (
     EqualityOperator,
     GreaterThanOperator,
@@ -91,6 +92,40 @@ def test_a_table_that_is_changed_before_its_first_use_is_used(change: str) -> No
         "print(type(Operator.factory('gt')).__name__)\n"
     )
     assert run_in_new_process(program) == "Never"
+
+
+def test_the_table_is_made_when_it_is_first_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It has all operators, and all checks share an instance of each."""
+    table = Operator.OPERATOR_MAP
+    monkeypatch.delattr(Operator, "OPERATOR_MAP")
+    monkeypatch.setattr(module, "_all_operators", dict(module._BY_SIGN))
+    monkeypatch.setattr(module, "_SHARED", {kind: kind() for kind in module._SIGNS})
+    assert type(Operator.factory("gt")) is GreaterThanOperator
+    assert "OPERATOR_MAP" not in vars(Operator)
+    assert type(Operator.factory("before")) is table["before"]
+    assert "OPERATOR_MAP" in vars(Operator)
+    assert table == Operator.OPERATOR_MAP
+    for kind in table.values():
+        shared = shared_operator(kind())
+        assert type(shared) is kind
+        assert is_shared(shared)
+    # Threads that read it at the same time get the same operators.
+    monkeypatch.delattr(Operator, "OPERATOR_MAP")
+    assert table == Operator.OPERATOR_MAP
+    assert shared_operator(kind()) is shared
+    program = (
+        "from unittest import mock\n"
+        "from flipper import Condition\n"
+        "from flipper.conditions.operators import Operator\n"
+        "condition = Condition(a__startswith='b')\n"
+        "condition.check(a='b')\n"
+        "kind = Operator.OPERATOR_MAP['startswith']\n"
+        "with mock.patch.object(kind, 'compare', return_value='mine'):\n"
+        "    print(condition.check(a='c'))\n"
+    )
+    assert run_in_new_process(program) == "True"
 
 
 def test_an_unknown_attribute_of_the_class_is_an_error() -> None:

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flipper.conditions.patterns import LONGEST_TEXT, Pattern, compiled_pattern, search
+from support.fuzz import PHASES
 
 CHARS = "abB_1 \n-é"
 ATOMS = st.sampled_from(
@@ -59,7 +60,7 @@ def model(expression: str) -> re.Pattern[str]:
         return re.compile(expression)
 
 
-@settings(max_examples=300, deadline=None, database=None)
+@settings(max_examples=300, deadline=None, database=None, phases=PHASES)
 @given(FLAGS, EXPRESSIONS, st.lists(TEXTS, min_size=1, max_size=6))
 def test_a_pattern_finds_what_re_finds(
     flags: str, expression: str, texts: list[str]
@@ -73,38 +74,98 @@ def test_a_pattern_finds_what_re_finds(
         assert pattern.is_found_in(text) is found  # by the states that are kept
 
 
+GROUPS = "is not supported; use '(...)' or '(?:...)'; flags come first"
+REFERENCE = "a reference to a group is not supported; use the text itself"
+TOO_LARGE = (
+    "is too large a regular expression; use a shorter one, or smaller numbers in braces"
+)
+# Expressions, where the problem is, and what the error says.
+REFUSED = [
+    *(
+        (each, 0, "lookaround is not supported; use several checks")
+        for each in ("(?=a)", "(?!a)", "(?<=a)", "(?<!a)b")
+    ),
+    *((r"(a)\1", 3, REFERENCE), (r"\01a", 0, REFERENCE), (r"[\1]", 1, REFERENCE)),
+    *((f"a{start}a)", 1, f"'{start}' {GROUPS}") for start in ("(?P", "(?>", "(?#")),
+    *((f"{start}a)", 0, f"'{start[:3]}' {GROUPS}") for start in ("(?i:", "(?(1)")),
+    *(("a(?i)b", 1, f"'(?i' {GROUPS}"), ("(?", 0, f"'(?' {GROUPS}")),
+    ("(?x)a", 0, "the flag 'x' is not supported; use i, m or s"),
+    ("(?iX)a", 0, "the flag 'X' is not supported; use i, m or s"),
+    ("(?LIi)a", 0, "the flag 'I' is not supported; use i, m or s"),
+    ("a++", 2, "a possessive quantifier is not supported; use one without '+'"),
+    *(
+        (each, len(each), "a quantifier follows another one; use a group, as '(a*)*'")
+        for each in ("a**", "a{2}{3}")
+    ),
+    ("a{3,2}b", 6, "a quantifier has its limits in the wrong order; use '{1,2}'"),
+    *(
+        (f"a|{each}", 2, rf"'{each}' has nothing to repeat; use '\{each}'")
+        for each in "*+?"
+    ),
+    ("(a", 2, r"a parenthesis is not closed; use ')', or '\(' for this one"),
+    ("a)b", 1, r"a parenthesis is closed that is not open; use '\)'"),
+    *(
+        (each, 2, r"a bracket is not closed; use ']', or '\[' for this one")
+        for each in ("[a", "[]")
+    ),
+    *(
+        (
+            f"[{each}]",
+            len(each) + 1,
+            "a range has no order; use 'a-z', or '-' at the end",
+        )
+        for each in ("b-a", r"\d-z", r"a-\d")
+    ),
+    ("a\\", 2, r"the pattern ends too early; use '\\' for a backslash"),
+    *(
+        (each, each.index("\\"), rf"'\{char}' is not supported; use the text itself")
+        for each, char in ((r"\p{L}", "p"), (r"a\q", "q"), (r"\X", "X"), (r"[\B]", "B"))
+    ),
+    *(
+        (rf"\{each}", 2, rf"a code after \{each[0]} is not complete; use '\x41'")
+        for each in ("x4", "u004", "U00110000", "x+1", "xag")
+    ),
+    ("(" * 51 + ")" * 51, 50, "more than 50 groups are in each other; use fewer"),
+]
+
+
+@pytest.mark.parametrize(("expression", "place", "problem"), REFUSED)
+def test_what_needs_backtracking_is_refused(
+    expression: str, place: int, problem: str
+) -> None:
+    """The error says what, where, and what to use instead."""
+    with pytest.raises(ValueError, match="regular expression") as caught:
+        Pattern(expression)
+    assert str(caught.value) == (
+        f"is not a supported regular expression: at position {place}, {problem}"
+    )
+
+
+def test_only_groups_in_each_other_count() -> None:
+    """Any number may follow each other."""
+    deepest = f"{'(' * 50}b{')' * 50}"
+    assert Pattern("(a)" * 60 + deepest).is_found_in("a" * 60 + "b")
+    with pytest.raises(ValueError, match="at position 59, more than 50 groups"):
+        Pattern(f"(a)(a)(a){'(' * 51}{')' * 51}")
+
+
 @pytest.mark.parametrize(
-    ("expression", "problem"),
+    ("largest", "larger"),
     [
-        *((each, "lookaround") for each in ("(?=a)", "(?!a)", "(?<=a)", "(?<!a)b")),
-        *((each, "a reference to a group") for each in (r"(a)\1", r"\01", r"[\1]")),
-        *(("(?P=n)", "'(?P'"), ("(?>a)", "'(?>'"), ("(?#a)", "'(?#'")),
-        *(("a(?i)b", "'(?i'"), ("(?i:a)", "'(?i'"), ("(?(1)a)", "'(?('")),
-        *(("(?x)a", "flag 'x'"), ("(?L)a", "flag 'L'"), ("a++", "possessive")),
-        *(
-            ("a**", "another one"),
-            ("a{2}{3}", "another one"),
-            ("a{3,2}", "wrong order"),
-        ),
-        *(("*", "nothing to repeat"), ("a|+", "nothing to repeat"), ("(?", "'(?'")),
-        *(("(a", "not closed"), ("a)", "not open"), ("[a", "not closed")),
-        *(("[]", "not closed"), ("[b-a]", "no order"), (r"[\d-z]", "no order")),
-        *(("\\", "too early"), (r"\p{L}", r"'\p'"), (r"\q", r"'\q'"), (r"[\B]", "B")),
-        *(
-            (r"\x4", "code"),
-            (r"\u004", "code"),
-            (r"\U00110000", "code"),
-            (r"\x+1", "x"),
-        ),
-        *(("(" * 51 + ")" * 51, "in each other"), ("a{1000}", "too large")),
-        *((r"(a{2,}){299}b", "too large"), ("(){601}", "too large")),
+        ("a{599}", "a{600}"),
+        ("(){599}", "(){600}"),
+        ("(a{2,}){149}bcd", "(a{2,}){149}bcde"),
+        ("(a{0}){599}", "(a{0}){600}"),
+        ("(a{,1}){299}b", "(a?){299}^$"),
+        ("(a|b){199}cd", r"(a|b){199}\b\B."),
     ],
 )
-def test_what_needs_backtracking_is_refused(expression: str, problem: str) -> None:
-    """The error says what, where, and what to use instead."""
-    with pytest.raises(ValueError, match=r"regular expression.*; use ") as caught:
-        Pattern(expression)
-    assert problem in str(caught.value)
+def test_an_expression_of_too_many_parts_is_refused(largest: str, larger: str) -> None:
+    """The error says what to use instead."""
+    Pattern(largest)
+    with pytest.raises(ValueError, match="too large") as caught:
+        Pattern(larger)
+    assert str(caught.value) == TOO_LARGE
 
 
 @pytest.mark.parametrize(
@@ -121,9 +182,22 @@ def test_what_needs_backtracking_is_refused(expression: str, problem: str) -> No
         (r"\x41\u00e9\U0001F42C\t\0", ["A\u00e9\U0001f42c\t\0"], ["A"]),
         (r"(?i)straßE|[k-l]", ["STRAßE", "K", "l"], ["strasse", "j"]),
         (r"(?i)^[^a]$", ["b", "B"], ["a", "A"]),
+        # The Kelvin sign is another upper case of "k", and the long s another "s".
+        ("(?i)K", ["k", "\u212a"], ["l"]),
+        ("(?i)s", ["S", "\u017f"], ["t"]),
+        ("[b-c]|[x-x]", ["b", "c", "x"], ["a", "d", "w", "y"]),
+        (r"\U0010ffff|\xAf", ["\U0010ffff", "\xaf"], ["\U0010fffe"]),
         (r"[\]\-\b^]", ["]", "-", "\b", "^"], ["b"]),
         (r"^a{,2}$", ["", "aa"], ["aaa", "a{,2}"]),
         (r"a{x}|b{}", ["a{x}", "b{}"], ["ax", "b"]),
+        *((f"(?m){start}b", ["b", "a\nb"], ["ab"]) for start in ("^", r"(?:^|\A)")),
+        *((f"{start}b", ["b"], ["a\nb", "ab"]) for start in ("^", r"\A", r"(?s)^")),
+        *((f"(?m)a{end}", ["a", "a\nb"], ["ab"]) for end in ("$", r"(?:$|\Z)")),
+        *((f"a{end}", ["a"], ["a\nb", "ab", "a\n"]) for end in ("$", r"\Z", r"\z")),
+        ("abcdefghijk", ["abcabcdefghijk", "abcdefghiabcdefghijk"], ["abcdefghij"]),
+        ("(?s)a.b", ["a\nb", "axb"], ["a\n"]),
+        ("a.b", ["axb"], ["a\nb"]),
+        ("XY", ["XY"], ["", "X", "Y"]),
         ("", ["", "a"], []),
         ("(|a)+$", ["", "a"], []),
     ],

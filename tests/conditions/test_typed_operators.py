@@ -7,11 +7,12 @@ The naive evaluator of `test_evaluation_property.py` tries random arguments.
 from __future__ import annotations
 
 import json
+import time
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from fractions import Fraction
 from ipaddress import ip_address, ip_network
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import pytest
@@ -19,6 +20,7 @@ import pytest
 from flipper import Condition, FeatureFlagClient, MemoryFeatureFlagStore
 from flipper.bucketing import Percentage, PercentageBucketer
 from flipper.conditions.check import Check
+from flipper.conditions.operators.dates import BeforeOperator
 from flipper.conditions.operators.interface import AbstractOperator
 from flipper.conditions.operators.operator import Operator
 from flipper.conditions.operators.typed import TypedOperator
@@ -26,6 +28,9 @@ from flipper.contrib.storage import FeatureFlagStoreItem
 from flipper.exceptions import InvalidArgumentError, InvalidFlagDataError
 from flipper.explanation import Reason
 from support.flag_builders import make_item
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 UTC = timezone.utc
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -64,6 +69,18 @@ class OddZone(tzinfo):
         raise LookupError
 
 
+@pytest.fixture
+def _in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Set another time zone than UTC for this process."""
+    if not hasattr(time, "tzset"):
+        pytest.skip("this system has no tzset")
+    with monkeypatch.context() as environment:
+        environment.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
+
+
 # For each operator: a value, arguments for which it holds, and others.
 CASES: list[tuple[str, Any, list[Any], list[Any]]] = [
     ("startswith", "a", ["a", "ab"], ["", "A", "ba", None, 1, ["a"], b"a", Text("b")]),
@@ -77,6 +94,7 @@ CASES: list[tuple[str, Any, list[Any], list[Any]]] = [
     ("iendswith", "STRASSE", ["straße", "Strasse"], ["Straßen"]),
     ("icontains", ["Q", "b"], ["aBc", "q"], ["a", Text("X")]),
     ("matches", r"^\d+$", ["1", "123"], ["", "1a", "1\n", 1, None, b"1", "1" * 2049]),
+    ("matches", f"[{'a' * 498}]", ["a"], ["b"]),
     ("matches", "b|^c", ["abc", "c", "1" * 2047 + "b"], ["ac", ""]),
     (
         "before",
@@ -126,6 +144,8 @@ CASES: list[tuple[str, Any, list[Any], list[Any]]] = [
     ("num_eq", 0, [0, "0", "-0", 0.0], [False, None, "", "false"]),
     ("num_gte", 2**53, [2**53, str(2**53 + 1)], [2**53 - 1]),
     ("num_lt", 10, ["9", -1, 9.99], ["10", "a", True]),
+    ("num_gt", 10, ["9" * 400], ["9" * 401]),
+    ("semver_lt", "1.0.0", [f"1.0.0-{'a' * 250}"], [f"1.0.0-{'a' * 251}"]),
     ("num_lte", -1.5, ["-1.5", -2], [-1, "-1.4"]),
     (
         "in_cidr",
@@ -187,58 +207,105 @@ def test_an_operator_holds_for_these_arguments(
         assert condition.own_checks[0].check(argument) is holds, shown
 
 
+NO_TEXT = "is not a text; use a text, or a list of texts"
+TOO_LONG = (
+    "has 501 characters; use a regular expression of at most 500, or several checks"
+)
+TOO_LARGE = (
+    "is too large a regular expression; use a shorter one, or smaller numbers in braces"
+)
+NO_ZONE = (
+    "has no time zone; use an aware datetime, as datetime(2026, 1, 31, "
+    "tzinfo=timezone.utc)"
+)
+NO_DATE = (
+    "is not a date with a time zone; use an aware datetime, a date, an ISO text as "
+    "'2026-01-31' or '2026-01-31T12:00:00Z', or seconds since 1970"
+)
+NO_NETWORK = (
+    "is not a network; use a network as '10.0.0.0/8' or '2001:db8::/32', or a list of "
+    "networks"
+)
+NO_NETWORK_BUT_ADDRESS = (
+    "has '10.1.2.3/8', an address and no network; use '10.0.0.0/8' for the whole "
+    "network, or the address without '/' for this one"
+)
+NO_VARIANT = 'is not the name of a variant; use text, or a list, as ["blue"]'
 REFUSED: list[tuple[str, list[Any], str]] = [
-    ("startswith", [None, 1, ["a", 1], {"a": 1}, b"a"], "use a text, or a list"),
-    ("icontains", [None, 1, [None]], "use a text, or a list"),
-    ("matches", [None, 1, ["a"]], "use a regular expression"),
-    ("matches", ["a" * 501], "501 characters"),
-    ("matches", ["(a{1,100}){100}", "((){1000}){1000}"], "smaller numbers in braces"),
-    ("before", [datetime(2026, 1, 1)], "has no time zone; use an aware"),  # noqa: DTZ001
+    ("startswith", [None, 1, ["a", 1], {"a": 1}, b"a"], NO_TEXT),
+    ("icontains", [None, 1, [None]], NO_TEXT),
     (
-        "after",
-        [
-            None,
-            True,
-            "2026",
-            "2026-01-31T12:00",
-            "soon",
-            float("nan"),
-            [],
-            "2026-02-29",
-        ],
-        "use an aware datetime",
+        "matches",
+        [None, 1, ["a"]],
+        "is not a text; use a regular expression, as '^[a-z]+$'",
     ),
-    ("semver_gt", [None, 1, 1.2, "1.2", "x", "1.2.3.4", "1" * 300], "as '2.1.0'"),
-    ("num_lt", [None, True, "x", float("inf"), "nan", [1]], "use a number"),
-    ("in_cidr", [None, 1, "x", "10.0.0.0/33", ["::1", 5]], "use a network"),
-    ("in_cidr", ["10.1.2.3/8", ["10.1.2.3/8"]], "use '10.0.0.0/8'"),
-    ("any_of", [None, "a", {"a": 1}, {1}], "use a list"),
-    ("iany_of", [None, "a", {1}], "use a list"),
+    ("matches", ["a" * 501], TOO_LONG),
+    ("matches", ["(a{1,100}){100}", "((){1000}){1000}"], TOO_LARGE),
+    ("before", [datetime(2026, 1, 1)], NO_ZONE),  # noqa: DTZ001  (what is tested)
+    ("after", [None, True, "2026", "2026-01-31T12:00", "soon"], NO_DATE),
+    ("after", [float("nan"), [], "2026-02-29"], NO_DATE),
+    (
+        "semver_gt",
+        [None, 1, 1.2, "1.2", "x", "1.2.3.4", "1" * 300],
+        "is not a semantic version; use a text as '2.1.0' or '2.1.0-beta.1'",
+    ),
+    (
+        "num_lt",
+        [None, True, "x", float("inf"), "nan", [1]],
+        "is not a finite number; use a number as 18, or its text",
+    ),
+    ("in_cidr", [None, 1, ["::1", 5]], NO_NETWORK),
+    *(
+        ("in_cidr", [bad], f"has '{bad}', which {NO_NETWORK}")
+        for bad in ("x", "::/129")
+    ),
+    ("in_cidr", ["10.1.2.3/8", ["::1", "10.1.2.3/8"]], NO_NETWORK_BUT_ADDRESS),
+    *(
+        (
+            symbol,
+            [None, "a", {"a": 1}, {1}],
+            "is not a list; use a list, as ['beta', 'staff']",
+        )
+        for symbol in ("any_of", "iall_of")
+    ),
     (
         "has_size",
         [None, "2", True, 1.5, [1], [None, 1], [1, 2, 3]],
-        "a range as [1, None]",
+        "is not a size; use a number as 2, or a range as [1, None]",
     ),
-    ("json_type", [None, "null", "text", 1], "use 'string'"),
-    ("exists", [None, 1, "true", 0], "use True or False"),
+    (
+        "json_type",
+        [None, "null", "text", 1],
+        "is not a type of JSON; use 'string', 'number', 'boolean', 'array', 'object'",
+    ),
+    ("exists", [None, 1, "true", 0], "is not a truth value; use True or False"),
+    ("enabled", [None, 1, "true", 0], "is not a truth value; use True or False"),
+    ("variant", [None, 1, ["a", 1], {"a": 1}], NO_VARIANT),
 ]
 
 
 @pytest.mark.parametrize(
-    ("symbol", "value", "remedy"),
+    ("symbol", "value", "problem"),
     [(symbol, value, remedy) for symbol, values, remedy in REFUSED for value in values],
 )
 def test_a_value_that_means_nothing_is_refused(
-    symbol: str, value: Any, remedy: str
+    symbol: str, value: Any, problem: str
 ) -> None:
     """The error names the check, the value and the remedy."""
     with pytest.raises(InvalidArgumentError) as caught:
         Condition(**{f"a__{symbol}": value})
-    message = str(caught.value)
-    assert f"the check a__{symbol} " in message
-    assert repr(value)[:100] in message
-    assert remedy in message
+    shown = repr(value) if len(repr(value)) <= 100 else f"{repr(value)[:100]}..."
+    assert str(caught.value) == f"The value {shown} of the check a__{symbol} {problem}"
     assert caught.value.value == value or value != value  # noqa: PLR0124  (NaN)
+
+
+def test_an_error_shows_the_first_hundred_characters_of_a_value() -> None:
+    """Three dots stand for the rest."""
+    for length, shown in [(98, "b" * 98 + "'"), (99, "b" * 99 + "...")]:
+        with pytest.raises(InvalidArgumentError) as caught:
+            Condition(a__num_eq="b" * length)
+        message = f"The value '{shown} of the check a__num_eq is not a finite number"
+        assert str(caught.value).startswith(message)
 
 
 def test_a_stored_value_that_means_nothing_is_a_broken_document() -> None:
@@ -249,6 +316,7 @@ def test_a_stored_value_that_means_nothing_is_a_broken_document() -> None:
         FeatureFlagStoreItem.deserialize(document)
 
 
+@pytest.mark.usefixtures("_in_tokyo")
 def test_dates_and_networks_are_kept_as_text() -> None:
     """JSON has neither; a datetime is kept in UTC."""
     later = NOON.astimezone(timezone(timedelta(hours=2, minutes=3, seconds=4)))
@@ -263,6 +331,25 @@ def test_dates_and_networks_are_kept_as_text() -> None:
         assert check.to_dict()["value"] == kept
     for value in ("10.0.0.0/8", [ip_network("10.0.0.0/8")]):
         assert Condition(a__in_cidr=value).own_checks[0].value == ["10.0.0.0/8"]
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        *(("1970-01-02", 86400), (date(1970, 1, 2), 86400), (NOON, NOON.timestamp())),
+        *(("1970-01-01T00:01:01Z", 61), ("1970-01-01t01:00z", 3600)),
+        *(("1970-01-01T01:30+01:30", 0), ("1970-01-01T00:00-02:15", 8100)),
+        *(("1970-01-01T00:00-0215", 8100), ("1970-01-01T00:00+02", -7200)),
+        *(("1970-01-01T00:00:01.5Z", 1.5), ("1970-01-01T00:00:00.25+00:00", 0.25)),
+        *(("1970-01-01T00:00:00.000001Z", 1e-6), (-2.5, -2.5)),
+        ("1970-01-01T00:00:00.123456789Z", 0.123456),
+        *(("1970-01-01", 0), ("1970-01-01T00:00", None), ("1970-01-01Z", None)),
+    ],
+)
+@pytest.mark.usefixtures("_in_tokyo")
+def test_a_date_means_an_instant(given: Any, seconds: float | None) -> None:
+    """In seconds since 1970; a date is midnight in UTC, wherever the computer is."""
+    assert BeforeOperator.meaning(given) == seconds
 
 
 def test_a_date_that_utc_cannot_express_is_refused() -> None:
@@ -340,6 +427,38 @@ def test_an_operator_may_ask_for_all_arguments(monkeypatch: pytest.MonkeyPatch) 
     ]:
         assert condition.check(**call) is answer
         assert make_item(condition).is_enabled(**call) is answer
+
+
+def test_an_operator_that_needs_the_context_may_compare_the_argument_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`compare` gets the argument, or `None` if it is not given, and the value."""
+
+    class MissingOrOperator(AbstractOperator):
+        SYMBOL = "missing_or"
+        NEEDS_CONTEXT = True
+
+        def compare(self, expected: Any, actual: Any) -> bool:
+            return expected is None or bool(expected == actual)
+
+    monkeypatch.setitem(Operator.OPERATOR_MAP, "missing_or", MissingOrOperator)
+    condition = Condition(a__missing_or="b")
+    (check,) = condition.own_checks
+    for call, answer in [({}, True), ({"a": "b"}, True), ({"a": 1, "c": "b"}, False)]:
+        assert condition.check(**call) is answer
+        assert check.check_context(call) is answer
+        assert make_item(condition).is_enabled(**call) is answer
+
+
+def test_a_replaced_compare_context_is_called() -> None:
+    """In the class of the operator, and in an operator."""
+    kind = Operator.OPERATOR_MAP["exists"]
+    with patch.object(kind, "compare_context", return_value=False):
+        assert Condition(a__exists=True).check(a=1) is False
+    condition = Condition(a__exists=True)
+    operator: Any = condition.own_checks[0].operator
+    operator.compare_context = lambda *_: False
+    assert condition.check(a=1) is False
 
 
 @pytest.mark.parametrize("symbol", [row[0] for row in CASES])

@@ -24,6 +24,7 @@ from flipper.bucketing import (
 from flipper.exceptions import InvalidArgumentError
 from flipper.rules.hashing import HASHES, bucket_function, find_hash
 from flipper.rules.rollout import Rollout
+from support.fuzz import PHASES
 
 USERS = [f"user-{number}" for number in range(300)]
 RAMP = LinearRampPercentage(0, 1, 3600, 1_500_000_000)
@@ -56,7 +57,7 @@ def admitted(rollout: Rollout, feature_name: str = "X") -> set[str]:
     return found
 
 
-@settings(deadline=None)
+@settings(deadline=None, phases=PHASES)
 @given(shares=st.tuples(fractions, fractions), name=hashes)
 def test_raising_a_share_lets_in_the_buckets_between(
     shares: tuple[float, float], name: str | None
@@ -71,7 +72,7 @@ def test_raising_a_share_lets_in_the_buckets_between(
     assert after - before == {u for u in USERS if low <= bucket_of(u) < high}
 
 
-@settings(deadline=None)
+@settings(deadline=None, phases=PHASES)
 @given(name=hashes, bounds=st.lists(fractions, min_size=2, max_size=6))
 def test_ranges_let_in_the_buckets_in_them(
     name: str | None, bounds: list[float]
@@ -132,7 +133,7 @@ def test_explain_says_bucket_and_percentage() -> None:
     assert unleash.explain("X", 123) == (True, 0.72, 0.73)
 
 
-@pytest.mark.parametrize("rollout", ROLLOUTS, ids=repr)
+@pytest.mark.parametrize("rollout", ROLLOUTS)
 def test_a_rollout_survives_every_copy(rollout: Rollout) -> None:
     """As code, as JSON, as a pickle and as a copy, it lets the same users in."""
     copies = [

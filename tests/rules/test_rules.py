@@ -21,6 +21,7 @@ from flipper.rules.plain import (
     expression_to_plain,
 )
 from support.copies import every_copy, pickled
+from support.fuzz import PHASES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +63,7 @@ def test_the_repr_is_the_code_that_makes_it(code: str) -> None:
     assert repr(made) == code
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, phases=PHASES, max_examples=50)
 @given(expressions)
 def test_expressions_survive_as_plain_data(expression: Any) -> None:
     """Their plain data makes an expression with the same plain data."""
@@ -71,7 +72,26 @@ def test_expressions_survive_as_plain_data(expression: Any) -> None:
         assert repr(expression_to_plain(expression_from_plain(plain))) == repr(plain)
 
 
-@settings(deadline=None, max_examples=50)
+def test_a_condition_is_plain_data_with_keywords() -> None:
+    """It is a list of checks if a keyword would mean something else."""
+    assert expression_to_plain(Condition(a=1, age__gt=5)) == {"a": 1, "age__gt": 5}
+    for variable in ("any", "a__b"):
+        checks = {
+            "x": [{"variable": variable, "value": 1, "operator": None}],
+            "age": [{"variable": "age", "value": 5, "operator": "gt"}],
+        }
+        assert expression_to_plain(Condition.from_dict(checks)) == [
+            {"variable": variable, "value": 1},
+            {"variable": "age", "operator": "gt", "value": 5},
+        ]
+    twice = [{"variable": "a", "value": value, "operator": None} for value in (1, 2)]
+    assert expression_to_plain(Condition.from_dict({"a": twice})) == [
+        {"variable": "a", "value": 1},
+        {"variable": "a", "value": 2},
+    ]
+
+
+@settings(deadline=None, phases=PHASES, max_examples=50)
 @given(all_rules)
 def test_rules_survive_as_plain_data_and_as_code(rules: Rules) -> None:
     """Their plain data, their JSON, their code and their pickle make equal rules."""
@@ -103,6 +123,7 @@ def test_expressions_are_combined_by_operators() -> None:
     assert (A | (B | C)).parts == (A, B, C)  # type: ignore[attr-defined]
     assert (SHARE & A).parts == (SHARE, A)  # type: ignore[attr-defined]
     assert repr(combined) == "<Condition a> & <Condition b> | ~<Condition c>"
+    assert repr(~C) == "~<Condition c>"
 
 
 @pytest.mark.parametrize(
@@ -142,6 +163,15 @@ def test_an_expression_is_at_most_twenty_levels_deep() -> None:
         plain = {"not": plain}
         with pytest.raises(InvalidRulesError, match="more than 20 levels deep"):
             Rule.from_dict({"when": plain, "serve": True})
+
+
+def test_the_depth_of_an_expression_is_that_of_its_deepest_part() -> None:
+    """A condition alone has the depth 1, and a combination of nothing, too."""
+    for expression, depth in [
+        *((A, 1), (SHARE, 1), (AllOf(), 1), (~A, 2), (A & B & C, 2), (A | ~B, 3)),
+        *((~(A & B), 3), (A & (B | C), 3), ((A | ~~B) & C, 5), (C & (~~B | A), 5)),
+    ]:
+        assert depth_of(expression) == depth
 
 
 def test_a_flag_has_at_most_a_thousand_rules() -> None:

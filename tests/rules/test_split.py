@@ -17,6 +17,7 @@ from flipper.exceptions import InvalidArgumentError
 from flipper.rules import Rule
 from flipper.rules.hashing import find_hash
 from flipper.rules.split import Split
+from support.fuzz import PHASES
 
 USERS = [f"user-{number}" for number in range(500)]
 COLORS = {"blue": 0.5, "green": 0.3, "red": 0.2}
@@ -50,7 +51,7 @@ def by_bucket(split: Split) -> list[str | None]:
     return found
 
 
-@pytest.mark.parametrize("split", SPLITS, ids=repr)
+@pytest.mark.parametrize("split", SPLITS)
 def test_a_split_survives_every_copy(split: Split) -> None:
     """As code, as JSON, as a pickle and as a copy, everybody is served the same."""
     copies = [
@@ -66,7 +67,7 @@ def test_a_split_survives_every_copy(split: Split) -> None:
     assert [other for other in SPLITS if other == split] == [split]
 
 
-@pytest.mark.parametrize("split", SPLITS, ids=repr)
+@pytest.mark.parametrize("split", SPLITS)
 def test_the_order_of_keys_in_plain_data_does_not_matter(split: Split) -> None:
     """A JSON object has no order, and some databases and tools change it."""
     text = json.dumps(split.to_dict(), sort_keys=True)
@@ -138,7 +139,7 @@ small_hashes = st.sampled_from(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, phases=PHASES)
 @given(name=small_hashes, changes=st.lists(shares_of_a_split, min_size=2, max_size=5))
 def test_new_shares_move_as_few_users_as_possible(
     name: str, changes: list[dict[str, float]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from datetime import datetime
+from itertools import pairwise
 from numbers import Real
 from time import time
 from typing import TYPE_CHECKING, Any, Final
@@ -59,9 +60,7 @@ class Schedule(AbstractPercentage):
             (_seconds(when), _checked(share)) for when, share in pairs
         )
         self._times = tuple(when for when, _ in self._entries)
-        for (before, _), (when, _) in zip(
-            self._entries, self._entries[1:], strict=False
-        ):
+        for before, when in pairwise(self._times):
             if when <= before:
                 raise _refusal("time", when, f"is not later than {before!r} before it")
 
@@ -150,10 +149,10 @@ def code_of(percentage: Any) -> str:
     ):
         return repr(percentage)
     fields = percentage.to_dict()
-    kind = fields.pop("type", None)
-    if kind == "LinearRampPercentage":
-        return f"{kind}({', '.join(map(repr, fields.values()))})"
-    return f"PercentageFactory.create({percentage.to_dict()!r})"
+    if fields.get("type") != "LinearRampPercentage":
+        return f"PercentageFactory.create({fields!r})"
+    _, *arguments = fields.values()
+    return f"LinearRampPercentage({', '.join(map(repr, arguments))})"
 
 
 def _seconds(when: Any) -> float:

@@ -40,7 +40,8 @@ class _DateOperator(OrderedOperator):
             if isinstance(given, datetime):
                 return given.timestamp() if given.utcoffset() is not None else None
             if isinstance(given, date):
-                return datetime(*given.timetuple()[:3], tzinfo=timezone.utc).timestamp()
+                year, month, day = given.year, given.month, given.day
+                return datetime(year, month, day, tzinfo=timezone.utc).timestamp()
             if isinstance(given, (int, float)) and not isinstance(given, bool):
                 return given if math.isfinite(given) else None
         except Exception:  # noqa: BLE001  (such as a day 32, or an odd time zone)
@@ -89,7 +90,7 @@ def _read_iso(text: str) -> datetime | None:
     if sign != "0":  # most texts are in UTC
         offset = timedelta(hours=int(hours), minutes=int(minutes))
         zone = timezone(-offset if sign == "-" else offset)
-    micros = int(fraction.ljust(6, "0")[:6])
+    micros = int(f"{fraction}00000"[:6])
     year, month, day, hour, minute, second = map(int, clock)
     return datetime(year, month, day, hour, minute, second, micros, tzinfo=zone)
 

@@ -37,6 +37,9 @@ class Step(NamedTuple):
     follows: tuple[int, ...]
 
 
+_NO_STEP: Final = Step(None, None, ())
+
+
 class Automaton:
     """The automaton of a pattern.
 
@@ -50,7 +53,7 @@ class Automaton:
     """
 
     def __init__(self, node: Node) -> None:
-        self.steps = [Step(None, None, ())]
+        self.steps = [_NO_STEP]
         self.assertions: set[str] = set()
         self.start = self._add(node, MATCH)
 
@@ -86,7 +89,7 @@ class Automaton:
     def _add_repeat(self, node: Repeat, following: int) -> int:
         start = following
         if node.most is None:
-            start = self._new(Step(None, None, ()))
+            start = self._new(_NO_STEP)  # until its body, which leads to it, is added
             body = self._add(node.part, start)
             self.steps[start] = Step(None, None, (body, following))
         else:

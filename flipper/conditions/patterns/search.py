@@ -19,6 +19,7 @@ LONGEST_TEXT: Final = 2048
 
 _MOST_KEPT: Final = 1000  # characters that lead to another state
 _BYTE: Final = 8
+_MATCH_BIT: Final = 1 << MATCH
 
 
 class _State(dict):  # type: ignore[type-arg]
@@ -85,7 +86,7 @@ class Pattern:
         self._kept = 0
         self._parts: defaultdict[tuple[int, int], dict[int, int]] = defaultdict(dict)
         self._states: dict[tuple[int, int], _State] = {}
-        self._start = _State(self, 1 << MATCH, EDGE)
+        self._start = _State(self, _MATCH_BIT, EDGE)
         self._found = _State(self, 0, OTHER)
         self._found.found = True
 
@@ -96,14 +97,14 @@ class Pattern:
             self._forget()
         after = self._kind(char)
         reached = self._reachable(state.active, state.before, after)
-        if reached & 1 << MATCH:
+        if reached & _MATCH_BIT:
             return self._found
         # A match may begin at any place, so the start stays in every state.
-        active = (reached & self._mask(char)) | 1 << MATCH
+        active = (reached & self._mask(char)) | _MATCH_BIT
         return self._states.setdefault((active, after), _State(self, active, after))
 
     def _is_match(self, state: _State, after: int) -> bool:
-        return bool(self._reachable(state.active, state.before, after) & 1 << MATCH)
+        return bool(self._reachable(state.active, state.before, after) & _MATCH_BIT)
 
     def _kind(self, char: str) -> int:
         if self._tells_lines and char == "\n":

@@ -110,13 +110,18 @@ class Parser:
     def _next(self) -> str:
         if self._at == len(self._text):
             self._refuse("the pattern ends too early", r"'\\' for a backslash")
-        self._at += 1
-        return self._text[self._at - 1]
+        char = self._text[self._at]
+        self._skip(char)
+        return char
+
+    def _skip(self, part: str) -> None:
+        """Go on after a part of the text, which is the next one."""
+        self._at += len(part)
 
     def _choice(self) -> Node:
         parts = [self._sequence()]
         while self._sees("|"):
-            self._at += 1
+            self._skip("|")
             parts.append(self._sequence())
         return parts[0] if len(parts) == 1 else Choice(parts)
 
@@ -133,7 +138,7 @@ class Parser:
         if self._sees("+"):
             self._refuse("a possessive quantifier is not supported", "one without '+'")
         if self._sees("?"):  # a lazy quantifier finds the same texts
-            self._at += 1
+            self._skip("?")
         if self._read_limits() is not None:
             self._refuse("a quantifier follows another one", "a group, as '(a*)*'")
         return Repeat(part, *limits)
@@ -190,13 +195,13 @@ class Parser:
             opening = "("
         if self._depth == _DEEPEST:
             self._refuse(f"more than {_DEEPEST} groups are in each other", "fewer")
-        self._at += len(opening)
+        self._skip(opening)
         self._depth += 1
         node = self._choice()
         self._depth -= 1
         if not self._sees(")"):
             self._refuse("a parenthesis is not closed", r"')', or '\(' for this one")
-        self._at += 1
+        self._skip(")")
         return node
 
     def _escape(self) -> Node:
@@ -216,7 +221,7 @@ class Parser:
             whole = _HEX.fullmatch(digits) and len(digits) == _HEX_LENGTHS[char]
             if not whole or int(digits, 16) > 0x10FFFF:  # noqa: PLR2004
                 self._refuse(f"a code after \\{char} is not complete", r"'\x41'")
-            self._at += len(digits)
+            self._skip(digits)
             return chr(int(digits, 16))
         follows_digit = self._text[self._at : self._at + 1].isdigit()
         if char in _ESCAPES and not (char == "0" and follows_digit):
@@ -229,7 +234,8 @@ class Parser:
 
     def _set(self) -> CharSet:
         is_negated = self._sees("^")
-        self._at += is_negated
+        if is_negated:
+            self._skip("^")
         chars: set[str] = set()
         ranges: list[tuple[str, str]] = []
         kinds: list[str] = []
@@ -237,7 +243,7 @@ class Parser:
         while not self._sees("]") or self._at == start:
             first = self._set_member()
             if self._sees("-") and not self._sees("-]"):
-                self._at += 1
+                self._skip("-")
                 last = self._set_member()
                 if not first[0] or not last[0] or first[1] > last[1]:
                     self._refuse("a range has no order", "'a-z', or '-' at the end")
@@ -246,7 +252,7 @@ class Parser:
                 chars.add(first[1])
             else:
                 kinds.append(first[1])
-        self._at += 1
+        self._skip("]")
         return CharSet(
             frozenset(chars),
             tuple(ranges),

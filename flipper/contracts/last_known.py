@@ -39,6 +39,9 @@ class SupportsLastKnown:
     method.
     """
 
+    table_has_documents: ClassVar[bool] = False
+    """Whether the fast path may give the document of a flag, as bytes."""
+
     def fast_path(self) -> Any:
         """Return an object whose `get` returns the same as this one's, or is faster.
 

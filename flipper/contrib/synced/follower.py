@@ -213,7 +213,7 @@ class Follower(BackgroundListener):
 
     def _read_all(self) -> None:
         """Read all flags."""
-        began, found, undecoded = self._list_flags()
+        began, found, changed = self._list_flags()
         flags = self.copy.flags
         if flags and flags.keys().isdisjoint(found):
             # All flags may have been deleted. But a server that has just started, or an
@@ -221,25 +221,25 @@ class Follower(BackgroundListener):
             self._sleep(self._closed, _RECHECK_PAUSE)
             if self._is_over(self._closed):
                 return
-            began, found, undecoded = self._list_flags()
+            began, found, changed = self._list_flags()
         with self._lock:
             self._has_read = True
-        self._reader.apply(found, undecoded)
+        self._reader.apply(found, changed)
         self.up_to_date_at = began
         self._last_error = None
         self.loaded.set()
         self._touch_snapshot()
 
     def _list_flags(self) -> tuple[float, dict[str, Any], Any]:
-        """Return when reading began, the flags by name, and which are undecoded."""
+        """Return when reading began, the flags by name, and those that changed."""
         found: dict[str, Any] = {}
         self._reader.note_revision(self._watch)
         began = monotonic()
         self.copy.begin_reading()
         read = partial(self._reader.read, found)
-        undecoded = call_with_timeout(_ANSWER_TIMEOUT, read, found.__len__)
-        self._reader.drop_invalid(found, undecoded)
-        return began, found, undecoded
+        changed = call_with_timeout(_ANSWER_TIMEOUT, read, found.__len__)
+        self._reader.decode_changed(found, changed)
+        return began, found, changed
 
     def _read_some(self, feature_names: Collection[str]) -> None:
         """Read some flags."""

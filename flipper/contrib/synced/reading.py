@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 from ...contracts.document import reads_undecoded
 from ...runtime.clock import monotonic
 from ...runtime.jitter import uniform
-from ..storage.undecoded import UndecodedItem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +25,8 @@ if TYPE_CHECKING:
 # because threads that answer questions wait while it works.
 _SLICE: Final = 0.001
 _PAUSE_PER_WORK: Final = 4
-_DECODED_PER_PAUSE: Final = 100
+_DECODED_PER_PAUSE: Final = 50
+_COMPARED_PER_PAUSE: Final = 5000
 _PAUSE: Final = 0.0005  # seconds
 # All flags are read again after this number of intervals at the latest, even if nothing
 # seems to have been missed. It varies by up to 20 %, so that processes which were
@@ -45,11 +45,11 @@ class FlagReader:
         copy: the copy of its flags.
 
     Attributes:
-        unchecked: flags of the copy whose documents may not be flags.
+        unchecked: names of the copy whose documents may not be flags.
     """
 
     def __init__(self, store: Any, copy: LocalCopy) -> None:
-        self.unchecked: list[UndecodedItem] = []
+        self.unchecked: list[str] = []
         self._store = store
         self._copy = copy
         self._revision: object = None
@@ -67,12 +67,12 @@ class FlagReader:
             return True
         return watch.revision() != self._revision
 
-    def read(self, found: dict[str, Any]) -> Sequence[UndecodedItem] | None:
+    def read(self, found: dict[str, Any]) -> Sequence[str] | None:
         """Read all flags into `found`, by name.
 
         Returns:
-            Those that are undecoded; all others are unchanged. `None` for a store whose
-            flags had to be decoded.
+            The names of those that have changed, which are not decoded. `None` for a
+            store whose flags had to be decoded.
         """
         if reads_undecoded(self._store):
             flags = self._copy.flags
@@ -83,44 +83,51 @@ class FlagReader:
                 found[item.feature_name] = item
         return None
 
-    def drop_invalid(
-        self, found: dict[str, Any], undecoded: Sequence[UndecodedItem] | None
+    def decode_changed(
+        self, found: dict[str, Any], changed: Sequence[str] | None
     ) -> None:
-        """Decode what `read` has found, and drop what is not a flag.
+        """Decode what `read` has found to be changed, and drop what is not a flag.
 
         Nothing is decoded before the copy has its first flags.
         """
         if self._copy.is_unused:
             return
-        for number, item in enumerate(undecoded or (), 1):
-            if type(item) is not UndecodedItem:
-                continue  # it was decoded by the last call
-            if self._store.is_flag(item):
-                item.decode()
+        for number, feature_name in enumerate(changed or (), 1):
+            document = found.get(feature_name)
+            if type(document) is not bytes:
+                continue  # it was decoded by the last call, or read again since
+            item = self._store.flag_in(feature_name, document)
+            if item is None:
+                del found[feature_name]
             else:
-                found.pop(item.feature_name, None)
+                found[feature_name] = item
             if not number % _DECODED_PER_PAUSE:
                 sleep(_PAUSE)
 
-    def apply(
-        self, found: dict[str, Any], undecoded: Sequence[UndecodedItem] | None
-    ) -> None:
+    def apply(self, found: dict[str, Any], changed: Sequence[str] | None) -> None:
         """Replace the flags of the copy by those that were read."""
         if self._copy.fill(found):
-            self.unchecked = [*(undecoded or ())]
+            self.unchecked = [*(changed or ())]
             return
-        if undecoded is None:
-            self._copy.apply(found, complete=True)
-            return
-        self.drop_invalid(found, undecoded)
-        changed: dict[str, Any] = {
-            item.feature_name: item for item in undecoded if item.feature_name in found
-        }
+        self.decode_changed(found, changed)
+        applied: dict[str, Any] = found
+        if changed is not None:
+            applied = {name: found[name] for name in changed if name in found}
         flags = self._copy.flags
         # Other threads would wait while each of very many flags is looked at.
-        if len(found) != len(flags) + sum(name not in flags for name in changed):
-            changed.update(dict.fromkeys(n for n in list(flags) if n not in found))
-        self._copy.apply(changed, complete=False)
+        if len(found) != len(flags) + sum(name not in flags for name in applied):
+            applied.update(self._missing_in(found))
+        self._copy.apply(applied, complete=False)
+
+    def _missing_in(self, found: dict[str, Any]) -> dict[str, None]:
+        """Return the flags of the copy that were not found."""
+        missing: dict[str, None] = {}
+        for number, feature_name in enumerate(list(self._copy.flags), 1):
+            if feature_name not in found:
+                missing[feature_name] = None
+            if not number % _COMPARED_PER_PAUSE:
+                sleep(_PAUSE)
+        return missing
 
     def check_some(self) -> float | None:
         """Check some flags; return the seconds until the next call, `None` for never.
@@ -140,6 +147,7 @@ class FlagReader:
         while self.unchecked:
             self._check(self.unchecked.pop())
 
-    def _check(self, item: UndecodedItem) -> None:
-        if not self._store.is_flag(item):
-            self._copy.discard(item)
+    def _check(self, feature_name: str) -> None:
+        document = self._copy.flags.get(feature_name)
+        if type(document) is bytes and not self._store.flag_in(feature_name, document):
+            self._copy.discard(feature_name, document)

@@ -24,8 +24,7 @@ from flags import FLAGS, Places
 from flipper import FeatureFlagClient, ReplicatedFeatureFlagStore
 from flipper import SyncedFeatureFlagStore as Synced
 from flipper.contrib.consul import follower
-from flipper.contrib.synced import reading
-from flipper.contrib.synced import read_through
+from flipper.contrib.synced import read_through, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable

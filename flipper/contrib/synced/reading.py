@@ -19,6 +19,7 @@ from ...contracts.document import reads_undecoded
 from ...contracts.update import get_many
 from ...exceptions import InvalidFlagDataError
 from ...runtime.clock import monotonic
+from ...runtime.containers import free
 from ...runtime.deadline import call_with_timeout
 from ...runtime.jitter import uniform
 from ...runtime.log_throttle import LogThrottle
@@ -222,7 +223,7 @@ class FlagReader:
                 sleep(_PAUSE)
 
     def apply(self, found: dict[str, Any], changed: Sequence[str] | None) -> None:
-        """Replace the flags of the copy by those that were read."""
+        """Replace the flags of the copy by those that were read; empty `found`."""
         if self._copy.fill(found):
             self.unchecked = [*(changed or ())]
             return
@@ -235,6 +236,7 @@ class FlagReader:
         if len(found) != len(flags) + sum(name not in flags for name in applied):
             applied.update(self._missing_in(found))
         self._copy.apply(applied, complete=False)
+        free(found)
 
     def _missing_in(self, found: dict[str, Any]) -> dict[str, None]:
         """Return the flags of the copy that were not found."""

@@ -18,9 +18,10 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from . import databases, pauses, start
+from . import databases, pauses, propagation, start, traffic
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
+KINDS: Final = ("start", "pauses", "propagation", "traffic")
 STORES: Final = ("sqlite", "postgresql", "redis")
 
 
@@ -29,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale")
     parser.add_argument("--store", action="append", choices=STORES)
     parser.add_argument("--flags", action="append", type=int)
-    parser.add_argument("--measure", default="start", choices=("start", "pauses"))
+    parser.add_argument("--measure", default="start", choices=KINDS)
     parser.add_argument("--idle", type=float, default=60.0, help="seconds")
     parser.add_argument("--questions", type=int, default=5_000_000)
     parser.add_argument("--url", help=argparse.SUPPRESS)
@@ -48,9 +49,14 @@ def main() -> None:
 
 
 def _measure(arguments: Any, flags: int) -> dict[str, Any]:
-    if arguments.measure == "pauses":
-        return pauses.measure(arguments.url, flags, arguments.questions)
-    return start.measure(arguments.url, flags, arguments.idle)
+    url, kind = arguments.url, arguments.measure
+    if kind == "pauses":
+        return pauses.measure(url, flags, arguments.questions)
+    if kind == "propagation":
+        return propagation.measure(url, flags)
+    if kind == "traffic":
+        return traffic.measure(url, flags, arguments.idle)
+    return start.measure(url, flags, arguments.idle)
 
 
 def _in_child(arguments: Any, url: str, flags: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 """Counts the requests and bytes of a synchronised store that does nothing.
 
 All connections lead through a proxy that counts. The intervals are short, so that there
-are many of them. SQLite has no server: its reads are counted by the system (Linux only).
+are many. SQLite has no server: the system counts its reads (Linux only).
 """
 
 from __future__ import annotations

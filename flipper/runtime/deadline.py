@@ -58,10 +58,10 @@ def call_with_timeout(
             f"{len(_unanswered)} earlier calls still wait for an answer of the store; "
             f"this call was not made"
         )
-    thread = _CallThread(name, copy_context().run, call)
     try:
+        thread = _CallThread(name, copy_context().run, call)
         thread.start()
-    except RuntimeError:  # no more threads, for example while the interpreter exits
+    except RuntimeError:  # no thread can run, for example while the interpreter exits
         return call()
     reached = None if progress is None else progress()
     is_over = False

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import random
 import sys
 from pathlib import Path
@@ -17,8 +15,6 @@ _AT_ONCE: Final = 10
 
 def main() -> None:
     """Change random flags, ten at a time, until the process is killed."""
-    with contextlib.suppress(AttributeError, OSError):
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     sys.path[:0] = [str(_ROOT)]
     from .databases import connect, document, names
 

@@ -130,12 +130,19 @@ def _thread_times() -> dict[str, tuple[int, int]]:
 def _explained(before: dict[str, tuple[int, int]]) -> dict[str, float]:
     """Return what the threads have done since then, in milliseconds."""
     own = str(threading.get_native_id())
-    others = waited = 0
+    asking = others = waited = 0
     for task, (ran, waiting) in _thread_times().items():
         ran_before, waiting_before = before.get(task, (0, 0))
-        others += 0 if task == own else ran - ran_before
+        if task == own:
+            asking = ran - ran_before
+        else:
+            others += ran - ran_before
         waited += waiting - waiting_before
-    return {"other threads ran": others / 1e6, "without processor": waited / 1e6}
+    return {
+        "asking thread ran": asking / 1e6,
+        "other threads ran": others / 1e6,
+        "without processor": waited / 1e6,
+    }
 
 
 @contextmanager

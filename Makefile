@@ -8,6 +8,11 @@ VENV ?= .venv
 ARGS ?=
 
 PYTHONS := 3.10 3.11 3.12 3.13 3.14 3.15
+# Where the examples listen, and their flags; the broker of the example with Celery.
+PORT ?= 8000
+FLAGS ?= sqlite:///$(abspath $(VENV))/example-flags.db?sync=1
+REDIS_PORT ?= 6379
+REDIS_URL ?= redis://127.0.0.1:$(REDIS_PORT)/0
 OLDEST := $(firstword $(PYTHONS))
 # Versions for the packages that the tests need, such as tests/interpreters/oldest.txt.
 CONSTRAINTS ?=
@@ -19,8 +24,13 @@ version := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 # from if that has changed, and of another name if the interpreter is another.
 runtime := $(VENV)/.runtime-$(version)
 development := $(VENV)/.development-$(version)
+examples := $(VENV)/.examples-$(version)
 pip := $(VENV)/bin/python -m pip -qq --disable-pip-version-check
 pytest := $(VENV)/bin/python -m pytest
+# Without the theme's advertisement of its successor.
+mkdocs := NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs
+in-examples := cd examples && exec $(abspath $(VENV))/bin/python -m
+prefork := $(in-examples) gunicorn --workers 4 --bind 127.0.0.1:$(PORT)
 # Many tests wait for what is away, so there are more workers than processors. The tests
 # of a class stay with one.
 parallel := --numprocesses 4 --dist loadscope --no-loadscope-reorder
@@ -30,7 +40,9 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo install-dev servers interpreters test check test-all contract bench
-.PHONY: bench-quick thrift architecture terminal-picture mutants release-check
+.PHONY: example-django example-flask example-fastapi example-celery
+.PHONY: bench-quick docs docs-serve thrift architecture terminal-picture mutants
+.PHONY: release-check
 
 help: ## Say what the targets are for
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +50,26 @@ help: ## Say what the targets are for
 
 demo: $(runtime) ## Install the library with its command and run examples/quickstart.py
 	@$(VENV)/bin/python examples/quickstart.py
+
+example-%: export FLIPPER_URL = $(FLAGS)
+
+example-django: $(examples) ## Serve a Django site by gunicorn, and say what to try
+	@$(begin-example)
+	@$(prefork) django_site:application
+
+example-flask: $(examples) ## Serve a Flask app by gunicorn, and say what to try
+	@$(begin-example)
+	@$(prefork) flask_site:app
+
+example-fastapi: $(examples) ## Serve a FastAPI app by uvicorn, and say what to try
+	@$(begin-example)
+	@$(in-examples) uvicorn --port $(PORT) fastapi_site:app
+
+example-celery: export REDIS_URL := $(REDIS_URL)
+example-celery: try = REDIS_URL='$(REDIS_URL)' $(abspath $(VENV))/bin/python examples/celery_worker.py 7
+example-celery: $(examples) ## Run a worker of Celery, and say what to try
+	@$(begin-example)
+	@$(run-worker)
 
 install-dev: $(development) ## Make .venv with the library and all that its tests need
 
@@ -84,6 +116,13 @@ bench: $(development) servers ## Compare the speed with other libraries', tables
 bench-quick: $(development) servers ## Measure the speed in under two minutes, without other libraries
 	$(VENV)/bin/python -m benchmarks --quick $(ARGS)
 
+docs: $(development) ## Build the documentation site in build/site
+	@$(mkdocs) build --strict --config-file docs/site/mkdocs.yml
+	@echo "The site is in build/site; make docs-serve shows it with its search"
+
+docs-serve: $(development) ## Serve the documentation site, and build it again when a page changes
+	@$(mkdocs) serve --config-file docs/site/mkdocs.yml
+
 thrift: ## Generate flipper_thrift/ from thrift/feature_flag_store.thrift
 	@set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 	thrift --gen py -out "$$folder" thrift/feature_flag_store.thrift; \
@@ -119,6 +158,44 @@ release-check: $(development) ## Build the archives in dist/, check them, and tr
 	"$$folder/environment/bin/flipper" --version; \
 	"$$folder/environment/bin/flipper" create NEW_CHECKOUT
 
+define try
+curl 'http://127.0.0.1:$(PORT)/?user=7'
+  curl -i 'http://127.0.0.1:$(PORT)/checkout/?user=7'
+endef
+define WHAT_TO_TRY
+In another terminal:
+
+  export FLIPPER_URL='$(FLAGS)'
+  PATH=$(abspath $(VENV))/bin:"$$PATH"
+  $(try)
+  flipper enable NEW_CHECKOUT                       # for everybody
+  flipper condition add NEW_CHECKOUT user_id=7      # for one user
+  flipper condition clear NEW_CHECKOUT
+  flipper bucket set NEW_CHECKOUT 25% --by user_id  # a rollout
+  flipper disable BUTTON_COLOUR                     # no variant for anybody
+
+endef
+export WHAT_TO_TRY
+
+define begin-example
+$(VENV)/bin/python -m flipper import --yes examples/flags.toml && echo "$$WHAT_TO_TRY"
+endef
+
+define run-worker
+pidfile=; \
+$(VENV)/bin/python -c 'import redis; redis.Redis.from_url("$(REDIS_URL)").ping()' 2>/dev/null || { \
+	command -v redis-server >/dev/null || { \
+		echo "No Redis answers at $(REDIS_URL), and redis-server is not installed;"; \
+		echo "'make servers' installs it, or says how"; exit 1; }; \
+	pidfile=$$(mktemp) && \
+	redis-server --bind 127.0.0.1 --port $(REDIS_PORT) --save '' --daemonize yes \
+		--pidfile "$$pidfile" >/dev/null && echo "Started a Redis at port $(REDIS_PORT)"; }; \
+($(in-examples) celery --app celery_worker worker --concurrency 2) & worker=$$!; \
+trap : INT; trap 'kill $$worker' TERM HUP; \
+while kill -0 $$worker 2>/dev/null; do wait $$worker; done; \
+test -z "$$pidfile" || kill $$(cat "$$pidfile")
+endef
+
 # What is raised is hashable, and what Python adds to it (__notes__) is none of its value.
 define mend-exception
 /^class FlipperException/,/^class / { \
@@ -138,6 +215,10 @@ $(runtime): pyproject.toml setup.py
 
 $(development): $(runtime) $(CONSTRAINTS)
 	$(pip) install --editable '.[dev]' $(addprefix --constraint ,$(CONSTRAINTS))
+	@touch $@
+
+$(examples): $(runtime)
+	$(pip) install --editable '.[celery,cli,django,fastapi,flask]' gunicorn uvicorn
 	@touch $@
 
 # Some systems' Python cannot put pip into an environment, though it has pip itself.

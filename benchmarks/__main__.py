@@ -9,13 +9,14 @@ import itertools
 import json
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import chart, report, sections
+from . import chart, chart_of_sizes, report, sections
 from .contenders import ENTRIES, PUBLISHED, THIS
 from .environments import ROOT, InstallError, interpreter, is_installed
 from .process import Child
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 RESULTS = ROOT / "benchmarks" / "results.json"
 CHART = ROOT / "docs" / "benchmark.svg"
-SECTIONS = ("memory", "stores", "scaling")
+CHART_OF_SIZES = ROOT / "docs" / "benchmark-flags.svg"
+SECTIONS = ("memory", "stores", "frameworks", "scaling")
 
 
 def main() -> None:
@@ -41,6 +43,8 @@ def main() -> None:
     all_measured = len(results["titles"]) + len(results["absent"]) == len(ENTRIES)
     if all_measured and "memory" in results:
         CHART.write_text(chart.svg(results))
+    if all_measured and "others" in results:
+        CHART_OF_SIZES.write_text(chart_of_sizes.svg(results))
 
 
 def _arguments() -> argparse.Namespace:
@@ -88,11 +92,23 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
         results["bytes"] = sections.memory(pythons, [sections.FLAGS])
     if "stores" in wanted and ours:
         results["stores"] = _stores(ours, effort.stores)
+    if "frameworks" in wanted:
+        print_progress("frameworks")
+        command = [sys.executable, "-m", "benchmarks.frameworks"]
+        found = subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=ROOT)  # noqa: S603  (its own)
+        results["frameworks"] = json.loads(found.stdout)
     if "scaling" in wanted and ours:
         scaled = {THIS: ours[THIS]} if arguments.quick and THIS in ours else ours
         results["sizes"] = sections.sizes(scaled, effort.sizes, effort.scaling)
         results["threads"] = sections.threads(scaled, effort.scaling)
         results["sizes of memory"] = sections.memory(scaled, effort.sizes)
+        others = {key: python for key, python in pythons.items() if key not in ours}
+        if others:
+            sizes, row = sections.COMPARED_SIZES, sections.COMPARED
+            results["others"] = {
+                "calls": sections.sizes(others, sizes, effort.scaling, [row]),
+                "bytes": sections.memory(others, sizes),
+            }
     print_progress(f"done in {time.monotonic() - begin:.0f} s")
     return results
 
@@ -152,11 +168,13 @@ def _stores(ours: dict[str, Path], rounds: int) -> dict[str, Any]:
                 figures[name] = sections.store(name, ours, addresses, rounds)
         except ServerMissingError as error:
             figures[name] = {"absent": str(error)}
-    if THIS in ours:  # the published library has no such store
+    if THIS in ours:  # the published library has neither of these
+        mine = {THIS: ours[THIS]}
         with tempfile.TemporaryDirectory() as folder:
             paths = (f"{folder}/{number}.db" for number in itertools.count())
-            mine = {THIS: ours[THIS]}
             figures["sqlite"] = sections.store("sqlite", mine, paths, rounds)
+        domains = (f"domain-{number}" for number in itertools.count())
+        figures["openfeature"] = sections.store("openfeature", mine, domains, rounds)
     return figures
 
 

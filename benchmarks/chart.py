@@ -105,10 +105,10 @@ class _Chart:
             f'<rect class="card" x="0.5" y="0.5" width="{WIDTH - 1}" '
             f'height="{self._height - 1}" rx="8"/>'
         )
-        yield _text(
+        yield text(
             MARGIN, 34, "The cost of one call: how many times a dict lookup?", "title"
         )
-        yield _text(
+        yield text(
             MARGIN,
             56,
             "A function that looks a name up in a dict is 1. Less is better; the axis "
@@ -120,10 +120,10 @@ class _Chart:
         for number_of_row, (title, row) in enumerate(self._rows.items()):
             y = self._top + number_of_row * LINE + LINE / 2
             yield from self._row(y, title, row)
-        yield _text(MARGIN, self._height - 16, self._machine, "faint")
+        yield text(MARGIN, self._height - 16, self._machine, "faint")
         if self._any_wrong:
             note = "Pale: gives a wrong answer."
-            yield _text(WIDTH - MARGIN, self._height - 16, note, "faint", "end")
+            yield text(WIDTH - MARGIN, self._height - 16, note, "faint", "end")
         yield "</svg>"
 
     def _colours(self, scheme: int) -> str:
@@ -137,9 +137,9 @@ class _Chart:
         for i, key in enumerate(self._keys):
             x = MARGIN + 8 + i % LEGEND_COLUMNS * column
             y = 80 + i // LEGEND_COLUMNS * LEGEND_LINE
-            yield self._mark(i, x, y)
+            yield mark(i, x, y)
             kind = "own" if key == THIS else ""
-            yield _text(x + 14, y + 5, self._titles[key], kind)
+            yield text(x + 14, y + 5, self._titles[key], kind)
 
     def _grid(self) -> Iterator[str]:
         power = 1
@@ -152,16 +152,16 @@ class _Chart:
                         f'y1="{self._top}" y2="{self._bottom}"/>'
                     )
                     label = f"{value:,}"
-                    yield _text(x, self._bottom + 18, label, "faint", "middle")
+                    yield text(x, self._bottom + 18, label, "faint", "middle")
             power *= 10
 
     def _row(
         self, y: float, title: str, row: dict[str, tuple[float, bool]]
     ) -> Iterator[str]:
-        yield _text(MARGIN, y + 5, title.replace("`", ""))
+        yield text(MARGIN, y + 5, title.replace("`", ""))
         if THIS in row:
             end = MARGIN + LABELS + FIGURES
-            yield _text(end, y + 5, number(row[THIS][0]), "own", "end")
+            yield text(end, y + 5, number(row[THIS][0]), "own", "end")
         if row:
             places = [self._x(value) for value, _ in row.values()]
             yield (
@@ -172,30 +172,33 @@ class _Chart:
         for i, key in reversed([*enumerate(self._keys)]):
             if key in row:
                 value, wrong = row[key]
-                yield self._mark(i, self._x(value), y, "pale" if wrong else "")
+                yield mark(i, self._x(value), y, "pale" if wrong else "")
 
     def _x(self, value: float) -> float:
         share = math.log(max(value, 1)) / math.log(self._most)
         return self._left + share * (self._right - self._left)
 
-    def _mark(self, i: int, x: float, y: float, kind: str = "") -> str:
-        shape = MARKS[i][2]
-        size = 7 if i == 0 else 5.5
-        kind = f'class="mark c{i} {kind}"'
-        if shape == "circle":
-            return f'<circle {kind} cx="{x:.1f}" cy="{y:.1f}" r="{size}"/>'
-        corners = {
-            "square": ((-1, -1), (1, -1), (1, 1), (-1, 1)),
-            "diamond": ((0, -1.3), (1.3, 0), (0, 1.3), (-1.3, 0)),
-            "triangle": ((0, -1.2), (1.2, 1), (-1.2, 1)),
-        }[shape]
-        points = " ".join(
-            f"{x + dx * size * 0.9:.1f},{y + dy * size * 0.9:.1f}" for dx, dy in corners
-        )
-        return f'<polygon {kind} points="{points}"/>'
+
+def mark(i: int, x: float, y: float, kind: str = "") -> str:
+    """Return the mark of the contender with this number."""
+    shape = MARKS[i][2]
+    size = 7 if i == 0 else 5.5
+    kind = f'class="mark c{i} {kind}"'
+    if shape == "circle":
+        return f'<circle {kind} cx="{x:.1f}" cy="{y:.1f}" r="{size}"/>'
+    corners = {
+        "square": ((-1, -1), (1, -1), (1, 1), (-1, 1)),
+        "diamond": ((0, -1.3), (1.3, 0), (0, 1.3), (-1.3, 0)),
+        "triangle": ((0, -1.2), (1.2, 1), (-1.2, 1)),
+    }[shape]
+    points = " ".join(
+        f"{x + dx * size * 0.9:.1f},{y + dy * size * 0.9:.1f}" for dx, dy in corners
+    )
+    return f'<polygon {kind} points="{points}"/>'
 
 
-def _text(x: float, y: float, text: str, kind: str = "", anchor: str = "") -> str:
+def text(x: float, y: float, text: str, kind: str = "", anchor: str = "") -> str:
+    """Return a text."""
     attributes = f' class="{kind}"' if kind else ""
     attributes += f' text-anchor="{anchor}"' if anchor else ""
     return f'<text x="{x:.1f}" y="{y:.1f}"{attributes}>{escape(text)}</text>'

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .sections import SCALED, THREADS
+from .sections import COMPARED, COMPARED_SIZES, SCALED, THREADS
 from .workloads import FLAGS, IN_MEMORY, IN_STORES
 
 if TYPE_CHECKING:
@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 IMPORT_GOAL = 20  # milliseconds
 BYTES_GOAL = 700
 NO_FIGURE = "-"
-STORES = {"redis": "Redis", "postgresql": "PostgreSQL", "sqlite": "SQLite"}
+STORES = {
+    "redis": "Redis",
+    "postgresql": "PostgreSQL",
+    "sqlite": "SQLite",
+    "openfeature": "OpenFeature",
+}
 
 
 def tables(results: dict[str, Any]) -> str:
@@ -24,8 +29,12 @@ def tables(results: dict[str, Any]) -> str:
         report.in_memory()
     if "stores" in results:
         report.stores()
+    if "frameworks" in results:
+        report.frameworks()
     if "sizes" in results:
         report.scaling()
+    if "others" in results:
+        report.others()
     return report.text()
 
 
@@ -75,6 +84,12 @@ class _Report:
                 rows.append([title, load.goal or "-", *cells])
         self._table(["", "goal", *(self._titles[key] for key in ours)], rows)
 
+    def frameworks(self) -> None:
+        self._heading("Requests of frameworks, in microseconds")
+        found = self._results["frameworks"]
+        rows = [[title, number(value)] for title, value in found.items()]
+        self._table(["", "microseconds"], rows)
+
     def scaling(self) -> None:
         results = self._results
         sizes = [int(size) for size in results["sizes of memory"]]
@@ -108,6 +123,30 @@ class _Report:
                 ]
                 for row in SCALED
                 for key in ours
+            ],
+        )
+
+    def others(self) -> None:
+        found = self._results["others"]
+        title = IN_MEMORY[COMPARED].title
+        self._heading(f"Other libraries, by the number of flags: {title}")
+        self._table(
+            ["", *(f"{size:,}" for size in COMPARED_SIZES)],
+            [
+                [title, *self._across(found["calls"], COMPARED, COMPARED_SIZES, key)]
+                for key, title in self._titles.items()
+                if key in found["calls"].get(f"{COMPARED} {COMPARED_SIZES[0]}", {})
+            ],
+        )
+        self._heading("Other libraries, by the number of flags: bytes per flag")
+        self._table(
+            ["", *(f"{size:,}" for size in COMPARED_SIZES)],
+            [
+                [
+                    self._titles[key],
+                    *(_cell(found["bytes"][str(n)][key]) for n in COMPARED_SIZES),
+                ]
+                for key in found["bytes"][str(COMPARED_SIZES[0])]
             ],
         )
 

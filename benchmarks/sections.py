@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 THREADS = (1, 2, 4, 8)
 SCALED = ("on_off", "checks", "seen_user")
+# What is measured for all libraries that keep their flags in memory.
+COMPARED = "checks"
+COMPARED_SIZES = (1000, 10_000, 100_000)
 
 
 class Effort(NamedTuple):
@@ -117,12 +120,17 @@ def store(
         return turns.run(rounds)
 
 
-def sizes(pythons: Pythons, counts: Iterable[int], rounds: int) -> Figures:
+def sizes(
+    pythons: Pythons,
+    counts: Iterable[int],
+    rounds: int,
+    rows: Iterable[str] = SCALED,
+) -> Figures:
     """Measure evaluations for each number of flags, as multiples of the limit."""
     with _children(pythons) as children:
         turns = RoundRobin("sizes")
         for key, child in children.items():
-            for row in SCALED:
+            for row in rows:
                 for size in counts:
                     workload = {"table": "memory", "key": row, "flags": size}
                     module = ENTRIES[key].module

@@ -432,8 +432,19 @@ def _in_store(ask: float, write: float, listing: float) -> dict[str, Workload]:
     )
 
 
+IN_OPENFEATURE = _table(
+    Workload("on_off", "get_boolean_value, on/off", 1, switches, _on_off),
+    Workload("missing", "get_boolean_value, missing", 1, switches, _missing),
+    Workload(
+        *("checks_kept", "get_boolean_value, two checks", 1.25),
+        *(_checked, _checks_kept),
+        keeps="context",
+    ),
+)
+
 IN_STORES = {
     "redis": (10_000, _in_store(1.15, 3, 3)),
     "postgresql": (1000, _in_store(1.2, 2, 3)),
     "sqlite": (10_000, _in_store(1.5, 2.5, 3)),
+    "openfeature": (FLAGS, IN_OPENFEATURE),
 }

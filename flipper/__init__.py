@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import decorators
+    from .async_client import AsyncFeatureFlagClient as AsyncFeatureFlagClient
     from .bucketing import Schedule as Schedule
     from .client import FeatureFlagClient
     from .conditions import Condition
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from .contrib import SQLiteFeatureFlagStore as SQLiteFeatureFlagStore
     from .contrib import SyncedFeatureFlagStore as SyncedFeatureFlagStore
     from .exceptions import FlagDoesNotExistError
+    from .registry import Flag as Flag
+    from .registry import FlagRegistry as FlagRegistry
+    from .registry import VariantFlag as VariantFlag
     from .rules import Rollout as Rollout
     from .rules import Rule as Rule
     from .rules import Rules as Rules
@@ -55,11 +59,14 @@ __all__ = [
 ]
 
 _MODULES = {
+    "AsyncFeatureFlagClient": "async_client",
     "Condition": "conditions",
     "FailoverFeatureFlagStore": "contrib",
     "FeatureFlagClient": "client",
     "FileFeatureFlagStore": "contrib",
+    "Flag": "registry",
     "FlagDoesNotExistError": "exceptions",
+    "FlagRegistry": "registry",
     "ReadOnlyFeatureFlagStore": "contrib",
     "Rollout": "rules",
     "Rule": "rules",
@@ -68,6 +75,7 @@ _MODULES = {
     "Schedule": "bucketing",
     "Split": "rules",
     "SyncedFeatureFlagStore": "contrib",
+    "VariantFlag": "registry",
     "store_from_url": "urls",
 }
 

@@ -6,16 +6,27 @@ This module is loaded when a client first uses it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .contrib.storage.item import FeatureFlagStoreItem
 from .exceptions import FlipperError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from contextvars import Token
     from types import TracebackType
+    from typing import TypeAlias
+
+    from .runtime.request_variable import RequestVariable
+
+    Variable: TypeAlias = ContextVar[Mapping[str, Any] | None] | RequestVariable
+
+
+# Whether arguments are being searched for. That may ask questions, which need none.
+_is_searching: Final[ContextVar[bool]] = ContextVar("flipper_context", default=False)
 
 
 class ArgumentContext:
@@ -26,26 +37,113 @@ class ArgumentContext:
     """
 
     def __init__(self) -> None:
-        self.current: ContextVar[dict[str, Any] | None] = ContextVar(
-            "flipper", default=None
-        )
+        self.current: Variable = ContextVar("flipper", default=None)
 
-    def merged(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Return the arguments of a question, with those of the present blocks."""
+    def merged(self, arguments: dict[str, Any]) -> Any:
+        """Return the arguments of a question, with those of the present blocks.
+
+        If those cannot be found, the result raises the error when it is used: this is
+        a reason why the flag cannot be evaluated, as others are.
+        """
         added = self.current.get()
-        return {**added, **arguments} if added else arguments
+        if not added:
+            return arguments
+        try:
+            return {**added, **arguments}
+        except ArgumentsNotFoundError:
+            return added
 
     def unwrapped(self, item: Any) -> Any:
         """Return a flag that was read by `reader` without what was added to it."""
         return item.item if type(item) is FlagInContext else item
 
-    def block(self, arguments: dict[str, Any]) -> ContextBlock:
-        """Return a context manager that adds these arguments."""
+    def block(self, arguments: dict[str, Any] | Callable[[], Any]) -> ContextBlock:
+        """Return a context manager that adds arguments, or those that are found."""
         return ContextBlock(self.current, arguments)
 
     def reader(self, reader: Any) -> ContextReader:
         """Return what reads flags and adds the arguments, given what reads them."""
         return ContextReader(reader, self)
+
+
+class ArgumentsNotFoundError(FlipperError):
+    """The arguments that a request gives to every question could not be found."""
+
+
+class LazyArguments(Mapping[str, Any]):
+    """Arguments that are found when a question first needs them. Safe for threads.
+
+    Each use raises an `ArgumentsNotFoundError` if they could not be found. They are
+    not searched for again, so that the same question keeps its answer. Questions that
+    the function asks itself get no arguments.
+
+    Args:
+        find: returns the arguments as a dict.
+        outer: arguments to which these are added.
+    """
+
+    __slots__ = ("_find", "_outcome", "_outer")
+
+    def __init__(
+        self, find: Callable[[], Any], outer: Mapping[str, Any] | None = None
+    ) -> None:
+        self._find = find
+        self._outer = outer
+        self._outcome: dict[str, Any] = {}
+
+    def found(self) -> Mapping[str, Any]:
+        """Return the arguments.
+
+        Raises:
+            ArgumentsNotFoundError: the function has raised, or has returned no dict.
+        """
+        if not self._outcome:
+            if _is_searching.get():
+                return {}
+            # Race: threads of one request may do this at once; the first result counts.
+            self._outcome.setdefault("result", self._search())
+        result = self._outcome["result"]
+        if isinstance(result, Mapping):
+            return result
+        raise ArgumentsNotFoundError(str(result)) from result.__cause__
+
+    def _search(self) -> Any:
+        """Return the arguments, or an error that says what happened."""
+        try:
+            outer = {} if self._outer is None else {**self._outer}
+        except ArgumentsNotFoundError as error:
+            return error
+        token = _is_searching.set(True)
+        try:
+            found = self._find()
+        except Exception as error:  # noqa: BLE001  (a question never raises)
+            kind = type(error).__name__
+            failure = ArgumentsNotFoundError(
+                f"The context of the request has raised {kind}: {error}"
+            )
+            failure.__cause__ = error
+            return failure
+        finally:
+            _is_searching.reset(token)
+        if isinstance(found, Mapping):
+            return {**outer, **found}
+        return ArgumentsNotFoundError(
+            f"The context of the request has to return a dict of arguments, and has "
+            f"returned {type(found).__name__}"
+        )
+
+    def __bool__(self) -> bool:
+        """Return whether there may be arguments, without searching for them."""
+        return True
+
+    def __getitem__(self, name: str) -> Any:
+        return self.found()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.found())
+
+    def __len__(self) -> int:
+        return len(self.found())
 
 
 class ContextReader:
@@ -81,7 +179,7 @@ class FlagInContext:
 
     __slots__ = ("_added", "item")
 
-    def __init__(self, item: Any, added: dict[str, Any]) -> None:
+    def __init__(self, item: Any, added: Mapping[str, Any]) -> None:
         self.item = item
         self._added = added
 
@@ -99,25 +197,31 @@ class ContextBlock:
 
     Args:
         current: the variable that has the arguments of each thread or task.
-        arguments: the arguments.
+        arguments: the arguments, or a function that a question calls that needs them.
     """
 
     __slots__ = ("_arguments", "_current", "_token")
 
     def __init__(
-        self, current: ContextVar[dict[str, Any] | None], arguments: dict[str, Any]
+        self, current: Variable, arguments: dict[str, Any] | Callable[[], Any]
     ) -> None:
         self._current = current
         self._arguments = arguments
-        self._token: Token[dict[str, Any] | None] | None = None
+        self._token: Token[Mapping[str, Any] | None] | None = None
 
     def __enter__(self) -> None:
         """Begin the block."""
         if self._token is not None:
             message = "This block has begun already; call client.context() for each one"
             raise FlipperError(message)
-        current = self._current
-        self._token = current.set({**(current.get() or {}), **self._arguments})
+        current, arguments = self._current, self._arguments
+        outer = current.get()
+        if callable(arguments):
+            self._token = current.set(LazyArguments(arguments, outer))
+        elif isinstance(outer, LazyArguments):  # they may never be needed
+            self._token = current.set(LazyArguments(lambda: arguments, outer))
+        else:
+            self._token = current.set({**(outer or {}), **arguments})
 
     def __exit__(
         self,

@@ -17,6 +17,7 @@ from .contracts.circuit_breaker import (
 from .contracts.last_known import (
     ERRORS_OF_ONE_FLAG,
     FailedReadError,
+    put_bounded,
     with_last_known,
 )
 from .contrib.storage.item import FeatureFlagStoreItem
@@ -65,6 +66,8 @@ class AskingClient(OverridableReader):
         self._log = LogThrottle(_LOGGER)
         self._outage = OutageLog(_LOGGER, store, _OUTAGE)
         self._store = store
+        # By feature name: a flag, and the function that decides it with its reason.
+        self._explainers: dict[str, tuple[Any, Any]] = {}
 
     def is_enabled(
         self,
@@ -154,27 +157,65 @@ class AskingClient(OverridableReader):
         self, feature_name: Any, default: Any, arguments: dict[str, Any]
     ) -> tuple[Evaluation, Any]:
         """Return the answer with its reason, and the flag, `None` if there is none."""
-        failure: Exception | None = None
+        item, failure = self._read_item(feature_name)
+        evaluation = self._evaluate_item(
+            feature_name, item, failure, default, arguments
+        )
+        return evaluation, item
+
+    def _read_item(self, feature_name: Any) -> tuple[Any, Exception | None]:
+        """Return a flag, or its last known state and why it could not be read."""
         try:
-            item = self._item_reader.get(feature_name)
+            return self._item_reader.get(feature_name), None
         except Exception as error:  # noqa: BLE001  (a question never raises)
-            failure = cause_of(error)
-            item = self._after_failed_read(feature_name, error)
+            return self._recover(feature_name, error)
+
+    def _recover(self, feature_name: Any, error: Exception) -> tuple[Any, Exception]:
+        """Return the last known state of a flag, and why it could not be read.
+
+        Raises:
+            Exception: `error`, if the client was made with `on_error="raise"`.
+        """
+        return self._after_failed_read(feature_name, error), cause_of(error)
+
+    def _evaluate_item(
+        self,
+        feature_name: Any,
+        item: Any,
+        failure: Exception | None,
+        default: Any,
+        arguments: dict[str, Any],
+    ) -> Evaluation:
+        """Return the answer with its reason, given what `_read_item` has returned."""
         if item is None:
             reason = Reason.MISSING if failure is None else Reason.ERROR
-            return Evaluation(feature_name, default, reason, error=failure), None
+            return Evaluation(feature_name, default, reason, error=failure)
         try:
             if type(item) is not FeatureFlagStoreItem:
-                answer = item.is_enabled(**arguments)
                 is_overridden = type(item) is OverriddenFlag
+                answer = item.is_enabled(**({} if is_overridden else arguments))
                 reason = Reason.OVERRIDDEN if is_overridden else Reason.OWN_ITEM
-                return Evaluation(feature_name, answer, reason, error=failure), item
-            arguments = ArgumentsWithFlags(arguments, self._flag_to_ask, feature_name)
-            decision = item.decide(arguments)
-            return Evaluation.from_decision(feature_name, decision, failure), item
+                return Evaluation(feature_name, answer, reason, error=failure)
+            decision = self._decide(item, arguments)
+            return Evaluation.from_decision(feature_name, decision, failure)
         except Exception as error:  # noqa: BLE001  (a question never raises)
             self._warn_or_raise(feature_name, error)
-            return Evaluation(feature_name, default, Reason.ERROR, error=error), item
+            return Evaluation(feature_name, default, Reason.ERROR, error=error)
+
+    def _decide(self, item: FeatureFlagStoreItem, arguments: dict[str, Any]) -> Any:
+        """Return the `Decision` about a flag."""
+        if item.answer is not None:
+            return item.decide(arguments)
+        name = item.feature_name
+        # Making the function takes longer than everything else.
+        known, decide = self._explainers.get(name, (None, None))
+        if known is not item:
+            decide = item.explainer
+            put_bounded(self._explainers, name, (item, decide))
+        try:
+            return decide(arguments)
+        except OtherFlagsNeededError:
+            return decide(ArgumentsWithFlags(arguments, self._flag_to_ask, name))
 
     def _flag_to_ask(self, feature_name: str) -> Any:
         """Return another flag that a question depends on."""

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
+    from .async_client import AsyncFeatureFlagClient
     from .client import FeatureFlagClient
+
+    AnyClient = FeatureFlagClient | AsyncFeatureFlagClient
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -20,11 +23,11 @@ _NOT_GIVEN: Final[Any] = object()
 
 
 def is_enabled(  # noqa: PLR0913  (the new ones are keywords)
-    features: FeatureFlagClient | None = None,
+    features: AnyClient | None = None,
     feature_name: str | None = None,
     redirect: Callable[..., Any] | None = None,
     *,
-    flags: FeatureFlagClient | None = None,
+    flags: AnyClient | None = None,
     context: Callable[..., Any] | None = None,
     default: Any = _NOT_GIVEN,
 ) -> Callable[[F], F]:
@@ -36,7 +39,8 @@ def is_enabled(  # noqa: PLR0913  (the new ones are keywords)
     and yields nothing if the flag is off.
 
     Args:
-        features: the client to ask.
+        features: the client to ask. An `AsyncFeatureFlagClient` can be asked only by
+            coroutine functions and async generator functions.
         feature_name: the flag; without `context` it is evaluated without arguments.
         redirect: called with the same arguments while the flag is off. For a coroutine
             function it may be one, too. For a plain function that returns an awaitable,
@@ -54,8 +58,9 @@ def is_enabled(  # noqa: PLR0913  (the new ones are keywords)
             cannot be evaluated.
 
     Raises:
-        TypeError: `features` or `feature_name` is missing, or `context` cannot be
-            called. A call raises it if `context` does not return a dict.
+        TypeError: `features` or `feature_name` is missing, `context` cannot be called,
+            or a function without `async` is to ask an `AsyncFeatureFlagClient`. A call
+            raises it if `context` does not return a dict.
     """
     # Drop-in: flipper-client's code calls the first parameter `flags`.
     client = flags if features is None else features
@@ -75,6 +80,8 @@ def is_enabled(  # noqa: PLR0913  (the new ones are keywords)
         if isinstance(function, (classmethod, staticmethod)):
             return type(function)(decorate(function.__func__))
         make = _wrapper_for(function)
+        if make in _WITHOUT_ASYNC and question.has_async_client():
+            raise question.needs_async_function()
         return wraps(function)(make(function, question, instead))
 
     return decorate
@@ -84,7 +91,7 @@ class _Question:
     """What a decorated function asks at each call."""
 
     def __init__(
-        self, client: FeatureFlagClient, feature_name: str, context: Any, default: Any
+        self, client: AnyClient, feature_name: str, context: Any, default: Any
     ) -> None:
         self._client = client
         self._feature_name = feature_name
@@ -96,16 +103,40 @@ class _Question:
     def ask(self, /, *args: Any, **kwargs: Any) -> Any:
         """Return whether the flag is on for these arguments of the function."""
         if self._is_plain:
-            return self._client.is_enabled(self._feature_name)
-        context = {} if self._context is None else self._context(*args, **kwargs)
-        return self._answer(context)
+            answer = self._client.is_enabled(self._feature_name)
+        else:
+            context = {} if self._context is None else self._context(*args, **kwargs)
+            answer = self._answer(context)
+        if type(answer) is not bool and inspect.isawaitable(answer):
+            # It is true as an object, but the flag may be off.
+            if inspect.iscoroutine(answer):
+                answer.close()
+            raise self.needs_async_function()
+        return answer
 
     async def ask_async(self, /, *args: Any, **kwargs: Any) -> Any:
-        """Do the same; the context may be a coroutine function."""
-        if self._context is None:
-            return self.ask()
-        context = self._context(*args, **kwargs)
-        return self._answer(await context if inspect.isawaitable(context) else context)
+        """Do the same; the context may be a coroutine function, the client async."""
+        context = {} if self._context is None else self._context(*args, **kwargs)
+        if type(context) is not dict and inspect.isawaitable(context):
+            context = await context
+        answer = self._answer(context)
+        if type(answer) is not bool and inspect.isawaitable(answer):
+            return await answer
+        return answer
+
+    def has_async_client(self) -> bool:
+        """Return whether the answers of the client have to be awaited."""
+        # Not of the client itself, which may be a proxy that is not ready yet.
+        ask = getattr(type(self._client), "is_enabled", None)
+        return inspect.iscoroutinefunction(ask)
+
+    def needs_async_function(self) -> TypeError:
+        """Return the error of a function without `async`."""
+        return TypeError(
+            f"The client that is asked about feature {self._feature_name!r} has to be "
+            f"awaited, which only an `async def` function can do; for other functions "
+            f"use a FeatureFlagClient, such as the client's `sync_client`"
+        )
 
     def _answer(self, context: Any) -> Any:
         if not isinstance(context, Mapping):
@@ -185,6 +216,9 @@ def _wrap_generator_function(
         return None if found is None else (yield from found)
 
     return call
+
+
+_WITHOUT_ASYNC: Final = (_wrap_plain_function, _wrap_generator_function)
 
 
 def _wrap_async_generator_function(

@@ -85,18 +85,20 @@ class Evaluation(NamedTuple):
         enabled, cause, bucket, percentage = decision
         if isinstance(cause, Reason):
             return cls(feature_name, enabled, cause, error=error)
-        made = cls(feature_name, enabled, Reason.BUCKETER, error=error)
+        measured = {"bucket": bucket, "percentage": percentage, "error": error}
         if hasattr(cause, "serve"):  # the outcome of rules
-            made = made._replace(
-                reason=Reason.RULE if cause.number else Reason.NO_RULE_MATCHED,
+            return cls(
+                *(feature_name, enabled),
+                Reason.RULE if cause.number else Reason.NO_RULE_MATCHED,
                 rule=cause.rule,
                 rule_number=cause.number or None,
                 variant=cause.variant,
+                **measured,
             )
-            return made._replace(bucket=bucket, percentage=percentage)
         if not hasattr(cause, "get_type"):  # a check or a condition, no bucketer
-            return made._replace(reason=Reason.CONDITION_NOT_MATCHED, check=cause)
-        return made._replace(bucketer=cause, bucket=bucket, percentage=percentage)
+            reason = Reason.CONDITION_NOT_MATCHED
+            return cls(feature_name, enabled, reason, check=cause, error=error)
+        return cls(feature_name, enabled, Reason.BUCKETER, bucketer=cause, **measured)
 
     def __bool__(self) -> bool:
         """Return whether the flag is on."""

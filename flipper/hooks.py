@@ -37,10 +37,12 @@ class Hooks:
         self.hooks = hooks
         self._log = log
 
-    def call(self, evaluation: Evaluation, arguments: dict[str, Any]) -> None:
+    def call(self, evaluation: Evaluation, arguments: Any) -> None:
         """Call the hooks; log their errors."""
         if _is_calling.get():
             return
+        if type(arguments) is not dict:  # those of a request that could not be found
+            arguments = {}
         token = _is_calling.set(True)
         try:
             for hook in self.hooks:

@@ -165,20 +165,26 @@ class OverridableReader:
             self._put_before_store()
 
     def _put_before_store(self) -> None:
-        reader = self._store_reader
+        self._item_reader, reader = self._readers(self._store_reader)
+        self._reader = self._fast_reader if reader is self._store_reader else reader
+
+    def _readers(self, reader: Any) -> tuple[Any, Any]:
+        """Return what `_item_reader` and `_reader` are if this one reads the store."""
         if self._memoization is not None:
             reader = self._memoization.reader(reader)
         listener = _missing_flag_listener
         if listener is not None:
             reader = MissingFlagReader(reader, ref(self), listener)
-        if self._overrides:
-            reader = OverridingReader(reader, self._overrides)
-        self._item_reader = reader
+        item_reader = self._with_overrides(reader)
         if self._context is not None:
             reader = self._context.reader(reader)
+        reader = self._with_overrides(reader)  # their answers need no arguments
         if self._hooks is not None:
             reader = self._hooks
-        self._reader = self._fast_reader if reader is self._store_reader else reader
+        return item_reader, reader
+
+    def _with_overrides(self, reader: Any) -> Any:
+        return OverridingReader(reader, self._overrides) if self._overrides else reader
 
 
 def listen_to_missing_flags(listener: Callable[[Any, Any], object] | None) -> None:

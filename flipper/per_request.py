@@ -16,12 +16,14 @@ from .overrides import changing_readers
 from .serving import ServingClient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
 
     from .argument_context import ArgumentContext
     from .hooks import Hook
     from .memoizing.memoization import Memoization
+    from .request_scope import RequestScope
+    from .runtime.request_variable import RequestVariable
 
 
 class PerRequestClient(ServingClient):
@@ -89,6 +91,14 @@ class PerRequestClient(ServingClient):
         """
         return (self._context or self._begin_adding_arguments()).block(arguments)
 
+    def _lazy_context(self, find: Callable[[], Any]) -> AbstractContextManager[None]:
+        """Return such a context manager for arguments that are found when needed.
+
+        Integrations call this. The first question that needs the arguments calls the
+        function, which returns a dict. If it raises, the defaults answer.
+        """
+        return (self._context or self._begin_adding_arguments()).block(find)
+
     def add_hook(self, hook: Hook) -> None:
         """Call a function after each question, such as to count answers.
 
@@ -154,13 +164,41 @@ class PerRequestClient(ServingClient):
             *(block, self._store_reader, super()._all_items, self._source.known_names)
         )
 
+    def _share_in_requests(
+        self, find: Callable[[int], RequestScope | None], *, arguments: bool
+    ) -> None:
+        """Share answers and arguments within each request of a framework. Idempotent.
+
+        Integrations call this. A `memoize` block in a request is one in a block.
+
+        Args:
+            find: returns what questions of this client share in the present request, by
+                the `id` of the client; `None` outside of requests. It is called for
+                each question, by threads at once.
+            arguments: whether requests add arguments to their questions.
+        """
+        with changing_readers():
+            memoization = self._memoization or self._begin_memoizing()
+            memoization.current = self._in_requests(memoization.current, find, "memo")
+            if arguments:
+                context = self._context or self._begin_adding_arguments()
+                context.current = self._in_requests(context.current, find, "arguments")
+            self._put_before_store()
+
+    def _in_requests(self, variable: Any, find: Any, attribute: str) -> RequestVariable:
+        from .runtime.request_variable import RequestVariable
+
+        if isinstance(variable, RequestVariable) and variable.uses(find):
+            return variable
+        return RequestVariable(variable, find, id(self), attribute)
+
     def _begin_memoizing(self) -> Memoization:
         from .memoizing.memoization import Memoization, WriteRecorder
 
         with changing_readers():
             if self._memoization is None:
                 memoization = Memoization(WeakMethod(self._after_failed_read))
-                self._recorder = WriteRecorder(self._recorder, memoization)
+                self._recorder = WriteRecorder(self._recorder, memoization, self._store)
                 self._records_writes = True
                 self._memoization = memoization
                 self._put_before_store()

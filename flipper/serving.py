@@ -18,6 +18,11 @@ from .runtime.containers import copy_containers
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from .explanation import Evaluation
+
+# Python takes a while to find a member of an enumeration.
+_MISSING: Final = Reason.MISSING
+_ERROR: Final = Reason.ERROR
 _ANY_NAME: Final = "flipper"  # to find out whether a store answers again
 
 
@@ -72,7 +77,7 @@ class ServingClient(AskingClient):
             except Exception as error:  # noqa: BLE001  (a question never raises)
                 self._warn_or_raise(feature_name, error)
                 return default
-        if self._context is not None:
+        if self._context is not None and type(item) is not OverriddenFlag:
             arguments = self._context.merged(arguments)
             item = self._context.unwrapped(item)
         if self._hooks is not None:
@@ -103,14 +108,14 @@ class ServingClient(AskingClient):
                 `False`.
             **conditions: the arguments for rules, conditions and bucketers.
         """
-        if self._context is not None:
-            conditions = self._context.merged(conditions)
         items = None
         if names is None:
             items = self._all_items()
         if items is None:
             asked = self._source.known_names() if names is None else names
             return {name: self.variant(name, False, **conditions) for name in asked}
+        if self._context is not None:
+            conditions = self._context.merged(conditions)
         answers: dict[str, Any] = {}
         for item in items:
             name = item.feature_name
@@ -153,22 +158,53 @@ class ServingClient(AskingClient):
         self, feature_name: Any, default: Any, arguments: dict[str, Any]
     ) -> Any:
         """Answer `variant`, and call the hooks."""
-        evaluation, item = self._evaluate(feature_name, default, arguments)
+        item, failure = self._read_item(feature_name)
+        evaluation = self._evaluate_variant(
+            feature_name, item, failure, default, default, arguments
+        )
+        return evaluation.enabled
+
+    def _evaluate_variant(  # noqa: PLR0913, PLR0917  (what decides a variant)
+        self,
+        feature_name: Any,
+        item: Any,
+        failure: Exception | None,
+        default: Any,
+        off: Any,
+        arguments: dict[str, Any],
+    ) -> Evaluation:
+        """Return the answer of `variant` with its reason, and call the hooks.
+
+        The parts of `flipper.integrations` for other APIs call this, too.
+
+        Args:
+            feature_name: the flag.
+            item: the flag, as `_read_item` has returned it.
+            failure: why it could not be read, as that has returned it.
+            default: the answer for a flag that is missing or cannot be evaluated.
+            off: the answer for a flag that is off without a variant.
+            arguments: of the question and of the present `context` blocks.
+        """
+        evaluation = self._evaluate_item(
+            feature_name, item, failure, default, arguments
+        )
         reason, is_on = evaluation.reason, evaluation.enabled
-        value, variant = True if is_on else default, evaluation.variant
-        if reason is Reason.MISSING or reason is Reason.ERROR:
+        value, variant = True if is_on else off, evaluation.variant
+        if reason is _MISSING or reason is _ERROR:
             value = default
         elif type(item) is OverriddenFlag:
-            value = item.variant(default)
+            value = item.variant(off)
         elif type(item) is FeatureFlagStoreItem and item.rules is not None:
             variant = variant if is_on else item.rules.off
             if variant is not None:
                 value = item.rules.value_of(variant)
-        evaluation = evaluation._replace(enabled=value, variant=variant)
-        self._hooks.call(evaluation, arguments)  # type: ignore[union-attr]  # there are
-        if reason is Reason.MISSING and self._strict is not None:
+        if value is not is_on or variant is not evaluation.variant:
+            evaluation = evaluation._replace(enabled=value, variant=variant)
+        if self._hooks is not None:
+            self._hooks.call(evaluation, arguments)
+        if reason is _MISSING and self._strict is not None:
             self._report_missing(feature_name)
-        return value
+        return evaluation
 
     def _all_items(self) -> list[Any] | None:
         """Return all flags of the store, or `None` if it fails."""

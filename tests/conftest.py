@@ -69,6 +69,8 @@ def no_coverage() -> Iterator[None]:
 def pytest_collection() -> Generator[None, object, object]:
     """Measure the import of the library, but not that of the tests."""
     if coverage.Coverage.current() is not None:
+        # The modules of the integration with Django need the settings of a site.
+        importlib.import_module("support.django_site")
         for module in pkgutil.walk_packages(flipper.__path__, "flipper."):
             if not module.name.endswith("__main__"):
                 importlib.import_module(module.name)

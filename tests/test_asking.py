@@ -15,6 +15,7 @@ from flipper import (
     MemoryFeatureFlagStore,
 )
 from flipper.bucketing import ConsistentHashPercentageBucketer, PercentageBucketer
+from flipper.contrib.storage import FeatureFlagStoreItem
 from flipper.exceptions import InvalidArgumentError
 from flipper.explanation import Reason
 from support.answers import DEFAULT, answer_of
@@ -255,3 +256,34 @@ def test_a_randomizer_that_cannot_be_called_is_an_argument(
     assert client.is_enabled("x", randomizer=5) in {True, False}
     client.set_bucketer("x", ConsistentHashPercentageBucketer(percentage=0.5))
     assert answer_of(client, "x", user_id=1, randomizer=5) is True
+
+
+def test_what_explains_a_flag_is_made_once(
+    client: FeatureFlagClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Making the function that explains takes longer than the explanation."""
+    client.create("x", is_enabled=True)
+    client.add_condition("x", Condition(a=1))
+    made = []
+    compiled = FeatureFlagStoreItem.compiled
+
+    def compile_and_count(item: FeatureFlagStoreItem, **result: bool) -> Any:
+        made.append(item)
+        return compiled(item, **result)
+
+    monkeypatch.setattr(FeatureFlagStoreItem, "compiled", compile_and_count)
+    for answer in (True, False):
+        assert client.explain("x", a=1).enabled is answer
+        assert client.explain("x", a=1).enabled is answer
+        client.set_conditions("x", [Condition(a=2)])
+    assert len(made) == 2
+
+
+def test_a_flag_that_is_just_on_is_explained_without_arguments(
+    client: FeatureFlagClient,
+) -> None:
+    """It has no conditions that could look at them."""
+    client.create("x", is_enabled=True)
+    assert client.explain("x", a=object()).reason is Reason.ON
+    client.disable("x")
+    assert client.explain("x", a=object()).reason is Reason.DISABLED

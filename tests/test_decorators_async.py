@@ -12,11 +12,17 @@ from unittest.mock import AsyncMock, MagicMock
 
 import pytest
 
-from flipper import Condition, FeatureFlagClient, MemoryFeatureFlagStore
+from flipper import (
+    AsyncFeatureFlagClient,
+    Condition,
+    FeatureFlagClient,
+    MemoryFeatureFlagStore,
+)
 from flipper.decorators import is_enabled
+from support.custom_stores import CustomStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
 
 @pytest.fixture
@@ -187,3 +193,77 @@ def test_a_coroutine_function_as_context_of_a_plain_function_is_refused() -> Non
     view: Any = is_enabled(MagicMock(), "x", context=_context)(lambda user: user)
     with pytest.raises(TypeError, match="returned a coroutine"):
         view("ann")
+
+
+# A client that has to be awaited
+
+
+def asynchronous(**options: Any) -> AsyncFeatureFlagClient:
+    """Return an async client whose flag `x` is off; its store is not in memory."""
+    store = CustomStore()
+    store.create("x")
+    return AsyncFeatureFlagClient(store, **options)
+
+
+def test_an_async_client_is_awaited() -> None:
+    """The answer decides, not the coroutine, which is true as an object."""
+    client = asynchronous()
+
+    async def context(a: int, b: int) -> dict[str, Any]:
+        return {"b": b}
+
+    plain_question = is_enabled(client, "x", redirect=old)(new)
+    with_context = is_enabled(client, "x", redirect=old, context=context)(new)
+    missing = is_enabled(client, "missing", redirect=old, default=True)(new)
+
+    @is_enabled(client, "x")
+    async def generate() -> AsyncIterator[int]:
+        yield 1
+
+    async def main() -> list[Any]:
+        answers = [await plain_question(1, b=2), await with_context(1, b=2)]
+        answers += [await missing(1, b=2), [item async for item in generate()]]
+        return [answers[0][0], answers[1][0], answers[2][0], answers[3]]
+
+    assert asyncio.run(main()) == ["old", "old", "new", []]
+    client.sync_client.enable("x")
+    assert asyncio.run(main()) == ["new", "new", "new", [1]]
+    client.sync_client.add_condition("x", Condition(b=3))
+    assert asyncio.run(main()) == ["new", "old", "new", [1]]
+
+
+def iterate() -> Iterator[int]:
+    """Yield a number; a generator function."""
+    yield 1
+
+
+@pytest.mark.parametrize("function", [plain, iterate])
+def test_a_function_without_async_is_refused(function: Any) -> None:
+    """It cannot await the answer, and an answer that is not awaited counts as on."""
+    with pytest.raises(TypeError, match="'x' has to be awaited"):
+        is_enabled(asynchronous(), "x")(function)
+
+
+@pytest.mark.parametrize("context", [None, lambda *_, **__: {}])
+def test_a_proxy_of_an_async_client_is_found_out_by_the_call(context: Any) -> None:
+    """The decorator does not know the client yet; the call never runs the function."""
+    client = asynchronous()
+
+    class Proxy:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(client, name)
+
+    called: list[int] = []
+    decorated = is_enabled(Proxy(), "x", context=context)(called.append)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="'x' has to be awaited"):
+        decorated(1)
+    assert not called
+
+    class Answer(Awaitable):
+        pass
+
+    double = MagicMock()
+    double.is_enabled.return_value = Answer()
+    with pytest.raises(TypeError, match="'x' has to be awaited"):
+        is_enabled(double, "x", context=context)(called.append)(1)
+    assert not called

@@ -45,7 +45,10 @@ ENTRIES = {
         "flipper-client",
         "flipper_client",
         # As a folder on the path: an import hook would take time of its own.
-        ("--config-settings=editable_mode=compat", "--editable={root}[postgres]"),
+        (
+            "--config-settings=editable_mode=compat",
+            "--editable={root}[postgres,openfeature]",
+        ),
         _FLIPPER,
     ),
     PUBLISHED: Entry(

@@ -61,6 +61,8 @@ def items_of(
     for flag in flags:
         before = current.get(flag.feature_name)
         item, problems = _item_of(flag, before)
+        for text in flag.notes:
+            note(f"Feature {flag.feature_name!r}: {text}")
         if problems:
             incomplete.append(repr(flag.feature_name))
             _report(flag.feature_name, problems, item, before)
@@ -93,6 +95,8 @@ def _item_of(
         if before is not None:
             meta.client_data = before.raw_meta.client_data
         meta.set_rules(flag.rules)
+        if flag.bucketer is not None:
+            meta.bucketer = flag.bucketer
         item = FeatureFlagStoreItem(name, flag.is_enabled, meta)
         item.serialize()
     except InvalidArgumentError as error:

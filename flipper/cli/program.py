@@ -22,6 +22,7 @@ from .session import Session
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..client import FeatureFlagClient
 
 COMMANDS = {
     "list": ("flags:list_flags", "List the flags."),
@@ -42,6 +43,7 @@ COMMANDS = {
     "plan": ("plans:plan", "Print what apply would change, and for whom."),
     "apply": ("plans:apply", "Make the flags of the store like those of a file."),
     "watch": ("watch:watch", "Print changes as they happen."),
+    "relay": ("relay:relay", "Keep another store equal to a store."),
     "doctor": ("doctor:doctor", "Examine the store."),
     "schema": ("tools:schema", "Print the JSON Schema of flag files."),
     "serve-thrift": ("tools:serve_thrift", "Serve the flags to Thrift clients."),
@@ -66,9 +68,20 @@ def program(ctx: click.Context) -> None:
     """Show and change feature flags."""
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
-    """Run one command, and return its exit code. No error is raised."""
-    session = Session()
+def run(
+    arguments: Sequence[str] | None = None,
+    *,
+    client: FeatureFlagClient | None = None,
+    prog_name: str = "flipper",
+) -> int:
+    """Run one command, and return its exit code. No error is raised.
+
+    Args:
+        arguments: those of the command; `None` is those of the process.
+        client: of the application that runs the command, for where no store is named.
+        prog_name: what people type to run it.
+    """
+    session = Session(client)
     _replace_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name may have characters that the encoding of the terminal does not have.
@@ -77,7 +90,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         with log_messages_printed(session), session:
             result = program.main(
                 None if arguments is None else list(arguments),
-                prog_name="flipper",
+                prog_name=prog_name,
                 obj=session,
                 standalone_mode=False,
                 # See no-color.org: any value but an empty one counts.

@@ -45,6 +45,9 @@ _AWAY_ERRORS: Final = (
 class Session:
     """Opens stores when a command needs them, and closes them at the end.
 
+    Args:
+        client: of the application that runs the command, for where no store is named.
+
     Attributes:
         url: the URL of the store that was given, if any.
         app: `module:client` of an application that was given, if any.
@@ -56,7 +59,8 @@ class Session:
             when flags were listed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, client: FeatureFlagClient | None = None) -> None:
+        self._given = client
         self.url: str | None = None
         self.app: str | None = None
         self.as_json = False
@@ -80,22 +84,25 @@ class Session:
 
     @cached_property
     def client(self) -> FeatureFlagClient:
-        """The client of `--app`, or one for the store of `--url` or its defaults."""
+        """That of `--app` or for `--url`, else the given one or for the defaults."""
         from ..client import FeatureFlagClient, store_of
 
-        if self.app is None:
-            return FeatureFlagClient(self.open(self.url))
-        if self.url is not None:
+        if self.app is not None and self.url is not None:
             message = "--url and --app both name a store; leave one of them out"
             raise click.UsageError(message)
-        client = client_of_application(self.app)
+        if self.app is not None:
+            client = client_of_application(self.app)
+        elif self.url is None and self._given is not None:
+            client = self._given
+        else:
+            return FeatureFlagClient(self.open(self.url))
         self._learn_away_errors(store_of(client))
         self._ask_server(store_of(client))
         return client
 
     def names_existing_store(self) -> bool:
         """Return whether opening the store would not create the file of this folder."""
-        named = self.app or self.url or os.environ.get("FLIPPER_URL")
+        named = self._given or self.app or self.url or os.environ.get("FLIPPER_URL")
         return bool(named) or Path(DEFAULT_FILE).exists()
 
     @property

@@ -56,7 +56,7 @@ def export(session: Session, file: str | None, format_name: str | None) -> int:
         click.echo(printable_data(text, form), nl=False)
     else:
         write_file(file, text)
-        note(f"Wrote {_count(len(items))} to {file}.")
+        note(f"Wrote {flag_count(len(items))} to {file}.")
     return FAILED if _is_incomplete(session, "written") else DONE
 
 
@@ -143,7 +143,7 @@ def copy(session: Session, source: str, target: str, overwrite: bool) -> int:
     differing = [c.feature_name for c in changes if c.kind == "change"]
     if differing and not overwrite:
         message = (
-            f"{_count(len(differing))} of {target_name(target)} differ, such as "
+            f"{flag_count(len(differing))} of {target_name(target)} differ, such as "
             f"{differing[0]!r}; nothing was copied. Look at them with `flipper diff`, "
             f"and add --overwrite to replace them"
         )
@@ -174,7 +174,7 @@ def _report_copy(session: Session, flags: int, copied: int, lost: list[str]) -> 
         print_json({"flags": flags, "copied": copied, **names})
     same = flags - copied
     note(
-        f"Copied {_count(copied)}; {same:,} were the same already. "
+        f"Copied {flag_count(copied)}; {same:,} were the same already. "
         f"{flags - len(lost):,} of {flags:,} verified."
     )
     for name in lost:
@@ -186,5 +186,6 @@ def target_name(url: str) -> str:
     return f"{url.partition('://')[0]}://..."
 
 
-def _count(number: int) -> str:
+def flag_count(number: int) -> str:
+    """Return a number of flags in words."""
     return "1 flag" if number == 1 else f"{number:,} flags"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import queue
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from .output import note, print_json
 from .plans import plain_change, print_change
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..contrib.synced import SyncedFeatureFlagStore
     from .session import Session
 
@@ -31,10 +34,9 @@ def watch(session: Session, count: int | None) -> None:
     """
     session.makes_file = True  # another process may be about to make it
     changes: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
-    synced = _follow(session)
-    synced.on_change(lambda change: changes.put(("change", change)))
-    synced.on_status(lambda status: changes.put(("status", status)))
-    try:
+    with followed(session.store) as synced, suppress(KeyboardInterrupt):
+        synced.on_change(lambda change: changes.put(("change", change)))
+        synced.on_status(lambda status: changes.put(("status", status)))
         note("Watching; Ctrl-C ends.")
         shown, is_live = 0, True
         while count is None or shown < count:
@@ -47,20 +49,18 @@ def watch(session: Session, count: int | None) -> None:
                 continue
             _print(session, Change(what.feature_name, _item(what.old), _item(what.new)))
             shown += 1
-    except KeyboardInterrupt:
-        return
-    finally:
-        if synced is not session.store:
-            synced.close()
 
 
-def _follow(session: Session) -> SyncedFeatureFlagStore:
+@contextmanager
+def followed(store: Any) -> Iterator[SyncedFeatureFlagStore]:
+    """Give a synced store of another store, which may be one itself."""
     from ..contrib.synced import SyncedFeatureFlagStore
 
-    store = session.store
     if isinstance(store, SyncedFeatureFlagStore):
-        return store
-    return SyncedFeatureFlagStore(store, poll_interval=_POLL_INTERVAL)
+        yield store
+        return
+    with SyncedFeatureFlagStore(store, poll_interval=_POLL_INTERVAL) as synced:
+        yield synced
 
 
 def _item(flag: Any) -> FeatureFlagStoreItem | None:

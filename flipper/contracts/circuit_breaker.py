@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 from weakref import ref
 
 from ..exceptions import StoreTimeoutError
@@ -22,6 +22,7 @@ from ..runtime.deadline import call_with_timeout
 from ..runtime.fork import detect_fork, renew_after_fork
 from ..runtime.jitter import uniform
 from ..runtime.patching import refresh_readers
+from .in_memory import NotInMemoryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -156,9 +157,27 @@ class CircuitBreaker:
             # Race: a client chose this breaker as its reader just before it closed.
             refresh_readers()
             return self._store().get(feature_name)  # type: ignore[no-any-return, union-attr]  # the caller holds the store
+        raise self._next_error()
+
+    get_in_memory_bypasses = get
+
+    def get_in_memory(self, _: str) -> NoReturn:
+        """Do as `get`, unless this question may have to try the store.
+
+        Raises:
+            NotInMemoryError: it may.
+            Exception: a copy of the last error of the store.
+        """
+        detect_fork()
+        if not self._is_open or self._thread is None:
+            raise NotInMemoryError
+        raise self._next_error()
+
+    def _next_error(self) -> Exception:
+        """Return the error of one question, and count the question."""
         error = self._error
         self._outage.failed(error)
-        raise self._copied(error)
+        return self._copied(error)
 
     def _copied(self, error: Exception) -> Exception:
         """Return a copy of an error without its traceback.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from ..contrib.storage import FeatureFlagStoreItem
 from ..exceptions import InvalidFlagDataError
 from .atomic import ABSENT, ANY, AtomicFeatureFlagStore
+from .event_loop import warn_in_event_loop
 from .flag_locks import per_flag_lock, reentrant_flag_lock
 from .last_known import SupportsLastKnown, has_room, put_bounded
 
@@ -49,6 +50,10 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
     @abstractmethod
     def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
         """Read a document, and a token that identifies this version of it."""
+
+    def _before_reading(self) -> None:
+        """Notice that documents are about to be read; not for a store with a copy."""
+        warn_in_event_loop(self, self)
 
     def _read_many(self, feature_names: Sequence[str]) -> dict[str, bytes]:
         """Read the documents of those flags that exist.
@@ -105,6 +110,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
 
         A flag whose document is broken is left out, since `get` has its error.
         """
+        self._before_reading()
         last_write = self._last_write
         documents = self._read_many(feature_names)
         # Race: what was read may be older than what was written meanwhile.
@@ -130,6 +136,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
 
         Both numbers count documents: one that is not a flag makes a page shorter.
         """
+        self._before_reading()
         return self._flags(self._documents(offset, limit))
 
     def read_undecoded(
@@ -192,6 +199,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
         return removed
 
     def _load(self, feature_name: str) -> tuple[FeatureFlagStoreItem, Any] | None:
+        self._before_reading()
         last_write = self._last_write
         found = self._read(feature_name)
         # Race: what was read may be older than what was written meanwhile.
@@ -204,6 +212,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
         return self._decode(feature_name, document, is_latest=is_latest), token
 
     def _swap(self, item: FeatureFlagStoreItem, expected: Any) -> bool:
+        warn_in_event_loop(self, self)
         feature_name, document = item.feature_name, item.serialize()
         if not self._replace(feature_name, document, expected):
             return False

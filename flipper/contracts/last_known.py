@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 from ..contrib.storage import FeatureFlagStoreItem
 from ..exceptions import InvalidArgumentError, InvalidFlagDataError
 from ..runtime.patching import Patchable, refresh_readers
+from .event_loop import warn_in_event_loop
+from .in_memory import NotInMemoryError, get_in_memory
 
 MAX_REMEMBERED: Final = 10_000
 """How many flags are remembered at most."""
@@ -41,6 +43,25 @@ class SupportsLastKnown:
 
     table_has_documents: ClassVar[bool] = False
     """Whether the fast path may give the document of a flag, as bytes."""
+
+    get_in_memory_bypasses: ClassVar[Any] = None
+    """The `get` that `get_in_memory` stands for; see `in_memory`."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Remember which `get` the new class answers from memory."""
+        super().__init_subclass__(**kwargs)
+        if "get_in_memory" in vars(cls):
+            cls.get_in_memory_bypasses = getattr(cls, "get", None)
+
+    def get_in_memory(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Return what `get` returns, if that takes neither I/O nor a wait.
+
+        A class that often answers from memory overrides this method.
+
+        Raises:
+            NotInMemoryError: it does, or it is not known whether it does.
+        """
+        raise NotInMemoryError(feature_name)
 
     def fast_path(self) -> Any:
         """Return an object whose `get` returns the same as this one's, or is faster.
@@ -90,6 +111,7 @@ class TableFastPath(SupportsLastKnown, metaclass=Patchable):
         super().__init_subclass__(**kwargs)
         if "_table" in vars(cls):
             cls._table_get = staticmethod(vars(cls)["get"])
+            cls.get_in_memory_bypasses = vars(cls)["get"]
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute of the store, such as the replacement of a method."""
@@ -112,6 +134,14 @@ class TableFastPath(SupportsLastKnown, metaclass=Patchable):
         is_replaced = kind.get is not self._table_get or "get" in vars(self)
         return self if is_replaced else getattr(self, self._table)
 
+    def get_in_memory(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Return what `get` returns, if the table answers without I/O."""
+        item: Any = get_in_memory(getattr(self, self._table), feature_name)
+        if type(item) is bytes:
+            get: Any = self._table_get
+            item = get(self, feature_name)
+        return cast("FeatureFlagStoreItem | None", item)
+
 
 class LastKnownFlags(SupportsLastKnown):
     """Reads a store that is not flipper's own, and remembers what it returned.
@@ -129,6 +159,7 @@ class LastKnownFlags(SupportsLastKnown):
 
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Read a flag from the store, and remember it."""
+        warn_in_event_loop(self, self._store)
         last_write = self._last_write
         item: FeatureFlagStoreItem | None = self._store.get(feature_name)
         items = self._items

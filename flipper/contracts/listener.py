@@ -23,13 +23,14 @@ CHECK_INTERVAL: Final = 0.4
 _OPEN_TIMEOUT: Final = 8.0  # to open a watch, which may take several requests
 _JOIN_TIMEOUT: Final = 1.0
 _FIRST_PAUSE: Final = 0.1  # between two attempts to reach the store, doubled each time
-_LONGEST_PAUSE: Final = 3.0
+_LONGEST_PAUSE: Final = 4.0
 
 
 class BackgroundListener(metaclass=ABCMeta):
     """Listens to a store in a daemon thread until it is closed.
 
-    A subclass defines `_listen`, which is called again after an error. The listener
+    A subclass defines `_listen`, which is called again after an error. It may call
+    `_note_success` when it has read what it needs. The listener
     must not refer to the object that uses it. That object can then be collected, and
     ends the thread by a finalizer that calls `abandon`. Safe for threads and forks: a
     child calls `after_fork`, and then `start`.
@@ -43,6 +44,7 @@ class BackgroundListener(metaclass=ABCMeta):
         self._store = store
         self._name = name
         self._failures = 0
+        self._has_succeeded = False
         self._abandoned = False
         self._watch: Watch | None = None
         self._reset_thread()
@@ -100,10 +102,23 @@ class BackgroundListener(metaclass=ABCMeta):
             except Exception as error:  # noqa: BLE001  (reported, and tried again)
                 self._failures += 1
                 self._note_failure(error)
-                longest = _FIRST_PAUSE * 2.0 ** min(self._failures, 10)
-                longest = min(_LONGEST_PAUSE, longest)
-                # Random, so that not all processes come at once when a server is back.
-                self._sleep(closed, uniform(longest / 4, longest))
+                self._sleep(closed, self._pause())
+
+    def _pause(self) -> float:
+        """Return the seconds until the next attempt to reach the store.
+
+        Many processes may lose their server at the same moment. Their first attempts
+        are at random times, and all later ones in one rhythm, so that whenever the
+        server is back, they come evenly spread over the longest pause.
+        """
+        if self._has_succeeded:
+            return uniform(0, _LONGEST_PAUSE) if self._failures == 1 else _LONGEST_PAUSE
+        longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._failures, 10))
+        return uniform(longest / 4, longest)
+
+    def _note_success(self) -> None:
+        self._failures = 0
+        self._has_succeeded = True
 
     def _is_over(self, closed: threading.Event) -> bool:
         return self._abandoned or closed.is_set()
@@ -117,8 +132,6 @@ class BackgroundListener(metaclass=ABCMeta):
     @abstractmethod
     def _listen(self, closed: threading.Event) -> None:
         """Do the work of the thread until `_is_over`; may return earlier.
-
-        Sets `_failures` to 0 after a success, so that the next pause is short.
 
         Raises:
             Exception: any error; the method is called again after a pause.

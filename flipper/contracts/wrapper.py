@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..contrib.interface import AbstractFeatureFlagStore
 from ..exceptions import FlagDoesNotExistError
+from .in_memory import get_in_memory
 from .last_known import SupportsLastKnown, with_last_known
+from .transactions import SupportsTransactions, is_uncommitted, supports_transactions
 from .update import (
     SupportsUpdate,
     delete_existing,
@@ -19,7 +21,7 @@ from .update import (
 from .watch import SupportsWatch, watch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ..contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
     from .update import Change
@@ -27,7 +29,11 @@ if TYPE_CHECKING:
 
 
 class FeatureFlagStoreWrapper(
-    SupportsUpdate, SupportsLastKnown, SupportsWatch, AbstractFeatureFlagStore
+    SupportsUpdate,
+    SupportsLastKnown,
+    SupportsTransactions,
+    SupportsWatch,
+    AbstractFeatureFlagStore,
 ):
     """Forwards every call to an inner store, once and with the same arguments.
 
@@ -60,6 +66,11 @@ class FeatureFlagStoreWrapper(
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag, or `None` if there is none."""
         return self._reader.get(feature_name)
+
+    def get_in_memory(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Return what `get` returns, if the inner store answers without I/O."""
+        item: FeatureFlagStoreItem | None = get_in_memory(self._reader, feature_name)
+        return item
 
     def get_many(
         self, feature_names: Sequence[str]
@@ -139,6 +150,20 @@ class FeatureFlagStoreWrapper(
     def known_names(self) -> tuple[str, ...]:
         """Return the names of the flags that the inner store knows."""
         return self._reader.known_names()
+
+    @property
+    def joins_transactions(self) -> bool:
+        """Whether the inner store writes in a transaction that the caller has begun."""
+        return supports_transactions(self._store) and self._store.joins_transactions
+
+    def is_uncommitted(self, feature_name: str) -> bool:
+        """Return whether a write of this process is neither committed nor undone."""
+        return is_uncommitted(self._store, feature_name)
+
+    def after_transaction(self, feature_name: str, call: Callable[[], object]) -> None:
+        """Call a function at the end of the transaction with the last write."""
+        if supports_transactions(self._store):
+            self._store.after_transaction(feature_name, call)
 
     def watch(self) -> Watch:
         """Return a watch that listens to the inner store.

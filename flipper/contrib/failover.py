@@ -10,6 +10,7 @@ from ..contracts.circuit_breaker import (
     current_reader,
     open_circuit,
 )
+from ..contracts.in_memory import NotInMemoryError, get_in_memory
 from ..contracts.last_known import ERRORS_OF_ONE_FLAG, with_last_known
 from ..contracts.update import get_many
 from ..contracts.wrapper import FeatureFlagStoreWrapper
@@ -63,6 +64,16 @@ class FailoverFeatureFlagStore(FeatureFlagStoreWrapper):
         if self._has_failed:
             self._has_failed = False
             self._outage.ended()
+        return item
+
+    def get_in_memory(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Return what `get` returns, if the store that answers does so without I/O."""
+        reader = self._primary_reader
+        if reader is not self._reader:  # its circuit breaker is open
+            reader = self._secondary_reader
+        elif self._has_failed:
+            raise NotInMemoryError
+        item: FeatureFlagStoreItem | None = get_in_memory(reader, feature_name)
         return item
 
     def get_many(

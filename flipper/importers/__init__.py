@@ -28,6 +28,7 @@ ORIGINS: Final = {
     "flagd-v1": "flagd_v1",
     "ruby-flipper": "ruby_flipper",
     "launchdarkly": "launchdarkly",
+    "waffle": "waffle",
 }
 """The module of each origin."""
 
@@ -40,12 +41,16 @@ class ImportedFlag(NamedTuple):
         is_enabled: whether it is switched on; never if there are problems.
         rules: its rules; `None` for a flag that is on or off for everybody.
         problems: what cannot be said, in sentences for people.
+        bucketer: decides for a flag without rules.
+        notes: what differs, but keeps nobody from using the flag, for people.
     """
 
     feature_name: str
     is_enabled: bool
     rules: Rules | None = None
     problems: tuple[str, ...] = ()
+    bucketer: Any = None
+    notes: tuple[str, ...] = ()
 
 
 def flags_from(origin: str, data: Any) -> Iterator[ImportedFlag]:

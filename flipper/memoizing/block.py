@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from contextvars import ContextVar, Token
     from types import TracebackType
 
+    from ..runtime.request_variable import RequestVariable
+
 
 class MemoizedBlock:
     """A block in which each flag is read once; what `client.memoize` returns.
@@ -26,7 +28,7 @@ class MemoizedBlock:
 
     def __init__(
         self,
-        current: ContextVar[Memo | None],
+        current: ContextVar[Memo | None] | RequestVariable,
         preload: Callable[[], object] | None,
     ) -> None:
         self._current = current

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..contracts.last_known import FailedReadError, put_bounded
+from ..contracts.transactions import is_uncommitted
 from ..contracts.update import get_many
 from ..contrib.storage.item import FeatureFlagStoreItem
 from .answers import MemoizedDecider, has_fixed_answers
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from weakref import WeakMethod
 
+    from ..runtime.request_variable import RequestVariable
     from .memo import Memo
 
 
@@ -34,7 +37,8 @@ class Memoization:
     """
 
     def __init__(self, after_failed_read: WeakMethod[Callable[..., Any]]) -> None:
-        self.current: ContextVar[Memo | None] = ContextVar("flipper", default=None)
+        self.current: ContextVar[Memo | None] | RequestVariable
+        self.current = ContextVar("flipper", default=None)
         self._after_failed_read = after_failed_read
         # By feature name: a flag, and its decision with reason if it has to be
         # memoized. A block has no time to find that out for each flag.
@@ -56,10 +60,7 @@ class Memoization:
 
     def forget(self, feature_name: str) -> None:
         """Let the blocks of this thread or task read a flag again."""
-        memo = self.current.get()
-        while memo is not None:
-            memo.forget(feature_name)
-            memo = memo.outer
+        forget_in(self.current.get(), feature_name)
 
     def memoized(self, item: Any) -> Any:
         """Return a flag that gives the same answer to the same question."""
@@ -167,11 +168,13 @@ class WriteRecorder:
     Args:
         recorder: records the writes, too.
         memoization: of the client.
+        store: of the client.
     """
 
-    def __init__(self, recorder: Any, memoization: Memoization) -> None:
+    def __init__(self, recorder: Any, memoization: Memoization, store: Any) -> None:
         self._recorder = recorder
-        self._forget = memoization.forget
+        self._memoization = memoization
+        self._store = store
 
     def record_write(self, feature_name: str, item: Any) -> None:
         """Record that a flag was written or deleted."""
@@ -182,3 +185,19 @@ class WriteRecorder:
         """Record that the state of a flag was written."""
         self._recorder.record_state(feature_name, is_enabled)
         self._forget(feature_name)
+
+    def _forget(self, feature_name: str) -> None:
+        self._memoization.forget(feature_name)
+        memo = self._memoization.current.get()
+        if memo is not None and is_uncommitted(self._store, feature_name):
+            # The blocks read what the transaction has written. If it is rolled back,
+            # they read the flag again.
+            forget_later = partial(forget_in, memo, feature_name)
+            self._store.after_transaction(feature_name, forget_later)
+
+
+def forget_in(memo: Memo | None, feature_name: str) -> None:
+    """Let a block and those around it read a flag again."""
+    while memo is not None:
+        memo.forget(feature_name)
+        memo = memo.outer

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
 
+    from ..async_client import AsyncFeatureFlagClient
     from ..client import FeatureFlagClient
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -72,7 +73,7 @@ class override_flags:  # noqa: N801  (named as the functions that it is used lik
     itself, also after an error.
 
     Args:
-        client: the `FeatureFlagClient` of the application.
+        client: the `FeatureFlagClient` or `AsyncFeatureFlagClient` of the application.
         **flags: `True` or `False` for each flag, or the value of its variant; then the
             flag counts as on. Names that are no Python names can be passed by `**`.
 
@@ -82,7 +83,9 @@ class override_flags:  # noqa: N801  (named as the functions that it is used lik
         TypeError: a class or an async generator function is decorated.
     """
 
-    def __init__(self, client: FeatureFlagClient, /, **flags: Any) -> None:
+    def __init__(
+        self, client: FeatureFlagClient | AsyncFeatureFlagClient, /, **flags: Any
+    ) -> None:
         self._client = client
         self._values = flags
         self._active: list[FlagOverrides] = []

@@ -27,6 +27,7 @@ _BUILDERS: Final = {
     "consul": ("consul", "build"),
     "consul+http": ("consul", "build"),
     "consul+https": ("consul", "build"),
+    "django": ("django", "build"),
     "file": ("files", "build_file"),
     "memory": ("files", "build_memory"),
     "postgres": ("postgresql", "build"),

@@ -40,6 +40,8 @@ LARGEST_SHARE = 0.3  # of the lines of flipper/ that one room may have
 THIRD_PARTY_BELOW_DRIVERS = {("flipper.events", "pyee")}
 TYPE_ONLY = {"typing_extensions"}  # type checkers know it even if it is not installed
 THRIFT_USERS = {"flipper.contrib.thrift"}
+# FastAPI is built on Starlette.
+BUILT_ON = {("fastapi", "starlette")}
 # Methods that load what is above when they are called: `FeatureFlagClient.from_url`.
 LOADED_WHEN_CALLED = {("flipper.client", "flipper.urls")}
 
@@ -106,6 +108,8 @@ def _inside(arrow: Arrow, mine: str) -> dict[str, bool]:
         "an integration must not import another one": (
             mine == theirs == "flipper.integrations"
             and _integration(arrow.target) not in {_integration(arrow.importer), None}
+            and (_integration(arrow.importer), _integration(arrow.target))
+            not in BUILT_ON
         ),
     }
 
@@ -297,6 +301,11 @@ def test_no_module_has_two_floors() -> None:
             "from .django.middleware import x",
             "must not import another one",
         ),
+        (
+            "flipper/integrations/starlette.py",
+            "from .fastapi import x",
+            "must not import another one",
+        ),
         ("flipper_thrift/python/x.py", "from flipper import y", "must not import"),
     ],
 )
@@ -321,6 +330,7 @@ def test_a_forbidden_import_is_found(
         ),
         ("flipper/contrib/thrift/x.py", "from flipper_thrift.python import x"),
         ("flipper/events/emitter.py", "import pyee\nfrom .types import EventType"),
+        ("flipper/integrations/fastapi.py", "from .starlette import x"),
         ("flipper/integrations/django/web.py", "from .models import x\nimport django"),
         ("flipper/testing/contract/x.py", "from flipper import FeatureFlagClient"),
     ],

@@ -70,7 +70,7 @@ OPTION = st.sampled_from(
     ]
 )
 # Others wait for changes, or listen.
-QUICK = sorted({*COMMANDS} - {"watch", "serve-thrift", "doctor"})
+QUICK = sorted({*COMMANDS} - {"watch", "relay", "serve-thrift", "doctor"})
 SUBCOMMANDS = ("add", "set", "clear", "ramp", "get", "bash")
 
 

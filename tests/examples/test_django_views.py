@@ -7,19 +7,28 @@ import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any
 
-import django
-import django_views
 import pytest
+from django.conf import LazySettings
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client, RequestFactory
-from django.test.utils import setup_test_environment, teardown_test_environment
+from django.test.utils import (
+    override_settings,
+    setup_test_environment,
+    teardown_test_environment,
+)
 from django.urls import resolve
 from django.utils.decorators import method_decorator
 from django.views import View
 from run_example import ROOT, Site
 
 from flipper.decorators import is_enabled
+from support import django_site
+
+with pytest.MonkeyPatch.context() as patch:
+    # A process can configure Django once only.
+    patch.setattr(LazySettings, "configure", lambda *_, **__: None)
+    import django_views
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +37,10 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True, scope="module")
 def django_test_environment() -> Iterator[None]:
     """Set Django up for its test clients, as its own test runner does."""
-    django.setup()
+    assert django_site.FOLDER
     setup_test_environment()
-    yield
+    with override_settings(ROOT_URLCONF="django_views", MIDDLEWARE=[], DEBUG=True):
+        yield
     teardown_test_environment()
 
 

@@ -16,24 +16,24 @@ from flipper.rules import Rules
 USERS = [f"user-{number}" for number in range(400)]
 
 
-def only(origin: str, data: dict[str, Any]) -> ImportedFlag:
+def only(origin: str, data: Any) -> ImportedFlag:
     """Return the only flag of a file."""
     [flag] = flags_from(origin, data)
     return flag
 
 
-def client_of(origin: str, data: dict[str, Any]) -> FeatureFlagClient:
+def client_of(origin: str, data: Any) -> FeatureFlagClient:
     """Return a client of a store with the flags of a file, none of which has problems.
 
     Their rules are read from JSON, as those of any store are.
     """
     client = FeatureFlagClient(MemoryFeatureFlagStore(), on_error="raise")
-    for name, is_enabled, rules, problems in flags_from(origin, data):
-        assert problems == ()
-        client.create(name, is_enabled=is_enabled)
-        if rules is not None:
-            stored = Rules.from_dict(json.loads(json.dumps(rules.to_dict())))
-            client.set_rules(name, stored)
+    for flag in flags_from(origin, data):
+        assert flag.problems == ()
+        client.create(flag.feature_name, is_enabled=flag.is_enabled)
+        if flag.rules is not None:
+            stored = Rules.from_dict(json.loads(json.dumps(flag.rules.to_dict())))
+            client.set_rules(flag.feature_name, stored)
     return client
 
 

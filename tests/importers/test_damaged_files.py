@@ -113,6 +113,29 @@ FILES: dict[str, Any] = {
         }
     },
 }
+FILES["waffle"] = [
+    {
+        "model": "waffle.flag",
+        "pk": number,
+        "fields": {
+            "name": f"flag-{number}",
+            "everyone": None,
+            "percent": "12.5",
+            "superusers": True,
+            "staff": True,
+            "authenticated": True,
+            "languages": "en,de",
+            "groups": [["a"], 1],
+            "users": [1, 2],
+            "testing": True,
+        },
+    }
+    for number in range(6)
+] + [
+    {"model": "waffle.switch", "pk": 1, "fields": {"name": "s", "active": True}},
+    {"model": "waffle.sample", "pk": 1, "fields": {"name": "t", "percent": "5"}},
+    {"model": "auth.group", "pk": 1, "fields": {"name": "b"}},
+]
 FILES["unleash"] = {
     "features": [
         {
@@ -212,6 +235,8 @@ OF_WHOLE_FILES: set[tuple[Any, ...]] = {
     *[("features", 0), ("features", 1), ("features", 0, "name"), ("segments", 0)],
     *[("features", 1, "name"), ("segments", 0, "id")],
     *[("experiments", 0), ("experiments", 0, "key")],
+    *[(number, name) for number in range(9) for name in ("model", "fields")],
+    *[(number, "fields", "name") for number in range(9)],
 }
 DEEP: Any = []
 for _ in range(3000):

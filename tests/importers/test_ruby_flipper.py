@@ -9,7 +9,7 @@ import pytest
 from imported import USERS, client_of, crc_bucket, only
 
 from flipper.exceptions import InvalidArgumentError
-from flipper.importers import flags_from
+from flipper.importers import ImportedFlag, flags_from
 
 NAME = "search"
 
@@ -39,8 +39,8 @@ def holds(expression: Any, **context: Any) -> bool:
 
 def test_a_feature_is_on_or_off_for_everybody_by_its_boolean_gate() -> None:
     """Then the flag needs no rules."""
-    assert only("ruby-flipper", export()) == (NAME, False, None, ())
-    assert only("ruby-flipper", export(boolean="true")) == (NAME, True, None, ())
+    assert only("ruby-flipper", export()) == ImportedFlag(NAME, False)
+    assert only("ruby-flipper", export(boolean="true")) == ImportedFlag(NAME, True)
     assert only("ruby-flipper", export(percentage_of_actors="0")).rules is None
 
 

@@ -3,15 +3,18 @@
 
 How to write an example:
 
-* A block that is fenced as ``console`` is run if a line begins with ``$ flipper``. The
-  blocks of a section are one session of one shell, as the programs of
-  `document_examples.py` are, with the same markers; it begins in an empty folder.
+* A block that is fenced as ``console`` is run if a line begins with ``$ flipper``, or
+  ``<!-- continued -->`` is above it. The blocks of a section are one session of one
+  shell, as the programs of `document_examples.py` are, with the same markers; it begins
+  in an empty folder.
 * A line that begins with ``$ `` is a command; lines with ``>`` below continue it. All
   other lines are what a terminal of 88 columns shows then. ``...`` stands for what
   differs each time. Where a question is answered, the line ends with the answer:
   ``Continue? [y/N]: y``.
 * ``<!-- beside -->`` above a block: its one command has a terminal of its own, and runs
   until the end of the section. The blocks below it run meanwhile.
+* ``<!-- file: shop.py -->`` above a block of any language: it is written to this file
+  in the folder of the commands, before those below it run.
 * ``<!-- port: 9091 -->``: another port that is free is used in place of this one.
 """
 
@@ -85,6 +88,9 @@ def run_and_compare(
     with ExitStack() as beside:
         waiting = []
         for is_beside, group in _groups(program):
+            if name := group[0].markers.get("file"):
+                (folder / name).write_text(group[0].text, encoding="utf-8")
+                continue
             todo = [each for block in group for each in commands(replace(block.text))]
             session = Session(
                 [each.text for each in todo],
@@ -126,12 +132,16 @@ def _replacement(program: Program, servers: dict[str, Any]) -> Any:
 
 
 def _groups(program: Program) -> list[tuple[bool, list[Fence]]]:
-    """Return the blocks that share a shell; true for one that runs beside others."""
+    """Return the blocks that share a shell; true for one that runs beside others.
+
+    A file is a group of its own, so the commands below it have another shell.
+    """
     groups: list[tuple[bool, list[Fence]]] = []
+    is_alone = True
     for block in program.fences:
-        is_beside = "beside" in block.markers
-        if is_beside or not groups or groups[-1][0]:
-            groups.append((is_beside, []))
+        was_alone, is_alone = is_alone, bool({"beside", "file"} & {*block.markers})
+        if is_alone or was_alone:
+            groups.append(("beside" in block.markers, []))
         groups[-1][1].append(block)
     return groups
 

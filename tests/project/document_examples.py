@@ -5,8 +5,9 @@ How to write an example:
 
 * A block that is fenced as ``python`` is run. The blocks of a section, that is of a
   heading of the first or second level, are one program from top to bottom;
-  ``<!-- fresh -->`` above a block begins a new one. Each program runs in an interpreter
-  of its own, in an empty folder.
+  ``<!-- fresh -->`` above a block begins a new one, and ``<!-- continued -->`` goes on
+  with the program of the section above. Each program runs in an interpreter of its own,
+  in an empty folder.
 * ``# -> text`` is the expected output: beside a statement, and in the lines below it if
   there are several. An expression with an arrow prints its value, as at the prompt. The
   arrows of a program are its whole output, in this order; ``...`` stands for what
@@ -14,6 +15,8 @@ How to write an example:
 * ``<!-- needs: redis -->`` above a block: it needs a server, or several that are
   separated by commas. `SERVERS` lists them, and how their addresses are written so that
   they can be replaced. Other tests use the same servers, so use your own keys.
+* ``<!-- release: package 1.2 -->`` above a block: it needs this release of a package,
+  and the program is skipped with an older one.
 * ``<!-- no-run: why -->`` above a block: it cannot be run. These blocks are counted.
 
 `console_examples.py` runs commands. Every fence names its language. Readers do not see
@@ -32,6 +35,7 @@ import re
 import subprocess
 import sys
 import tokenize
+from importlib.metadata import version
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -48,7 +52,7 @@ SHOWN = {"console", "diff", "html", "json", "sql", "text", "thrift", "toml", "ya
 
 HEADING = re.compile(r"(#+) +(.+)")
 FENCE = re.compile(r"( *)```(.*)")
-MARKERS = "fresh|needs|no-run|beside|port"
+MARKERS = "fresh|continued|needs|no-run|beside|port|file|release"
 MARKER = re.compile(rf" *<!-- ({MARKERS})(?:: (.+))? -->")
 COMMAND = re.compile(r"^\$ flipper\b", re.MULTILINE)
 SHOW = b"__import__('sys').displayhook((", b"))"
@@ -74,9 +78,14 @@ class Fence(NamedTuple):
     @property
     def is_run(self) -> bool:
         """Whether this is an example of a language that can be run."""
-        return self.language == "python" or (
-            self.language == "console" and COMMAND.search(self.text) is not None
-        )
+        return self.language == "python" or self.is_of_session
+
+    @property
+    def is_of_session(self) -> bool:
+        """Whether this is an example of commands, or a file for them."""
+        if self.language == "console":
+            return bool(COMMAND.search(self.text)) or "continued" in self.markers
+        return "file" in self.markers
 
 
 class Program(NamedTuple):
@@ -96,12 +105,32 @@ class Program(NamedTuple):
         return sorted({need for need in ", ".join(named).split(", ") if need})
 
     @property
+    def releases(self) -> list[str]:
+        """The oldest releases of packages with which it runs, as "package 1.2"."""
+        named = [fence.markers.get("release") for fence in self.fences]
+        return sorted({release for release in named if release})
+
+    def skip_with_older_releases(self) -> None:
+        """Skip the test if an installed package is older than it has to be."""
+        for release in self.releases:
+            package, needed = release.split()
+            installed = version(package)
+            if _parts(installed) < _parts(needed):
+                pytest.skip(
+                    f"it needs {package} {needed}, and {installed} is installed"
+                )
+
+    @property
     def text(self) -> str:
         """The blocks, each in the same lines as in the document."""
         text = ""
         for fence in self.fences:
             text += "\n" * (fence.line - 1 - text.count("\n")) + fence.text
         return text
+
+
+def _parts(release: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", release)]
 
 
 class Address(NamedTuple):
@@ -175,13 +204,14 @@ def programs(blocks: list[Fence], language: str = "python") -> list[Program]:
     """Join the blocks of a language that are one program."""
     made: list[Program] = []
     for block in blocks:
-        if block.language != language or not block.is_run or "no-run" in block.markers:
+        if (language == "console") != block.is_of_session or not block.is_run:
             continue
-        if (
-            not made
-            or made[-1].fences[0].section != block.section
-            or "fresh" in block.markers
-        ):
+        if "no-run" in block.markers:
+            continue
+        is_continued = "continued" in block.markers or (
+            made and made[-1].fences[-1].section == block.section
+        )
+        if not made or not is_continued or "fresh" in block.markers:
             made.append(Program([]))
         made[-1].fences.append(block)
     return made

@@ -74,6 +74,28 @@ Created SECOND. It is off; if enabled, on for everybody.
 $ echo 9091
 9091
 ```
+
+## A tutorial
+
+<!-- file: ask.py -->
+```python
+from flipper import FeatureFlagClient
+
+print(FeatureFlagClient.from_url("sqlite:///flipper.db").is_enabled("THIRD"))
+```
+
+```console
+$ flipper create THIRD
+...
+```
+
+## The tutorial goes on
+
+<!-- continued -->
+```console
+$ python ask.py
+False
+```
 """
 
 
@@ -84,6 +106,7 @@ def test_a_sample_is_read_and_runs(tmp_path: Path) -> None:
     assert [program.name for program in found] == [
         "sample.md:7 Sample",
         "sample.md:39 Another section",
+        "sample.md:65 A tutorial",
     ]
     assert not faults(document)
     environment = environment_of_checkout(tmp_path)

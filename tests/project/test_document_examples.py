@@ -64,6 +64,19 @@ feed(horses)
 
 ```python
 "greeting" in globals()  # -> False
+reply = "hej"
+```
+
+<!-- file: reply.py -->
+```python
+for the commands of another test
+```
+
+## A section that goes on
+
+<!-- continued -->
+```python
+reply  # -> 'hej'
 ```
 """
 
@@ -172,3 +185,17 @@ def _document(folder: Path, text: str) -> Path:
     path = folder / "sample.md"
     path.write_text(text, encoding="utf-8")
     return path
+
+
+@pytest.mark.parametrize(("release", "is_skipped"), [("8.2", False), ("1000", True)])
+def test_a_program_is_skipped_with_an_older_release(
+    tmp_path: Path, release: str, is_skipped: bool
+) -> None:
+    """An example of a new function fails with a release that lacks it."""
+    text = f"<!-- release: pytest {release} -->\n```python\n1\n```\n"
+    (program,) = programs(fences(_document(tmp_path, text)))
+    if not is_skipped:
+        program.skip_with_older_releases()
+        return
+    with pytest.raises(pytest.skip.Exception, match="needs pytest 1000"):
+        program.skip_with_older_releases()

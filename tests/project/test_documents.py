@@ -14,10 +14,14 @@ DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("**/*.md")
 GUIDES = [
     ROOT / "CONTRIBUTING.md",
     ROOT / "SECURITY.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").glob("**/*.md")),
 ]
 
 LINK = re.compile(r"\[[^]]*\]\(([^)#:]+)(?:#[^)]*)?\)")
+ANCHORED = re.compile(r"\]\(([^)#:\s]*)#([^)\s]+)\)")
+HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
+FENCED = re.compile(r"^( *)```.*?^\1```$", re.MULTILINE | re.DOTALL)
+ITEM = re.compile(r" *(?:[-*]|\d+\.) ")
 PATH = re.compile(r"`((?:flipper|tests|docs|examples)/[^` ]*)`")
 TARGET = re.compile(r"\bmake ([a-z-]+)")
 
@@ -32,6 +36,67 @@ def test_linked_files_exist(document: Path) -> None:
     """Every file that a document links to exists."""
     targets = LINK.findall(document.read_text(encoding="utf-8"))
     assert not [t for t in targets if not (document.parent / t).exists()]
+
+
+def anchors(document: Path) -> set[str]:
+    """Return the anchors of the headings, as web views of repositories make them."""
+    text = FENCED.sub("", document.read_text(encoding="utf-8"))
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        for heading in HEADING.findall(text)
+    }
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
+def test_linked_headings_exist(document: Path) -> None:
+    """Every heading that a document links to exists, also outside of the site."""
+    text = FENCED.sub("", document.read_text(encoding="utf-8"))
+    missing = [
+        f"{target}#{anchor}"
+        for target, anchor in ANCHORED.findall(text)
+        if not anchor.startswith("flipper.")  # made from a docstring
+        and anchor not in anchors(document.parent / target if target else document)
+    ]
+    assert not missing
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
+def test_lists_are_lists_on_the_site_too(document: Path) -> None:
+    """An empty line is above each list, and inner lists are indented by four spaces.
+
+    Web views of repositories need neither, but the Markdown of the site does.
+    """
+    text = FENCED.sub("", document.read_text(encoding="utf-8"))
+    wrong, before = [], ""
+    for line in text.splitlines():
+        if ITEM.match(line):
+            indent = len(line) - len(line.lstrip())
+            if indent % 4 or (before and not _is_in_list(before)):
+                wrong.append(line)
+        if not line or ITEM.match(line) or not line.startswith(" "):
+            before = line
+    assert not wrong
+
+
+def _is_in_list(line: str) -> bool:
+    return bool(ITEM.match(line)) or line.startswith(" ")
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ("on/off, synchronised store", "It takes {} times as long as a function"),
+        ("one == and one &gt; check", "with two checks {} times"),
+        ("sticky rollout, a new user each", "in a rollout {} times"),
+    ],
+)
+def test_the_readme_has_the_figures_of_the_chart(row: str, told: str) -> None:
+    """README.md tells what was measured, as docs/benchmark.svg shows it."""
+    chart = (ROOT / "docs" / "benchmark.svg").read_text(encoding="utf-8")
+    texts = re.findall(r"<text[^>]*>([^<]+)</text>", chart)
+    figure = f"{float(texts[texts.index(row) + 1]):.2g}"
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert told.format(figure) in readme
 
 
 @pytest.mark.parametrize("document", GUIDES, ids=relative)

@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 REQUIRED = {"boto3", "lru-dict", "pyee", "python-consul", "redis", "thrift"}
 EXTRAS = {
-    *("all", "cli", "consul", "dev", "django", "docs", "fastapi", "files", "flask"),
-    *("openfeature", "opentelemetry", "postgres", "redis", "s3", "testing", "thrift"),
-    "yaml",
+    *("all", "celery", "cli", "consul", "dev", "django", "docs", "fastapi", "files"),
+    "flask",
+    *("openfeature", "opentelemetry", "postgres", "redis", "s3", "starlette"),
+    *("testing", "thrift", "yaml"),
 }
 IDL = "feature_flag_store.thrift"
 # The versions that `make test-all` runs the tests on.
@@ -121,9 +122,9 @@ def installed(archives: Archives, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture(scope="module")
 def installed_cli(archives: Archives, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Do the same with the extra `cli`."""
+    """Do the same with the extra `cli`, and pytest, as the tutorial says."""
     folder = tmp_path_factory.mktemp("environment_with_cli")
-    return install(f"{archives.wheel}[cli]", folder)
+    return install(f"{archives.wheel}[cli]", folder, "pytest")
 
 
 def install(requirement: str, folder: Path, *others: str) -> Path:
@@ -336,15 +337,19 @@ def test_pytest_finds_the_installed_plugin(
     assert "The test asked about flags that nobody has made" in strict.stdout
 
 
-README_COMMANDS = programs(fences(ROOT / "README.md"), "console")
+COMMANDS = [
+    program
+    for document in ("README.md", "docs/tutorial.md")
+    for program in programs(fences(ROOT / document), "console")
+]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("program", README_COMMANDS, ids=lambda program: program.name)
-def test_the_installed_command_prints_what_the_readme_says(
+@pytest.mark.parametrize("program", COMMANDS, ids=lambda program: program.name)
+def test_the_installed_command_prints_what_the_documents_say(
     program: Program, installed_cli: Path, tmp_path: Path
 ) -> None:
-    """With the extra `cli`, the commands of README.md run outside of the checkout."""
+    """The commands of README.md and of the tutorial run outside of the checkout."""
     assert not program.needs
     environment = environment_with(installed_cli.parent)
     console_examples.run_and_compare(program, tmp_path, {}, environment)

@@ -77,6 +77,9 @@ def test_an_example_prints_what_it_says(
     program: Program, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """Each example runs, and prints what is written beside it."""
+    if program.name.startswith("fastapi.md"):  # which Python 3.15 has not yet
+        pytest.importorskip("fastapi", reason="pydantic-core has no wheel for it")
+    program.skip_with_older_releases()
     servers = {
         need: request.getfixturevalue(SERVERS[need].fixture) for need in program.needs
     }
@@ -101,7 +104,9 @@ def test_commands_print_what_the_document_says(
     console_examples.run_and_compare(program, folder, servers, environment)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+@pytest.mark.parametrize(
+    "document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_examples_are_written_correctly(
     document: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,17 +23,23 @@ def _folder() -> Path:
     return Path(named) if named else ROOT.parent / "shared" / "suites"
 
 
-def names_of_files(suite: str) -> list[str]:
-    """Return the names of the JSON files of a suite; if there is no folder, one."""
-    return sorted(path.name for path in (_folder() / suite).glob("*.json")) or ["none"]
+def names_of_files(suite: str, ending: str = "json") -> list[str]:
+    """Return the names of the files of a suite; if there is no folder, one."""
+    found = (_folder() / suite).glob(f"*.{ending}")
+    return sorted(path.name for path in found) or ["none"]
 
 
 def read_suite(path: str) -> Any:
     """Return the content of a JSON file of the suites, or skip the test."""
+    return json.loads(read_text(path))
+
+
+def read_text(path: str) -> str:
+    """Return the text of a file of the suites, or skip the test."""
     folder = _folder()
     if not folder.is_dir():
         reason = f"there is no folder {folder} with the suites; set FLIPPER_SUITES"
         if os.environ.get("FLIPPER_SUITES"):
             pytest.fail(reason)
         pytest.skip(reason)
-    return json.loads((folder / path).read_text(encoding="utf-8"))
+    return (folder / path).read_text(encoding="utf-8")

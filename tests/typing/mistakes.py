@@ -4,7 +4,14 @@
 `test_typing.py` fails if a checker finds no mistake in a line with `type: ignore`.
 """
 
-from flipper import FeatureFlagClient, MemoryFeatureFlagStore
+from flipper import (
+    AsyncFeatureFlagClient,
+    FeatureFlagClient,
+    Flag,
+    FlagRegistry,
+    MemoryFeatureFlagStore,
+    VariantFlag,
+)
 from flipper.contrib.interface import AbstractFeatureFlagStore
 from flipper.decorators import is_enabled
 
@@ -29,6 +36,33 @@ def price(amount: int) -> str:
 
 
 price("3")  # type: ignore[arg-type]
+
+
+class Flags(FlagRegistry):
+    """The flags of a program."""
+
+    checkout = Flag("CHECKOUT")
+    colour = VariantFlag("COLOUR", default="blue")
+    wrong = Flag("WRONG", default="no")  # type: ignore[arg-type]
+    unclear = VariantFlag("UNCLEAR", default=None)  # type: ignore[type-var]
+
+
+Flags.chekout.is_enabled()  # type: ignore[attr-defined]
+Flags.checkout.is_enabeld()  # type: ignore[attr-defined]
+Flags.colour.variant().conjugate()  # type: ignore[attr-defined]
+seats: int = Flags.colour.variant()  # type: ignore[assignment]
+Flags.bind(MemoryFeatureFlagStore())  # type: ignore[arg-type]
+
+
+async def forget_to_await() -> bool:
+    """Use the async client."""
+    features = AsyncFeatureFlagClient(client)
+    await features.enable(7)  # type: ignore[arg-type]
+    for _ in features.list():  # type: ignore[attr-defined]
+        pass
+    with features:  # type: ignore[attr-defined]
+        pass
+    return features.exists("A")  # type: ignore[return-value]
 
 
 class Unfinished(AbstractFeatureFlagStore):

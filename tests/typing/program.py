@@ -9,13 +9,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from flipper import (
+    AsyncFeatureFlagClient,
     CachedFeatureFlagStore,
     Condition,
     FeatureFlagClient,
+    Flag,
     FlagDoesNotExistError,
+    FlagRegistry,
     MemoryFeatureFlagStore,
     ReplicatedFeatureFlagStore,
     SyncedFeatureFlagStore,
+    VariantFlag,
 )
 from flipper.bucketing import (
     ConsistentHashPercentageBucketer,
@@ -110,7 +114,7 @@ def listen() -> list[str]:
 
 
 class PrintingSubscriber(FlipperEventSubscriber):
-    """The example of README.md, with types: the first parameter has another name."""
+    """The example of docs/events.md, with types, and another name of a parameter."""
 
     def on_post_create(
         self, feature_name: str, is_enabled: bool, client_data: dict[str, Any] | None
@@ -130,7 +134,7 @@ class PrintingSubscriber(FlipperEventSubscriber):
 
 
 def print_writes() -> None:
-    """Register the subscriber of README.md, and call a method of it by name."""
+    """Register the subscriber of docs/events.md, and call a method of it by name."""
     subscriber = PrintingSubscriber()
     client.events.register_subscriber(subscriber)
     client.set_client_data("CHECKOUT", {"reviewed": True})
@@ -148,7 +152,7 @@ def client_of_settings(*, debug: bool) -> FeatureFlagClient:
 
 
 class DictStore(AbstractFeatureFlagStore):
-    """A store as the README shows it, with the six methods."""
+    """A store as docs/stores/own.md shows it, with the six methods."""
 
     def __init__(self) -> None:
         self._items: dict[str, FeatureFlagStoreItem] = {}
@@ -228,6 +232,61 @@ def handle_errors() -> str:
     return found
 
 
+class Flags(FlagRegistry):
+    """The flags of a program, each with its type."""
+
+    checkout = Flag("CHECKOUT")
+    beta = Flag("BETA", default=True)
+    colour = VariantFlag("COLOUR", default="blue")
+    seats = VariantFlag("SEATS", default=5)
+    ratio = VariantFlag("RATIO", default=0.5)
+    regions = VariantFlag[list[str]]("REGIONS", default=[])
+    limits = VariantFlag[dict[str, Any]]("LIMITS", default={})
+
+
+def ask_declared_flags() -> str:
+    """Use a registry; each answer has the type of its flag."""
+    Flags.bind(client)
+    Flags.bind(make=lambda: client)
+    new: bool = Flags.checkout.is_enabled(user_id=1)
+    colour: str = Flags.colour.variant(user_id=1)
+    seats: int = Flags.seats.variant() + 1
+    ratio: float = Flags.ratio.variant()
+    regions: list[str] = Flags.regions.variant()
+    limits: dict[str, Any] = Flags.limits.variant()
+    reason: Reason = Flags.beta.explain(user_id=1).reason
+    names: list[str] = [flag.feature_name for flag in Flags.declared()]
+    missing: list[str] = Flags.missing() or Flags.create_missing()
+    return f"{new}{colour}{seats}{ratio}{regions}{limits}{reason}{names}{missing}"
+
+
+async def ask_in_event_loop() -> list[str]:
+    """Use the async client, and a registry that is bound to it."""
+    async with AsyncFeatureFlagClient(MemoryFeatureFlagStore()) as features:
+        flag = await features.create("ASYNC", is_enabled=True)
+        await flag.add_condition(Condition(plan="pro"))
+        answer: bool = await features.is_enabled("ASYNC", default=False, plan="pro")
+        same: bool = await flag.is_enabled(plan="pro")
+        why: Evaluation = await features.explain("ASYNC", plan="pro")
+        everything: dict[str, Any] = await features.evaluate_all(plan="pro")
+        async with features.memoize(preload=["ASYNC"]), features.context(plan="pro"):
+            answer = answer and await features.is_enabled("ASYNC")
+        with features.memoize(), features.context(plan="pro"):
+            await features.preload(["ASYNC"])
+        Flags.bind(features)
+        beta: bool = await Flags.beta.ais_enabled()
+        colour: str = await Flags.colour.avariant()
+        answers = [answer, same, why.enabled, bool(everything), beta]
+        assert all(answers)
+        return [colour] + [each.name async for each in features.list(limit=1)]
+
+
+@is_enabled(AsyncFeatureFlagClient(client), "CHECKOUT")
+async def deliver(address: str) -> str:
+    """Run as a coroutine while the flag is on, which an async client decides."""
+    return address
+
+
 if __name__ == "__main__":
     assert write_and_ask()
     print(ask_why())
@@ -235,4 +294,6 @@ if __name__ == "__main__":
     shipped: str = asyncio.run(ship("Berne"))
     print(priced, shipped, listen(), stack_stores(), handle_errors())
     print_writes()
+    delivered: str = asyncio.run(deliver("Berne"))
+    print(delivered, ask_declared_flags(), asyncio.run(ask_in_event_loop()))
     assert client_of_settings(debug=True).is_enabled("CHECKOUT") is False

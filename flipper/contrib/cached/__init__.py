@@ -20,6 +20,7 @@ from ...contracts.circuit_breaker import (
     open_circuit,
 )
 from ...contracts.last_known import ERRORS_OF_ONE_FLAG
+from ...contracts.transactions import is_uncommitted
 from ...contracts.wrapper import FeatureFlagStoreWrapper
 from ...exceptions import FlagDoesNotExistError
 from ...runtime.closing import Closeable
@@ -30,7 +31,7 @@ from ..storage import FeatureFlagStoreItem as FeatureFlagStoreItem  # noqa: TC00
 from ..storage import FeatureFlagStoreMeta as FeatureFlagStoreMeta
 from .entries import UNKNOWN, CacheEntries
 from .invalidation import InvalidationListener
-from .many import get_many
+from .many import get_in_memory, get_many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -133,6 +134,7 @@ class CachedFeatureFlagStore(Closeable, CacheEntries, FeatureFlagStoreWrapper):
             return item  # type: ignore[no-any-return]
         return self._read_and_cache(feature_name)
 
+    get_in_memory = get_in_memory
     get_many = get_many
 
     def create(
@@ -160,11 +162,7 @@ class CachedFeatureFlagStore(Closeable, CacheEntries, FeatureFlagStoreWrapper):
         self._call_and_cache(feature_name, set_meta, self._reread)
 
     def update(self, feature_name: str, change: Change) -> FeatureFlagStoreItem:
-        """Replace a flag by what `change` returns for it, and return that.
-
-        Raises:
-            FlagDoesNotExistError: there is no such flag.
-        """
+        """Replace a flag by what `change` returns for it, and return that."""
         update = partial(super().update, feature_name, change)
         with self._invalidating_if_missing(feature_name):
             return self._call_and_cache(feature_name, update, self._reread)
@@ -187,10 +185,7 @@ class CachedFeatureFlagStore(Closeable, CacheEntries, FeatureFlagStoreWrapper):
     def get_uncached(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Read the flag from the inner store, cache it, and return it."""
         get = partial(super().get_uncached, feature_name)
-        item: FeatureFlagStoreItem | None = self._call_and_cache(
-            feature_name, get, lambda _, item: item
-        )
-        return item
+        return self._call_and_cache(feature_name, get, lambda _, item: item)  # type: ignore[no-any-return]  # of `partial`
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag as last cached, even if it has expired, without I/O.
@@ -206,9 +201,8 @@ class CachedFeatureFlagStore(Closeable, CacheEntries, FeatureFlagStoreWrapper):
     def close(self) -> None:
         """Stop listening to changes of the inner store. Idempotent.
 
-        The store goes on answering. Flags are cached for `ttl` seconds from then on,
-        and not at all if that is `None`. The caller has to close the inner store.
-        Without `invalidate` there is nothing to close.
+        The store goes on answering; flags are cached for `ttl` seconds from then on,
+        or not at all if it is `None`. The caller has to close the inner store.
         """
         if self._listener is not None:
             self._listener.close()
@@ -220,6 +214,8 @@ class CachedFeatureFlagStore(Closeable, CacheEntries, FeatureFlagStoreWrapper):
         detect_fork()
         if self._listener is not None:
             self._listener.start()  # a forked child has no such thread yet
+        if is_uncommitted(self._store, feature_name):
+            return self._reader.get(feature_name)  # what each thread sees differs
         read, is_new = self._begin_read(feature_name)
         if not is_new:
             return self._wait_for(read, feature_name)
@@ -284,7 +280,7 @@ class CachedFeatureFlagStore(Closeable, CacheEntries, FeatureFlagStoreWrapper):
 
         Args:
             feature_name: the flag.
-            call: a write, or a read that must not be shared with other threads.
+            call: a write, or a read that is not shared with other threads.
             find_item: given the name and the result of `call`, returns the flag to be
                 cached, `None` if it does not exist, or `UNKNOWN` to drop its entry.
         """
@@ -292,7 +288,9 @@ class CachedFeatureFlagStore(Closeable, CacheEntries, FeatureFlagStoreWrapper):
         token = self._begin_write(feature_name)
         try:
             result = call()
-            item = find_item(feature_name, result)
+            # What is not committed may be rolled back, so nothing is cached.
+            is_open = is_uncommitted(self._store, feature_name)
+            item = UNKNOWN if is_open else find_item(feature_name, result)
         except Exception:
             self._cancel(feature_name, token)  # nothing was written
             raise

@@ -55,7 +55,7 @@ class InvalidationListener(BackgroundListener):
             self._sleep(closed, uniform(0.8, 1.2) * _RETRY_AFTER_REFUSAL)
             return
         try:
-            self._failures = 0
+            self._failures = 0  # no long pauses, since nothing is cached meanwhile
             # Race: first listen, then let the cache keep what it reads: whatever
             # changes after such a read is reported.
             _call(self._set_listening, True)

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the cached store answers for many flags at once."""
+"""How the cached store answers for many flags at once, and without I/O."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from ...contracts.circuit_breaker import current_reader
+from ...contracts.in_memory import NotInMemoryError
+from ...contracts.transactions import is_uncommitted
 from ...contracts.update import get_many as get_many_of
 from ...runtime.fork import detect_fork
 from .entries import UNKNOWN
@@ -39,12 +41,26 @@ def get_many(
         if item is not UNKNOWN:
             found[feature_name] = item
             continue
+        if is_uncommitted(self._store, feature_name):
+            continue  # it is read, and not cached
         read, is_new = self._begin_read(feature_name)
         # Another thread may be reading this flag; to read it again waits for nobody.
         if is_new:
             reads[feature_name] = read
     wanted = [name for name in feature_names if name not in found]
     return found | _read_and_cache(self, wanted, reads)
+
+
+def get_in_memory(self: Any, feature_name: str) -> FeatureFlagStoreItem | None:
+    """Return the flag if it is cached.
+
+    Raises:
+        NotInMemoryError: it is not cached, or its entry has expired.
+    """
+    item = self._cached_item(feature_name)
+    if item is UNKNOWN:
+        raise NotInMemoryError
+    return item  # type: ignore[no-any-return]
 
 
 def _read_and_cache(

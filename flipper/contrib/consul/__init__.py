@@ -14,6 +14,7 @@ from weakref import finalize
 
 from ...contracts.atomic import ABSENT, ANY
 from ...contracts.document import DocumentFeatureFlagStore
+from ...contracts.in_memory import NotInMemoryError
 from ...contracts.watch import SupportsWatch
 from ...exceptions import InvalidArgumentError
 from ...runtime.closing import Closeable
@@ -82,6 +83,12 @@ class ConsulFeatureFlagStore(Closeable, SupportsWatch, DocumentFeatureFlagStore)
         """Return the names of the flags in the copy."""
         return tuple(self._copy.rows)
 
+    def get_in_memory(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Return the flag as the copy has it, if a thread keeps that up to date."""
+        if not self._follower.ensure_running(may_wait=False):
+            raise NotInMemoryError
+        return self.get(feature_name)
+
     def get_uncached(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Read the flag from Consul: the copy may not have the latest change yet.
 
@@ -115,6 +122,9 @@ class ConsulFeatureFlagStore(Closeable, SupportsWatch, DocumentFeatureFlagStore)
         prevents a program from ending.
         """
         self._follower.close()
+
+    def _before_reading(self) -> None:
+        """Do nothing, because the copy answers."""
 
     def _read(self, feature_name: str) -> tuple[bytes, Any] | None:
         if not self._follower.ensure_running() and not _name_problem(feature_name):

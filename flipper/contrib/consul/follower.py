@@ -90,7 +90,7 @@ class ConsulFollower:
         self._connections.after_fork()
         renew_connections(self._consul)
 
-    def ensure_running(self) -> bool:
+    def ensure_running(self, *, may_wait: bool = True) -> bool:
         """Start a thread if there is none, or if the present one seems to hang.
 
         Every caller waits until the first thread has an answer, or an error, 5 seconds
@@ -98,12 +98,14 @@ class ConsulFollower:
 
         Returns:
             Whether the copy is kept up to date; `False` where background threads do not
-            run.
+            run, or if it would have to wait and must not.
         """
         detect_fork()
         if monotonic() > self._reply_due:
             self._start()
         if not self._has_waited:
+            if not may_wait:
+                return False
             self._wait_for_first_answer()
         return self._current is not None or self._closed.is_set()
 

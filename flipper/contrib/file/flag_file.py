@@ -11,6 +11,7 @@ from stat import S_ISREG
 from time import sleep, time
 from typing import TYPE_CHECKING, Any, Final
 
+from ...contracts.in_memory import NotInMemoryError
 from ...exceptions import FlagFileError
 from ...flag_files import format_of, parse_flags
 from ...runtime.clock import monotonic
@@ -82,6 +83,14 @@ class FlagFile:
         """Return the flag, or `None` if there is none."""
         if monotonic() >= self._due:
             self.refresh_if_due()
+        return self.flags.get(feature_name)
+
+    get_in_memory_bypasses = get
+
+    def get_in_memory(self, feature_name: str) -> FeatureFlagStoreItem | None:
+        """Return the flag, unless it is time to look at the file."""
+        if monotonic() >= self._due:
+            raise NotInMemoryError
         return self.flags.get(feature_name)
 
     def refresh_if_due(self) -> None:

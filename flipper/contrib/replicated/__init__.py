@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import finalize
 
 from ...arguments import check_seconds
+from ...contracts.transactions import refuse_transactions
 from ...contracts.update import write_lock
 from ...contracts.wrapper import FeatureFlagStoreWrapper
 from ...runtime.clock import monotonic
@@ -82,6 +83,7 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
         check_seconds(
             *("replication_timeout", replication_timeout), none="to wait for ever"
         )
+        refuse_transactions("ReplicatedFeatureFlagStore", primary)
         super().__init__(primary)
         self._replicas = [Replica(replica, primary) for replica in replicas]
         self._replication_timeout = replication_timeout
@@ -168,6 +170,7 @@ class ReplicatedFeatureFlagStore(FeatureFlagStoreWrapper):
         return after
 
     # Named again because they may be called instead of the `get` of this class.
+    get_in_memory = FeatureFlagStoreWrapper.get_in_memory
     get_many = FeatureFlagStoreWrapper.get_many
     get_uncached = FeatureFlagStoreWrapper.get_uncached
 

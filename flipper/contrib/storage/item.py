@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...arguments import check_state
 from ...conditions.rule_compiler import state_without
 from ...exceptions import InvalidFlagDataError
-from ...explanation import DISABLED
+from ...explanation import DISABLED, ON
 from ...rules.rules_bucketer import RulesBucketer, without_mark
 from .json_document import (
     match_plain_flag,
@@ -154,10 +154,14 @@ class FeatureFlagStoreItem:
         """Decide as `is_enabled` does, and return the answer with its reason."""
         if not self._is_enabled:
             return DISABLED
+        return ON if self.answer is not None else self.explainer(context)
+
+    @property
+    def explainer(self) -> Decider:
+        """A new function that decides an enabled flag, and returns the `Decision`."""
         decider: Any = self.decider
-        if decider is not None and type(decider) is not MethodType:  # see `memoizing`
-            return decider.decide(context)  # type: ignore[no-any-return]
-        return self.compiled(with_reason=True)(context)  # type: ignore[no-any-return]
+        is_memoized = decider is not None and type(decider) is not MethodType
+        return decider.decide if is_memoized else self.compiled(with_reason=True)
 
     def serve(self, context: Mapping[str, Any]) -> Any:
         """Return the `Variant` that rules serve, else what `is_enabled` returns."""

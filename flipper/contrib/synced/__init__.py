@@ -15,6 +15,7 @@ from weakref import WeakMethod, finalize
 
 from ...arguments import check_seconds
 from ...contracts.last_known import TableFastPath
+from ...contracts.transactions import refuse_transactions
 from ...contracts.watch import WatchQueue
 from ...contracts.wrapper import FeatureFlagStoreWrapper
 from ...exceptions import StaleFlagsError, StoreUnavailableError
@@ -91,6 +92,7 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
         if on_start_failure is None:
             on_start_failure = "raise" if snapshot is None else "snapshot"
         check_arguments(on_start_failure, snapshot, poll_interval)
+        refuse_transactions("SyncedFeatureFlagStore", store)
         check_seconds("start_timeout", start_timeout, none="to wait for ever")
         check_seconds(
             *("max_staleness", max_staleness), none="for any age", largest=float("inf")
@@ -198,9 +200,8 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
         """Change the state and keep the metadata; create the flag if it is missing."""
         known = self._copy.flags.get(feature_name)
         known = self._copy.decoded_or_none(feature_name, known)
-        expected: Any = UNKNOWN
-        if type(known) is FeatureFlagStoreItem:
-            expected = known.replace(is_enabled=is_enabled)
+        is_known = type(known) is FeatureFlagStoreItem
+        expected: Any = known.replace(is_enabled=is_enabled) if is_known else UNKNOWN
         set_state = partial(super().set, feature_name, is_enabled)
         reread = self._writes.rereading(feature_name, expected)
         self._writes.call(feature_name, set_state, reread)
@@ -288,9 +289,8 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
     def close(self) -> None:
         """Stop following; the copy keeps answering, but does not change any more.
 
-        May be called again. The caller has to close the inner store. After this method
-        has returned, the inner store is not read any more, unless a read takes longer
-        than a second.
+        May be called again. The caller has to close the inner store, which is not read
+        any more after this method, unless a read takes longer than a second.
         """
         self._follower.close()
         self._follower.join()

@@ -164,13 +164,13 @@ class Follower(BackgroundListener):
             watch = self._open_watch()
         except WatchRefusedError:
             self._read_all()
-            self._failures = 0
+            self._note_success()
             self._set_state("polling")
             self._follow_until_due(closed)
             return
         try:
             self._read_all()
-            self._failures = 0
+            self._note_success()
             self._set_state("live")
             while True:
                 self._follow_until_due(closed)

@@ -39,3 +39,5 @@ class FreshFlags:
                 feature_name=feature_name,
             )
         return self._get(feature_name)
+
+    get_in_memory = get_in_memory_bypasses = get

@@ -11,6 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ...arguments import check_page, check_state
+from ...contracts.event_loop import warn_in_event_loop
 from ...contracts.last_known import SupportsLastKnown, put_bounded
 from ...exceptions import (
     InvalidFlagDataError,
@@ -116,6 +117,7 @@ class ThriftRPCFeatureFlagStore(SupportsLastKnown, AbstractFeatureFlagStore):
             InvalidFlagDataError: the server's answer is not a flag.
             FlipperException: the server reports another error than NOT_FOUND.
         """
+        warn_in_event_loop(self, self)
         # Race: with the lock, answers are remembered in the order in which they came.
         with self._connection.lock:
             try:

@@ -9,14 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-try:
-    import pytest
-except ModuleNotFoundError as error:
-    from ...exceptions import MissingDependencyError
+from .. import require
 
-    if error.name != "pytest":
-        raise
-    raise MissingDependencyError.for_extra("pytest", "testing") from None
+require("pytest", "testing")
+import pytest  # noqa: E402  (the line above says what to install)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

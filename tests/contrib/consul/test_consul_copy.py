@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
 import requests
 
-from flipper import FeatureFlagClient
+from flipper import AsyncFeatureFlagClient, FeatureFlagClient
+from flipper.async_client.worker_threads import WorkerThreads
 from flipper.contrib.consul import ConsulFeatureFlagStore
 from flipper.testing.contract import eventually
 from support.consul_clients import (
@@ -181,3 +184,32 @@ def test_a_write_is_read_even_if_the_request_after_it_fails(
         # A client would first check whether the flag exists.
         store.delete("x")
         assert flags.exists("x") is False
+
+
+def test_an_event_loop_reads_the_copy(
+    store: ConsulFeatureFlagStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It needs no thread for that, and the sync client may do it too."""
+    store.create("x", is_enabled=True)
+    client = AsyncFeatureFlagClient(store)
+
+    async def ask() -> None:
+        with mock.patch.object(WorkerThreads, "start", side_effect=AssertionError):
+            assert await client.is_enabled("x") is True
+            assert await client.exists("x") is True
+            assert client.sync_client.is_enabled("x") is True
+            assert len(list(client.sync_client.list())) == 1
+
+    asyncio.run(ask(), debug=True)
+    assert not [r for r in caplog.records if "event loop" in r.getMessage()]
+
+
+def test_an_event_loop_does_not_wait_for_the_first_answer(
+    store: ConsulFeatureFlagStore,
+) -> None:
+    """A thread does, for example in a forked child."""
+    client = AsyncFeatureFlagClient(store)
+    store._follower._has_waited = False
+    asyncio.run(client.is_enabled("x"))
+    assert client._threads._threads == 1
+    assert store._follower._has_waited

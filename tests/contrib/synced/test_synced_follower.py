@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flipper import FeatureFlagClient, MemoryFeatureFlagStore, SyncedFeatureFlagStore
+from flipper.contracts import listener
 from flipper.exceptions import StoreTimeoutError
 from flipper.testing.contract import eventually
 from support.synced_stores import AwayError, InnerStore, synced, wait_for_state
@@ -192,10 +193,38 @@ def test_a_store_may_be_closed_before_it_accepts_the_loss_of_all_flags() -> None
         assert inner.calls == []
 
 
+def test_the_attempts_of_many_processes_stay_spread_over_four_seconds(
+    inner: InnerStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a loss the first pause is random, and all later ones are of equal length.
+
+    So whenever the server is back, the processes come evenly spread.
+    """
+    pauses: list[float] = []
+    monkeypatch.setattr(listener, "uniform", lambda low, high: (low + high) / 1000)
+    with synced(inner) as store:
+
+        def note_pause(_: object, pause: float) -> None:
+            pauses.append(pause)
+            sleep(0.01)
+
+        monkeypatch.setattr(store._follower, "_sleep", note_pause)
+        for _ in range(2):  # after each success again
+            pauses.clear()
+            inner.disconnect()
+            eventually(lambda: len(pauses) > 3)
+            assert pauses[:4] == [0.004, 4.0, 4.0, 4.0]
+            inner.is_away = False
+            wait_for_state(store, "live")
+
+
 def test_changes_of_the_status_are_logged_once_and_reported(
-    inner: InnerStore, caplog: pytest.LogCaptureFixture
+    inner: InnerStore,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A long outage is logged once, and reported once to status listeners."""
+    monkeypatch.setattr(listener, "_LONGEST_PAUSE", 0.1)
     caplog.set_level(logging.INFO, "flipper")
     states: list[str] = []
     with synced(inner) as store:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 import subprocess
@@ -408,3 +409,17 @@ def test_an_empty_list_counts_if_no_flag_is_known(
         store.delete("a")
         assert not list(store.list())
     assert handler.limits == [None, None, None]
+
+
+def test_a_call_in_an_event_loop_is_noticed(
+    store: ThriftRPCFeatureFlagStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In asyncio's debug mode, a client says once that it blocks the event loop."""
+
+    async def ask() -> None:
+        for _ in range(2):
+            FeatureFlagClient(store).is_enabled("x")
+
+    asyncio.run(ask(), debug=True)
+    (found,) = [r for r in caplog.records if "event loop" in r.getMessage()]
+    assert found.getMessage().startswith("ThriftRPCFeatureFlagStore is called")

@@ -21,7 +21,6 @@ from .contracts.last_known import (
     with_last_known,
 )
 from .contrib.storage.item import FeatureFlagStoreItem
-from .contrib.storage.undecoded import UndecodedItem
 from .exceptions import (
     FlagDoesNotExistError,
     InvalidArgumentError,
@@ -104,17 +103,18 @@ class AskingClient(OverridableReader):
                 return answer
             return item.is_enabled(**conditions)
         except Exception as error:  # noqa: BLE001  (a question never raises)
-            if type(error) is OtherFlagsNeededError:
-                if type(item) is FeatureFlagStoreItem:
-                    return self._answer_with_other_flags(item, conditions, default)
-                return self._answer_by_explanation(feature_name, default, conditions)
+            # Bytes are the document of a flag that is not decoded yet.
+            if type(error) is OtherFlagsNeededError or type(item) is bytes:
+                return self._answer_slowly(item, feature_name, default, conditions)
             self._warn_or_raise(feature_name, error)
             return default
 
-    def _answer_with_other_flags(
-        self, item: FeatureFlagStoreItem, conditions: dict[str, Any], default: Any
+    def _answer_slowly(
+        self, item: Any, feature_name: Any, default: Any, conditions: dict[str, Any]
     ) -> Any:
-        """Answer `is_enabled` for a flag that depends on other flags."""
+        """Answer `is_enabled` for a flag that depends on others, or is not decoded."""
+        if type(item) is not FeatureFlagStoreItem:
+            return self._answer_by_explanation(feature_name, default, conditions)
         name = item.feature_name
         try:
             arguments = ArgumentsWithFlags(conditions, self._flag_to_ask, name)
@@ -147,7 +147,7 @@ class AskingClient(OverridableReader):
     def _answer_by_explanation(
         self, feature_name: Any, default: Any, conditions: dict[str, Any]
     ) -> Any:
-        """Answer `is_enabled` while there are hooks, or for a flag in a `context`."""
+        """Answer `is_enabled` while there are hooks, or for no decoded item."""
         evaluation = self.explain(feature_name, default, **conditions)
         if evaluation.reason is Reason.MISSING and self._strict is not None:
             self._report_missing(feature_name)
@@ -191,8 +191,6 @@ class AskingClient(OverridableReader):
             reason = Reason.MISSING if failure is None else Reason.ERROR
             return Evaluation(feature_name, default, reason, error=failure)
         try:
-            if type(item) is UndecodedItem:
-                item.decode()
             if type(item) is not FeatureFlagStoreItem:
                 is_overridden = type(item) is OverriddenFlag
                 answer = item.is_enabled(**({} if is_overridden else arguments))
@@ -238,8 +236,12 @@ class AskingClient(OverridableReader):
         reader = current_reader(source)
         # With on_error="raise" the caller wants each error of the store itself, so each
         # question goes to the store, even while its circuit breaker is open.
-        uses_store = reader is source or self._raises
-        self._use_reader(source.fast_path() if uses_store else reader)
+        if reader is not source and not self._raises:
+            self._use_reader(reader)
+            return
+        fast_path = source.fast_path()
+        is_decoded = not source.table_has_documents
+        self._use_reader(fast_path if is_decoded else source, fast_path)
 
     def _after_failed_read(self, feature_name: Any, error: Exception) -> Any:
         """Log why a read failed, and return the last known state of the flag.

@@ -125,24 +125,27 @@ class OverridableReader:
     """The part of a client that reads flags, and which tests may override.
 
     Its `_reader` is the object whose `get` the questions of the client call. It is the
-    `_store_reader` until something is put before it. Threads may share it.
+    `_fast_reader` until something is put before the store. Threads may share it.
     """
 
     _reader: Any
     _item_reader: Any
     """Reads flags for questions that have all their arguments, and without hooks."""
     _store_reader: Any
+    _fast_reader: Any
+    """Reads the store, too, but may give the document of a flag, as bytes."""
     _overrides: tuple[dict[str, OverriddenFlag], ...] = ()
     # These are set when they are first used; see `per_request`.
     _memoization: Memoization | None = None
     _context: ArgumentContext | None = None
     _hooks: Hooks | None = None
 
-    def _use_reader(self, store_reader: Any) -> None:
-        """Read the store by this object from now on."""
+    def _use_reader(self, store_reader: Any, fast_reader: Any = None) -> None:
+        """Read the store by these objects from now on, or only by the first."""
         # Race: another thread may begin an override, which must not get lost.
         with _lock:
             self._store_reader = store_reader
+            self._fast_reader = store_reader if fast_reader is None else fast_reader
             self._put_before_store()
 
     def _begin_override(self, flags: dict[str, OverriddenFlag]) -> None:
@@ -162,7 +165,8 @@ class OverridableReader:
             self._put_before_store()
 
     def _put_before_store(self) -> None:
-        self._item_reader, self._reader = self._readers(self._store_reader)
+        self._item_reader, reader = self._readers(self._store_reader)
+        self._reader = self._fast_reader if reader is self._store_reader else reader
 
     def _readers(self, reader: Any) -> tuple[Any, Any]:
         """Return what `_item_reader` and `_reader` are if this one reads the store."""

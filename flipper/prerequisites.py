@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from .conditions.condition import Condition
 from .conditions.expression import simple_parts
 from .contrib.storage.item import FeatureFlagStoreItem
-from .contrib.storage.undecoded import UndecodedItem
 from .exceptions import InvalidArgumentError, PrerequisiteCycleError
 from .rules.variant import Variant
 
@@ -65,8 +64,6 @@ class ArgumentsWithFlags(dict[str, Any]):
     def _decide(self, item: Any) -> tuple[Any, str | None] | None:
         if item is None:
             return None
-        if type(item) is UndecodedItem:
-            item.decode()
         if type(item) is not FeatureFlagStoreItem:
             return item.is_enabled(**self), None
         served = item.serve(self)

@@ -9,7 +9,6 @@ from .asking import NOT_GIVEN, AskingClient, pop_feature_name
 from .conditions.operators.interface import OtherFlagsNeededError
 from .contracts.circuit_breaker import current_reader
 from .contrib.storage.item import FeatureFlagStoreItem
-from .contrib.storage.undecoded import UndecodedItem
 from .explanation import Reason
 from .overrides import OverriddenFlag
 from .prerequisites import ArgumentsWithFlags
@@ -71,13 +70,15 @@ class ServingClient(AskingClient):
     def _other_variant(
         self, item: Any, feature_name: Any, default: Any, arguments: dict[str, Any]
     ) -> Any:
-        """Answer `variant` for what is no flag of a store, such as an override."""
-        if self._context is not None and type(item) is not OverriddenFlag:
+        """Answer `variant` for what is no decoded flag, such as an override."""
+        if type(item) is bytes:
             try:
-                arguments = self._context.merged(arguments)
+                item = self._store_reader.get(feature_name)
             except Exception as error:  # noqa: BLE001  (a question never raises)
                 self._warn_or_raise(feature_name, error)
                 return default
+        if self._context is not None and type(item) is not OverriddenFlag:
+            arguments = self._context.merged(arguments)
             item = self._context.unwrapped(item)
         if self._hooks is not None:
             return self._observed_variant(feature_name, default, arguments)
@@ -208,9 +209,11 @@ class ServingClient(AskingClient):
     def _all_items(self) -> list[Any] | None:
         """Return all flags of the store, or `None` if it fails."""
         source = self._source
-        reader = self._store_reader
+        reader = self._fast_reader
         if isinstance(reader, dict):
-            return list(reader.values())
+            items = list(reader.values())
+            if reader is self._store_reader or bytes not in map(type, items):
+                return items
         if not self._raises and current_reader(source) is not source:
             return None  # while its circuit breaker is open, a request takes too long
         try:
@@ -225,8 +228,6 @@ class ServingClient(AskingClient):
 
 def _serve(item: Any, arguments: dict[str, Any]) -> Any:
     """Return the `Variant` that a flag of any class serves, else its answer."""
-    if type(item) is UndecodedItem:
-        item.decode()
     if type(item) is FeatureFlagStoreItem:
         return item.serve(arguments)
     return item.is_enabled(**arguments)

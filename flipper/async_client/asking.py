@@ -69,7 +69,7 @@ class AsyncAskingClient:
         # As `_ask`, but without another coroutine.
         client = self._client
         try:
-            if client._item_reader is not self._reader_in_memory:
+            if client._fast_reader is not self._reader_in_memory:
                 client = self._answering_from_memory()
             return client.is_enabled(feature_name, default, **conditions)
         except NotInMemoryError:
@@ -92,7 +92,7 @@ class AsyncAskingClient:
         # As `_ask`, but without another coroutine.
         client = self._client
         try:
-            if client._item_reader is not self._reader_in_memory:
+            if client._fast_reader is not self._reader_in_memory:
                 client = self._answering_from_memory()
             return client.variant(feature_name, default, **conditions)
         except NotInMemoryError:
@@ -227,7 +227,7 @@ class AsyncAskingClient:
         client = self._client
         with changing_readers():
             from_memory = answers_only_from_memory(client)
-            self._reader_in_memory = client._item_reader if from_memory else _NONE
+            self._reader_in_memory = client._fast_reader if from_memory else _NONE
             in_memory = self._in_memory = InMemoryClient(client)
         return in_memory
 

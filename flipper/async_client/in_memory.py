@@ -8,7 +8,6 @@ from typing import Any
 from ..client import FeatureFlagClient
 from ..contracts.circuit_breaker import comes_from_open_circuit
 from ..contracts.in_memory import NotInMemoryError, get_in_memory
-from ..contrib.storage.undecoded import UndecodedItem
 
 
 class InMemoryReader:
@@ -31,14 +30,11 @@ class InMemoryReader:
                 by the last known state, without I/O.
         """
         try:
-            item = get_in_memory(self._reader, feature_name)
-            if type(item) is UndecodedItem:
-                item.decode()
+            return get_in_memory(self._reader, feature_name)
         except Exception as error:
             if comes_from_open_circuit(error):
                 raise
             raise NotInMemoryError from None
-        return item
 
 
 class InMemoryClient(FeatureFlagClient):
@@ -73,4 +69,4 @@ class InMemoryClient(FeatureFlagClient):
 
 def answers_only_from_memory(client: FeatureFlagClient) -> bool:
     """Return whether no question of a client needs I/O at present."""
-    return type(client._store_reader) is dict
+    return type(client._fast_reader) is dict

@@ -10,7 +10,6 @@ from time import sleep
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from ..contrib.storage import FeatureFlagStoreItem
-from ..contrib.storage.undecoded import UndecodedItem
 from ..exceptions import InvalidFlagDataError
 from .atomic import ABSENT, ANY, AtomicFeatureFlagStore
 from .event_loop import warn_in_event_loop
@@ -29,7 +28,6 @@ logger = logging.getLogger(__name__)
 # pause of some seconds after this number of flags.
 _FLAGS_PER_PAUSE: Final = 500
 _PAUSE: Final = 0.0005
-_new = object.__new__
 
 
 class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
@@ -143,47 +141,48 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
 
     def read_undecoded(
         self, found: dict[str, Any], known: Mapping[str, Any]
-    ) -> Sequence[UndecodedItem]:
-        """Read all documents, without decoding them, and return the undecoded flags.
+    ) -> Sequence[str]:
+        """Read all documents, without decoding them.
 
-        A document need not be a flag; see `is_flag`.
+        A document need not be a flag; see `flag_in`.
 
         Args:
-            found: gets all flags, by name.
-            known: flags by name. If the document of one is unchanged, `found` gets the
-                same object.
+            found: gets all documents, by name.
+            known: flags by name, or their documents. If the document of one is
+                unchanged, `found` gets the same object.
+
+        Returns:
+            The names of those documents that are not known.
         """
         documents = self._documents(0, None)
         if not known:  # A program starts: few steps are made for each flag.
             for feature_name, document in documents:
-                item = found[feature_name] = _new(UndecodedItem)
-                item.feature_name, item.document = feature_name, document
-            return list(found.values())
-        undecoded = []
+                found[feature_name] = document
+                if not len(found) % _FLAGS_PER_PAUSE:
+                    sleep(_PAUSE)
+            return list(found)
+        changed = []
         for feature_name, document in documents:
             same = known.get(feature_name)
-            if (
-                same is None
-                or getattr(same, "document", None) != document
-                or same.feature_name != feature_name
-            ):
-                same = item = _new(UndecodedItem)
-                item.feature_name, item.document = feature_name, document
-                undecoded.append(item)
+            if same != document and getattr(same, "document", None) != document:
+                same = document
+                changed.append(feature_name)
             found[feature_name] = same
             if not len(found) % _FLAGS_PER_PAUSE:
                 sleep(_PAUSE)
-        return undecoded
+        return changed
 
-    def is_flag(self, item: UndecodedItem) -> bool:
-        """Return whether the document of an item is its flag; log it if it is none."""
-        feature_name, document = item.feature_name, item.document or b""
+    def flag_in(
+        self, feature_name: str, document: bytes
+    ) -> FeatureFlagStoreItem | None:
+        """Return the flag in a document; log it and return `None` if it is not one."""
         try:
-            found = FeatureFlagStoreItem.deserialize(document)
+            item = FeatureFlagStoreItem.deserialize(document)
         except InvalidFlagDataError:
             self._log_left_out(feature_name, document)
-            return False
-        return found.feature_name == feature_name
+            return None
+        item.document = document
+        return item if item.feature_name == feature_name else None
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return the flag as it was last read or written, or `None`, without I/O."""

@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 from ..contrib.storage import FeatureFlagStoreItem
-from ..contrib.storage.undecoded import UndecodedItem
 from ..exceptions import InvalidArgumentError, InvalidFlagDataError
 from ..runtime.patching import Patchable, refresh_readers
 from .event_loop import warn_in_event_loop
@@ -41,6 +40,9 @@ class SupportsLastKnown:
     Flipper recognises it by this base class, because a test double seems to have every
     method.
     """
+
+    table_has_documents: ClassVar[bool] = False
+    """Whether the fast path may give the document of a flag, as bytes."""
 
     get_in_memory_bypasses: ClassVar[Any] = None
     """The `get` that `get_in_memory` stands for; see `in_memory`."""
@@ -134,12 +136,11 @@ class TableFastPath(SupportsLastKnown, metaclass=Patchable):
 
     def get_in_memory(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return what `get` returns, if the table answers without I/O."""
-        item: FeatureFlagStoreItem | None = get_in_memory(
-            getattr(self, self._table), feature_name
-        )
-        if type(item) is UndecodedItem:
-            item.decode()
-        return item
+        item: Any = get_in_memory(getattr(self, self._table), feature_name)
+        if type(item) is bytes:
+            get: Any = self._table_get
+            item = get(self, feature_name)
+        return cast("FeatureFlagStoreItem | None", item)
 
 
 class LastKnownFlags(SupportsLastKnown):

@@ -205,7 +205,7 @@ async def ask(client: Any, method: str, /, *args: Any, **kwargs: Any) -> Any:
 
 
 def _is_table(client: FeatureFlagClient) -> bool:
-    return isinstance(client._store_reader, dict)  # noqa: SLF001  (of the client)
+    return isinstance(client._fast_reader, dict)  # noqa: SLF001  (of the client)
 
 
 def _sync(client: Any) -> FeatureFlagClient:

@@ -23,7 +23,8 @@ def start_thread(
     """Start a daemon thread, or return `None` where no thread can run.
 
     No thread can run under uWSGI without threads (this is logged once), in a uWSGI
-    process that has not forked its workers yet, and while the interpreter exits.
+    process that has not forked its workers yet, in a sub-interpreter with a lock of its
+    own, and while the interpreter exits.
     """
     if not background_threads_run():
         if not uwsgi_enables_threads():
@@ -31,10 +32,11 @@ def start_thread(
         return None
     if not _can_resolve:
         _read_resolver_settings()
-    thread = threading.Thread(target=target, args=args, name=name, daemon=True)
     try:
+        # A sub-interpreter may allow no daemon threads.
+        thread = threading.Thread(target=target, args=args, name=name, daemon=True)
         thread.start()
-    except RuntimeError:  # the interpreter exits, or there are too many threads
+    except RuntimeError:  # or the interpreter exits, or there are too many threads
         return None
     return thread
 

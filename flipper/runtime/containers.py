@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Copies plain data, so that flipper and its callers share no list and no dict."""
+"""Copies plain data, so that callers share no list and no dict; frees large data."""
 
 from __future__ import annotations
 
 import copy
-from typing import Any, TypeVar
+from time import sleep
+from typing import Any, Final, TypeVar
 
 from ..exceptions import InvalidArgumentError
 
 T = TypeVar("T")
 
+_FREED_PER_PAUSE: Final = 1000
+_PAUSE: Final = 0.0005  # seconds
 _LEAVES = frozenset({str, int, float, bool, bytes, type(None)})
 
 
@@ -47,3 +50,16 @@ def _copied(value: Any) -> Any:
     if isinstance(value, (list, set)):
         return copy.copy(value)
     return value
+
+
+def free(container: dict[Any, Any] | set[Any]) -> None:
+    """Empty a large container that is not used any more, by and by.
+
+    To free 100,000 objects at once takes some milliseconds, in which no other thread
+    runs.
+    """
+    pop = container.popitem if isinstance(container, dict) else container.pop
+    while len(container) > _FREED_PER_PAUSE:
+        for _ in range(_FREED_PER_PAUSE):
+            pop()
+        sleep(_PAUSE)

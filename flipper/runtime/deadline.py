@@ -26,6 +26,7 @@ def call_with_timeout(
     call: Callable[[], T],
     progress: Callable[[], object] | None = None,
     name: str = "flipper-call",
+    wait: Callable[[threading.Event, float], bool] = threading.Event.wait,
 ) -> T:
     """Return the result of `call`, or raise an error if it takes too long.
 
@@ -40,6 +41,9 @@ def call_with_timeout(
         progress: returns how far the call has come. Whenever its result changes, the
             limit starts again.
         name: the name of the thread.
+        wait: waits until an event is set, at most some seconds, and returns whether it
+            is. It may do something else meanwhile. If it raises an error, this function
+            raises that.
 
     Raises:
         StoreTimeoutError: the call took too long, or 32 earlier calls that took too
@@ -54,20 +58,26 @@ def call_with_timeout(
             f"{len(_unanswered)} earlier calls still wait for an answer of the store; "
             f"this call was not made"
         )
-    thread = _CallThread(name, copy_context().run, call)
     try:
+        thread = _CallThread(name, copy_context().run, call)
         thread.start()
-    except RuntimeError:  # no more threads, for example while the interpreter exits
+    except RuntimeError:  # no thread can run, for example while the interpreter exits
         return call()
     reached = None if progress is None else progress()
-    while not thread.done.wait(seconds):
-        before, reached = reached, None if progress is None else progress()
-        if reached == before:
-            thread.mark_unanswered()
-            raise StoreTimeoutError(
-                f"The store has not answered within {seconds:g} seconds; a write may "
-                f"have taken effect, or may do so later"
-            )
+    is_over = False
+    try:
+        while not (is_over or wait(thread.done, seconds)):
+            before, reached = reached, None if progress is None else progress()
+            is_over = reached == before
+    except BaseException:
+        thread.mark_unanswered()
+        raise
+    if is_over:
+        thread.mark_unanswered()
+        raise StoreTimeoutError(
+            f"The store has not answered within {seconds:g} seconds; a write may "
+            f"have taken effect, or may do so later"
+        )
     if thread.error is not None:
         try:
             raise thread.error

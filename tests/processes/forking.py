@@ -24,8 +24,7 @@ from flags import FLAGS, Places
 from flipper import FeatureFlagClient, ReplicatedFeatureFlagStore
 from flipper import SyncedFeatureFlagStore as Synced
 from flipper.contrib.consul import follower
-from flipper.contrib.synced import follower as synced_follower
-from flipper.contrib.synced import read_through
+from flipper.contrib.synced import read_through, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 # A machine that is overloaded may take longer for an answer than children wait.
 LIMIT = 20.0  # seconds
 read_through._READ_TIMEOUT_IN_CHILD = follower._FIRST_ANSWER_TIMEOUT_IN_CHILD = LIMIT
-synced_follower._ANSWER_TIMEOUT = LIMIT
+reading._ANSWER_TIMEOUT = LIMIT
 places = Places.of_environment()
 
 

@@ -31,6 +31,7 @@ class Proxy:
         requests: how many requests have begun, swallowed ones not counted.
         replies: how many replies have begun, the lost one included.
         dropped: how many replies `drop_reply` has lost.
+        bytes: how many bytes have come from clients and servers.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Proxy:
         self.host = LOOPBACK
         self.port = free_port() if port is None else port
         self.connections = self.requests = self.replies = self.dropped = 0
+        self.bytes = 0
         self._lock = threading.RLock()
         self._open: set[_Connection] = set()
         self._listener: socket.socket | None = None
@@ -191,6 +193,7 @@ class Proxy:
                     continue
                 # Race: counted before it is sent, the reply cannot overtake it.
                 with self._lock:
+                    self.bytes += len(data)
                     self.requests += not connection.awaits_reply
                     connection.awaits_reply = True
                 connection.server.sendall(data)
@@ -221,6 +224,7 @@ class Proxy:
         """Count a reply if one begins; delay or lose it if that is due."""
         delay = 0.0
         with self._lock:
+            self.bytes += length
             if connection.awaits_reply:
                 connection.awaits_reply = False
                 connection.left = None

@@ -15,6 +15,7 @@ from ...contracts.atomic import ABSENT, ANY
 from ...contracts.document import DocumentFeatureFlagStore
 from ...contracts.watch import SupportsWatch, WatchRefusedError
 from ...exceptions import InvalidFlagDataError, StoreUnavailableError
+from ...runtime.containers import free
 from ...runtime.fork import renew_after_fork, renew_locks
 from ..interface import AbstractFeatureFlagStore as AbstractFeatureFlagStore
 from ..interface import FlagDoesNotExistError as FlagDoesNotExistError
@@ -229,7 +230,7 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
             keys = self._redis.scan_iter(match=pattern)
         else:
             keys = self._redis.keys(pattern)
-        seen = set()
+        seen: set[Any] = set()
         for key in keys:
             if key in seen:
                 continue
@@ -237,6 +238,7 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
             text = key if isinstance(key, str) else decode_key(key, encodings)
             if text is not None and text.startswith(prefix):
                 yield key if self.atomic else text, text[len(prefix) :]
+        free(seen)
 
     def _values(self, keys: Sequence[Any]) -> Sequence[bytes | None]:
         """Read strings in one round trip. A key that holds no string gives `None`."""

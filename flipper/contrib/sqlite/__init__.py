@@ -105,7 +105,7 @@ class SQLiteFeatureFlagStore(Closeable, SupportsWatch, DocumentFeatureFlagStore)
         return (StoreUnavailableError, StoreTimeoutError)
 
     def watch(self) -> SQLiteWatch:
-        """Look for changes of the file seven times a second, on one more connection.
+        """Look for changes of the file five times a second, on one more connection.
 
         Raises:
             StoreUnavailableError: the file cannot be read, or the store is closed.

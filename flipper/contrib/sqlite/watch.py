@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from .connections import Connections
 
-_INTERVAL: Final = 0.15  # seconds between two looks at the file
+# Seconds between two looks at the file. To wake a thread up costs more than the look.
+_INTERVAL: Final = 0.2
 
 _VERSION_SQL: Final = "PRAGMA data_version"
 _LAST_SQL: Final = """
@@ -44,6 +45,7 @@ class SQLiteWatch(Watch):
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
+        self._look_at = 0.0
         try:
             # Race: the version first, so that no later change is missed.
             self._version = self._read_version()
@@ -63,11 +65,12 @@ class SQLiteWatch(Watch):
         """
         end = monotonic() + timeout
         while True:
+            sleep(max(0.0, min(self._look_at, end) - monotonic()))
             changed = self._look()
-            left = end - monotonic()
-            if changed is None or changed or left <= 0:
+            now = monotonic()
+            self._look_at = now + _INTERVAL
+            if changed is None or changed or now >= end:
                 return changed
-            sleep(min(_INTERVAL, left))
 
     def revision(self) -> object:
         """Return what changes whenever any program has written to the file.

@@ -22,7 +22,6 @@ from ...exceptions import StaleFlagsError, StoreUnavailableError
 from ...runtime.closing import Closeable
 from ...runtime.fork import renew_after_fork
 from ..storage import FeatureFlagStoreItem
-from ..storage.undecoded import UndecodedItem, decoded_or_none
 from .copy import FlagChange as FlagChange  # noqa: TC001  (for users' annotations)
 from .follower import Follower
 from .follower import SyncStatus as SyncStatus
@@ -77,6 +76,7 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
     """
 
     _table = "_flags"
+    table_has_documents = True
 
     def __init__(  # noqa: PLR0913  (each a choice of its own, and all have defaults)
         self,
@@ -148,8 +148,8 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
             InvalidFlagDataError: the stored document is not a flag.
         """
         item = self._flags.get(feature_name)
-        if type(item) is UndecodedItem:
-            item.decode()
+        if type(item) is bytes:
+            return self._copy.decode(feature_name, item)
         return item  # type: ignore[no-any-return]
 
     def list(
@@ -168,7 +168,7 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
             self._flags.update_copy()
         flags = self._copied_flags()
         for feature_name in sorted(self._copy.flags):
-            item = decoded_or_none(flags.get(feature_name))
+            item = self._copy.decoded_or_none(feature_name, flags.get(feature_name))
             if item is not None:  # None: no flag, or deleted since the names were read
                 yield item
 
@@ -198,10 +198,10 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
 
     def set(self, feature_name: str, is_enabled: bool) -> None:
         """Change the state and keep the metadata; create the flag if it is missing."""
-        known = decoded_or_none(self._copy.flags.get(feature_name))
-        expected: Any = UNKNOWN
-        if type(known) is FeatureFlagStoreItem:
-            expected = known.replace(is_enabled=is_enabled)
+        known = self._copy.flags.get(feature_name)
+        known = self._copy.decoded_or_none(feature_name, known)
+        is_known = type(known) is FeatureFlagStoreItem
+        expected: Any = known.replace(is_enabled=is_enabled) if is_known else UNKNOWN
         set_state = partial(super().set, feature_name, is_enabled)
         reread = self._writes.rereading(feature_name, expected)
         self._writes.call(feature_name, set_state, reread)

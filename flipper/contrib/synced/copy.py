@@ -10,18 +10,26 @@ from __future__ import annotations
 import threading
 from collections import deque
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from time import sleep
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ...exceptions import StoreTimeoutError
+from ...exceptions import InvalidFlagDataError, StoreTimeoutError
 from ...runtime.log_throttle import LogThrottle
-from ..storage.undecoded import decoded_or_none
+from ..storage.undecoded import decode, decoded_or_none
+from ..util.iter import batchify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from ..storage.undecoded import UndecodedItem
+    from ..storage import FeatureFlagStoreItem
 
     Listener = Callable[[Any], object]
+
+
+# Threads that answer questions wait for one that compares many flags. So it makes a
+# pause of some seconds after this number of flags.
+_FLAGS_PER_PAUSE: Final = 200
+_PAUSE: Final = 0.0005
 
 
 class FlagChange(NamedTuple):
@@ -59,8 +67,9 @@ class LocalCopy:
     """Keeps flags by name, and calls listeners when they change. Safe for threads.
 
     Attributes:
-        flags: the flags by name; others only read this dict. It is always the same
-            dict, so that reading needs no lock.
+        flags: the flags by name, or their documents, as bytes, until they are decoded;
+            others only read this dict. It is always the same dict, so that reading
+            needs no lock.
         revision: the number of changes so far.
     """
 
@@ -96,16 +105,23 @@ class LocalCopy:
         """
         if complete and self.fill(items):
             return
-        flags = self.flags
-        with self._lock:
-            for feature_name, item in items.items():
-                if item is None or flags.get(feature_name) is not item:
-                    self._apply_one(feature_name, item)
-            if complete:
-                # Not by a difference of sets, which would stop all other threads.
-                for feature_name in [name for name in list(flags) if name not in items]:
-                    self._apply_one(feature_name, None)
-        self._notify_listeners()
+        self._apply_in_slices(items.items())
+        if complete:
+            # Not by a difference of sets, which would stop all other threads.
+            missing = ((name, None) for name in list(self.flags) if name not in items)
+            self._apply_in_slices(missing)
+
+    def _apply_in_slices(self, items: Iterable[tuple[str, Any]]) -> None:
+        flags, is_first = self.flags, True
+        for batch in batchify(items, _FLAGS_PER_PAUSE):
+            if not is_first:
+                sleep(_PAUSE)
+            is_first = False
+            with self._lock:
+                for feature_name, item in batch:
+                    if item is None or flags.get(feature_name) is not item:
+                        self._apply_one(feature_name, item)
+            self._notify_listeners()
 
     @property
     def is_unused(self) -> bool:
@@ -125,11 +141,38 @@ class LocalCopy:
             self.revision += len(items)
             return True
 
-    def discard(self, item: UndecodedItem) -> None:
-        """Take out an item, which is not a flag, without a notification."""
+    def discard(self, feature_name: str, document: bytes) -> None:
+        """Take out a document, which is not a flag, without a notification."""
         with self._lock:
-            if self.flags.get(item.feature_name) is item:
-                del self.flags[item.feature_name]
+            if self.flags.get(feature_name) is document:
+                del self.flags[feature_name]
+
+    def decode(self, feature_name: str, document: bytes) -> FeatureFlagStoreItem:
+        """Decode a document of the copy, and put the flag in its place.
+
+        Raises:
+            InvalidFlagDataError: the document is not a flag of this name.
+        """
+        item = decode(feature_name, document)
+        # A question does not wait for a thread that applies many flags. The next one
+        # decodes the document again.
+        if self._lock.acquire(blocking=False):
+            try:
+                # Race: another thread may have put a newer flag there meanwhile.
+                if self.flags.get(feature_name) is document:
+                    self.flags[feature_name] = item
+            finally:
+                self._lock.release()
+        return item
+
+    def decoded_or_none(self, feature_name: str, found: Any) -> Any:
+        """Return what `flags` has, decoded, or `None` if that is not a flag."""
+        if type(found) is not bytes:
+            return found
+        try:
+            return self.decode(feature_name, found)
+        except InvalidFlagDataError:
+            return None
 
     def _apply_one(self, feature_name: str, item: Any) -> None:
         # Race: it was written while it was read, and the order of both is not known.
@@ -198,7 +241,7 @@ class LocalCopy:
         self._notify_listeners()
 
     def _set_flag(self, feature_name: str, item: Any) -> None:
-        old = decoded_or_none(self.flags.get(feature_name))
+        old = self.flags.get(feature_name)
         if item is None:
             self.flags.pop(feature_name, None)
         # An equal flag is kept, since its conditions may be compiled already.
@@ -206,9 +249,16 @@ class LocalCopy:
             self.flags[feature_name] = item
         else:
             return
-        if old is not item:
-            self.revision += 1
-            change = FlagChange(feature_name, old, item)
+        if old is item:
+            return
+        self.revision += 1
+        if self._listeners:
+            self._announce(feature_name, old, item)
+
+    def _announce(self, feature_name: str, old: Any, new: Any) -> None:
+        old, new = (decoded_or_none(feature_name, each) for each in (old, new))
+        if old is not new:
+            change = FlagChange(feature_name, old, new)
             self._notifications.extend(
                 (listener, change) for listener in self._listeners
             )
@@ -254,6 +304,8 @@ def _hold(lock: Any, feature_name: str, timeout: float | None) -> Iterator[None]
 def _is_equal(old: Any, new: Any) -> bool:
     if old is new:
         return True
+    if type(old) is bytes:
+        return bool(old == getattr(new, "document", None))
     if type(old) is not type(new):
         return False
     # Equal documents are equal flags. To compare them is the fastest.

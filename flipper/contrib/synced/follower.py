@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ...contracts.listener import CHECK_INTERVAL, BackgroundListener
 from ...contracts.watch import WatchRefusedError
-from ...exceptions import InvalidFlagDataError
 from ...runtime.clock import monotonic
 from ...runtime.deadline import call_with_timeout
 from ...runtime.jitter import uniform
 from ...runtime.log_throttle import LogThrottle
 from .copy import LocalCopy
 from .reading import FlagReader
+from .saving import SnapshotSaver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -26,11 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # All in seconds.
-_ANSWER_TIMEOUT: Final = 4.0  # for an answer of the store, or the next flag of a list
-_SAVE_INTERVAL: Final = 1.0  # between two writes of the snapshot
 _RECHECK_PAUSE: Final = 0.25  # before a second look when all flags seem to be gone
-# More changed flags than this are read by one list instead of one by one.
-_MAX_SINGLE_READS: Final = 100
 
 
 class SyncStatus(NamedTuple):
@@ -80,10 +76,8 @@ class Follower(BackgroundListener):
         self.up_to_date_at = -float("inf")
         self.loaded = threading.Event()
         self._poll_interval = poll_interval
-        self._snapshot = snapshot
+        self._saver = SnapshotSaver(snapshot, self.copy, self._reader.check_all)
         self._has_read = False
-        self._saved_revision = -1
-        self._save_after = -float("inf")
         self._state = "initialising"
         self._last_error: BaseException | None = None
         self._listeners: list[Callable[[Any], object]] = []
@@ -126,7 +120,7 @@ class Follower(BackgroundListener):
             if not self._has_read:
                 self.copy.begin_reading()
                 self.copy.apply(items, complete=True)
-                self._saved_revision = self.copy.revision
+                self._saver.revision = self.copy.revision
                 self.up_to_date_at = monotonic() - age
 
     def close(self) -> None:
@@ -157,7 +151,7 @@ class Follower(BackgroundListener):
 
     def _run(self, closed: threading.Event) -> None:
         super()._run(closed)
-        self._save_snapshot(at_once=True)
+        self._saver.save(at_once=True)
 
     def _note_failure(self, error: Exception) -> None:
         self._last_error = error
@@ -185,7 +179,7 @@ class Follower(BackgroundListener):
                 if self._reader.is_due(watch):
                     self._read_all()
                 else:
-                    self._touch_snapshot()
+                    self._saver.touch()
         finally:
             self._close_watch()
 
@@ -194,14 +188,15 @@ class Follower(BackgroundListener):
         while not self._is_over(closed) and (left := due - monotonic()) > 0:
             pause = self._reader.check_some()
             if pause is None:
-                self._save_snapshot()
+                self._saver.save()
                 pause = CHECK_INTERVAL
             changed = self._wait(min(pause, left), closed)
             waited_until = monotonic()
-            if changed is None:
+            if changed is None or not self._reader.read_some(
+                {*changed, *self.copy.pop_uncertain()}
+            ):
                 self._read_all()
                 continue
-            self._read_some({*changed, *self.copy.pop_uncertain()})
             if self._watch is not None:
                 self.up_to_date_at = waited_until
 
@@ -213,7 +208,9 @@ class Follower(BackgroundListener):
 
     def _read_all(self) -> None:
         """Read all flags."""
-        began, found, undecoded = self._list_flags()
+        # Until all flags were read once, nobody is interested in single changes.
+        read = partial(self._reader.read, self._watch, follows=self.loaded.is_set())
+        began, found, changed = read()
         flags = self.copy.flags
         if flags and flags.keys().isdisjoint(found):
             # All flags may have been deleted. But a server that has just started, or an
@@ -221,50 +218,18 @@ class Follower(BackgroundListener):
             self._sleep(self._closed, _RECHECK_PAUSE)
             if self._is_over(self._closed):
                 return
-            began, found, undecoded = self._list_flags()
+            began, found, changed = read()
         with self._lock:
             self._has_read = True
-        self._reader.apply(found, undecoded)
+        self._reader.apply(found, changed)
         self.up_to_date_at = began
         self._last_error = None
         self.loaded.set()
-        self._touch_snapshot()
-
-    def _list_flags(self) -> tuple[float, dict[str, Any], Any]:
-        """Return when reading began, the flags by name, and which are undecoded."""
-        found: dict[str, Any] = {}
-        self._reader.note_revision(self._watch)
-        began = monotonic()
-        self.copy.begin_reading()
-        read = partial(self._reader.read, found)
-        undecoded = call_with_timeout(_ANSWER_TIMEOUT, read, found.__len__)
-        self._reader.drop_invalid(found, undecoded)
-        return began, found, undecoded
-
-    def _read_some(self, feature_names: Collection[str]) -> None:
-        """Read some flags."""
-        if not feature_names:
-            return
-        if len(feature_names) > _MAX_SINGLE_READS:
-            self._read_all()
-            return
-        found: dict[str, Any] = {}
-
-        def read() -> None:
-            for feature_name in feature_names:
-                found[feature_name] = self.read_flag(feature_name)
-
-        self.copy.begin_reading()
-        call_with_timeout(_ANSWER_TIMEOUT, read, found.__len__)
-        self.copy.apply(found, complete=False)
+        self._saver.touch()
 
     def read_flag(self, feature_name: str) -> Any:
         """Return a flag of the store; `None` if it is missing or invalid."""
-        try:
-            return self._store.get(feature_name)
-        except InvalidFlagDataError as error:  # `list` leaves it out, too
-            self._log.warning(("flag", feature_name), "A flag is left out: %s", error)
-            return None
+        return self._reader.read_flag(feature_name)
 
     def _set_state(self, state: str) -> None:
         with self._lock:
@@ -287,31 +252,3 @@ class Follower(BackgroundListener):
         else:
             logger.info("The copy of %s is %s", store, state)
         self.copy.notify(listeners, status)
-
-    # -- the snapshot ------------------------------------------------------------------
-
-    def _save_snapshot(self, *, at_once: bool = False) -> None:
-        snapshot, revision = self._snapshot, self.copy.revision
-        if snapshot is None or revision == self._saved_revision:
-            return
-        self._reader.check_all()
-        began = monotonic()
-        if began < self._save_after and not at_once:
-            return
-        try:
-            snapshot.save(list(self.copy.flags.values()))
-        except Exception as error:  # noqa: BLE001  (the thread has to go on)
-            self._log.warning("snapshot", "The snapshot was not written: %s", error)
-        else:
-            self._saved_revision = revision
-        # Spend at most a twentieth of the time on writing.
-        took = monotonic() - began
-        self._save_after = began + max(_SAVE_INTERVAL, 20 * took)
-
-    def _touch_snapshot(self) -> None:
-        """Set the date of the snapshot to now if it has the flags of the copy."""
-        if self._snapshot is not None and self._saved_revision == self.copy.revision:
-            try:
-                self._snapshot.touch()
-            except OSError:
-                self._saved_revision = -1  # the file is missing: write it again

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`FlagReader`: reads all flags of a store into a copy, and decodes them later.
+"""`FlagReader`: reads flags of a store into a copy, and decodes them later.
+
+All flags are read in slices, between which other threads run. Changes that the store
+reports meanwhile are applied at once, and what was read is applied at the end only.
 
 Decoding takes most of the time of a start, and most processes ask for few of their
 flags. So a start only reads the documents. The follower's thread then checks them, a
@@ -8,16 +11,23 @@ few at a time, and each flag is decoded when it is first asked for.
 
 from __future__ import annotations
 
+from functools import partial
 from time import sleep
 from typing import TYPE_CHECKING, Any, Final
 
 from ...contracts.document import reads_undecoded
+from ...contracts.update import get_many
+from ...exceptions import InvalidFlagDataError
 from ...runtime.clock import monotonic
+from ...runtime.containers import free
+from ...runtime.deadline import call_with_timeout
 from ...runtime.jitter import uniform
-from ..storage.undecoded import UndecodedItem
+from ...runtime.log_throttle import LogThrottle
+from ..util.iter import batchify
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import threading
+    from collections.abc import Collection, Sequence
 
     from ...contracts.watch import Watch
     from .copy import LocalCopy
@@ -26,8 +36,15 @@ if TYPE_CHECKING:
 # because threads that answer questions wait while it works.
 _SLICE: Final = 0.001
 _PAUSE_PER_WORK: Final = 4
-_DECODED_PER_PAUSE: Final = 100
+_DECODED_PER_PAUSE: Final = 50
+_COMPARED_PER_PAUSE: Final = 5000
 _PAUSE: Final = 0.0005  # seconds
+_ANSWER_TIMEOUT: Final = 4.0  # seconds for an answer, or for the next flag of a list
+# While all flags are read, the thread looks after so many seconds whether that is done.
+_LOOK_INTERVAL: Final = 0.05
+# More changed flags than this, and than this share of all, are read by one list.
+_MOST_SINGLE_READS: Final = 100
+_MOST_OF_ALL: Final = 0.1
 # All flags are read again after this number of intervals at the latest, even if nothing
 # seems to have been missed. It varies by up to 20 %, so that processes which were
 # started together do not read at the same time.
@@ -45,20 +62,17 @@ class FlagReader:
         copy: the copy of its flags.
 
     Attributes:
-        unchecked: flags of the copy whose documents may not be flags.
+        unchecked: names of the copy whose documents may not be flags.
     """
 
     def __init__(self, store: Any, copy: LocalCopy) -> None:
-        self.unchecked: list[UndecodedItem] = []
+        self.unchecked: list[str] = []
         self._store = store
         self._copy = copy
         self._revision: object = None
         self._intervals_left = 0.0
-
-    def note_revision(self, watch: Watch | None) -> None:
-        """Note, before all flags are read, which state of the store is read."""
-        self._revision = None if watch is None else watch.revision()
-        self._intervals_left = uniform(0.8, 1.2) * _MOST_INTERVALS
+        self._must_read_again = False
+        self._log = LogThrottle(__name__)
 
     def is_due(self, watch: Watch) -> bool:
         """Return, once in each interval, whether to read all flags again."""
@@ -67,13 +81,52 @@ class FlagReader:
             return True
         return watch.revision() != self._revision
 
-    def read(self, found: dict[str, Any]) -> Sequence[UndecodedItem] | None:
-        """Read all flags into `found`, by name.
+    def read(
+        self, watch: Watch | None, *, follows: bool
+    ) -> tuple[float, dict[str, Any], Sequence[str] | None]:
+        """Read all flags, and do not change those of the copy by them yet.
+
+        Meanwhile, another thread reads a few flags at a time.
+
+        Args:
+            watch: reports the changes of the store.
+            follows: whether to apply reported changes to the copy meanwhile.
 
         Returns:
-            Those that are undecoded; all others are unchanged. `None` for a store whose
-            flags had to be decoded.
+            When reading began, by the monotonic clock; the flags, by name; the names of
+            those that have changed. These are `None` for a store that had to decode the
+            flags.
+
+        Raises:
+            StoreTimeoutError: the next flag took too long.
+            Exception: any error of the store or the watch.
         """
+        found: dict[str, Any] = {}
+        newer: set[str] = set()
+
+        def wait(is_read: threading.Event, seconds: float) -> bool:
+            if watch is None or not follows:
+                return is_read.wait(seconds)
+            return self._follow(watch, is_read, monotonic() + seconds, newer)
+
+        self._must_read_again = False
+        self._revision = None if watch is None else watch.revision()
+        self._intervals_left = uniform(0.8, 1.2) * _MOST_INTERVALS
+        began = monotonic()
+        self._copy.begin_reading()
+        read = partial(self._read_into, found)
+        changed = call_with_timeout(_ANSWER_TIMEOUT, read, found.__len__, wait=wait)
+        self._decode_changed(found, changed)
+        # Race: what was read of these flags may be older than what the copy has.
+        flags = self._copy.flags
+        for feature_name in newer:
+            if (item := flags.get(feature_name)) is None:
+                found.pop(feature_name, None)
+            else:
+                found[feature_name] = item
+        return began, found, changed
+
+    def _read_into(self, found: dict[str, Any]) -> Sequence[str] | None:
         if reads_undecoded(self._store):
             flags = self._copy.flags
             return self._store.read_undecoded(found, flags)  # type: ignore[no-any-return]
@@ -83,44 +136,117 @@ class FlagReader:
                 found[item.feature_name] = item
         return None
 
-    def drop_invalid(
-        self, found: dict[str, Any], undecoded: Sequence[UndecodedItem] | None
+    def _follow(
+        self, watch: Watch, is_read: threading.Event, end: float, newer: set[str]
+    ) -> bool:
+        """Apply changes until all flags are read; return whether they are.
+
+        Args:
+            watch: reports the changes.
+            is_read: set when all flags are read.
+            end: when to return at the latest, by the monotonic clock.
+            newer: gets the names of flags that the copy has got meanwhile.
+        """
+        while not is_read.is_set():
+            if monotonic() >= end:
+                return False
+            changed = watch.wait(_LOOK_INTERVAL)
+            if changed is None or not self._read_few(changed):
+                self._must_read_again = True
+            else:
+                newer.update(changed)
+        return True
+
+    def read_some(self, feature_names: Collection[str]) -> bool:
+        """Read some flags into the copy; return whether that is enough.
+
+        It is not for very many flags, nor if changes of other flags were missed.
+
+        Raises:
+            StoreTimeoutError: the next flag took too long.
+            Exception: any error of the store.
+        """
+        self._copy.begin_reading()
+        return not self._must_read_again and self._read_few(feature_names)
+
+    def _read_few(self, feature_names: Collection[str]) -> bool:
+        """Read flags into the copy, unless there are too many; return whether it did.
+
+        Only in this way it may be called while all flags are read: local writes since
+        `begin_reading` stay known.
+        """
+        most = max(_MOST_SINGLE_READS, len(self._copy.flags) * _MOST_OF_ALL)
+        if len(feature_names) > most:
+            return False
+        found: dict[str, Any] = {}
+
+        def read() -> None:
+            for names in batchify(feature_names, _MOST_SINGLE_READS):
+                if len(names) > 1:
+                    found.update(get_many(self._store, names))
+                for feature_name in names:
+                    if feature_name not in found:
+                        found[feature_name] = self.read_flag(feature_name)
+
+        if feature_names:
+            call_with_timeout(_ANSWER_TIMEOUT, read, found.__len__)
+            self._copy.apply(found, complete=False)
+        return True
+
+    def read_flag(self, feature_name: str) -> Any:
+        """Return a flag of the store; `None` if it is missing or invalid."""
+        try:
+            return self._store.get(feature_name)
+        except InvalidFlagDataError as error:  # `list` leaves it out, too
+            self._log.warning(("flag", feature_name), "A flag is left out: %s", error)
+            return None
+
+    def _decode_changed(
+        self, found: dict[str, Any], changed: Sequence[str] | None
     ) -> None:
-        """Decode what `read` has found, and drop what is not a flag.
+        """Decode what has changed, and drop what is not a flag.
 
         Nothing is decoded before the copy has its first flags.
         """
         if self._copy.is_unused:
             return
-        for number, item in enumerate(undecoded or (), 1):
-            if type(item) is not UndecodedItem:
-                continue  # it was decoded by the last call
-            if self._store.is_flag(item):
-                item.decode()
+        for number, feature_name in enumerate(changed or (), 1):
+            document = found.get(feature_name)
+            if type(document) is not bytes:
+                continue  # it was decoded by the last call, or read again since
+            item = self._store.flag_in(feature_name, document)
+            if item is None:
+                del found[feature_name]
             else:
-                found.pop(item.feature_name, None)
+                found[feature_name] = item
             if not number % _DECODED_PER_PAUSE:
                 sleep(_PAUSE)
 
-    def apply(
-        self, found: dict[str, Any], undecoded: Sequence[UndecodedItem] | None
-    ) -> None:
-        """Replace the flags of the copy by those that were read."""
+    def apply(self, found: dict[str, Any], changed: Sequence[str] | None) -> None:
+        """Replace the flags of the copy by those that were read; empty `found`."""
         if self._copy.fill(found):
-            self.unchecked = [*(undecoded or ())]
+            self.unchecked = [*(changed or ())]
             return
-        if undecoded is None:
-            self._copy.apply(found, complete=True)
-            return
-        self.drop_invalid(found, undecoded)
-        changed: dict[str, Any] = {
-            item.feature_name: item for item in undecoded if item.feature_name in found
-        }
+        self._decode_changed(found, changed)
+        applied: dict[str, Any] = found
+        if changed is not None:
+            applied = {name: found[name] for name in changed if name in found}
         flags = self._copy.flags
         # Other threads would wait while each of very many flags is looked at.
-        if len(found) != len(flags) + sum(name not in flags for name in changed):
-            changed.update(dict.fromkeys(n for n in list(flags) if n not in found))
-        self._copy.apply(changed, complete=False)
+        if len(found) != len(flags) + sum(name not in flags for name in applied):
+            applied.update(self._missing_in(found))
+        self._copy.apply(applied, complete=False)
+        free(found)
+
+    def _missing_in(self, found: dict[str, Any]) -> dict[str, None]:
+        """Return the flags of the copy that were not found."""
+        missing: dict[str, None] = {}
+        for number, feature_name in enumerate(list(self._copy.flags), 1):
+            if feature_name not in found:
+                missing[feature_name] = None
+            if not number % _COMPARED_PER_PAUSE:
+                sleep(_PAUSE)
+        return missing
 
     def check_some(self) -> float | None:
         """Check some flags; return the seconds until the next call, `None` for never.
@@ -140,6 +266,7 @@ class FlagReader:
         while self.unchecked:
             self._check(self.unchecked.pop())
 
-    def _check(self, item: UndecodedItem) -> None:
-        if not self._store.is_flag(item):
-            self._copy.discard(item)
+    def _check(self, feature_name: str) -> None:
+        document = self._copy.flags.get(feature_name)
+        if type(document) is bytes and not self._store.flag_in(feature_name, document):
+            self._copy.discard(feature_name, document)

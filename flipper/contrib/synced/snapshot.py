@@ -59,7 +59,7 @@ class Snapshot:
 
     def _text(self, item: Any) -> str | None:
         try:
-            document = getattr(item, "document", None)
+            document = item if type(item) is bytes else getattr(item, "document", None)
             if type(document) is bytes:
                 return document.decode()
             return FeatureFlagStoreItem.from_item(item).serialize().decode()

@@ -184,7 +184,7 @@ class ResolvingProvider(AbstractProvider):
 
     async def _call_without_blocking(self, function: Any, *question: Any) -> Any:
         """Call a function, in another thread unless the flags are in memory."""
-        reader = self._client._store_reader  # noqa: SLF001  (what the client reads)
+        reader = self._client._fast_reader  # noqa: SLF001  (what the client reads)
         if isinstance(reader, (dict, FreshFlags)):
             return function(*question)
         return await asyncio.to_thread(function, *question)

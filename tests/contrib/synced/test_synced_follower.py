@@ -128,7 +128,7 @@ def test_an_inner_store_that_hangs_is_noticed(
     inner: InnerStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No call of the background thread may hang for ever."""
-    monkeypatch.setattr("flipper.contrib.synced.follower._ANSWER_TIMEOUT", 0.1)
+    monkeypatch.setattr("flipper.contrib.synced.reading._ANSWER_TIMEOUT", 0.1)
     with synced(inner, poll_interval=0.05) as store:
         inner.answers.clear()
         wait_for_state(store, "stale")

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import logging
-import pickle
 import sqlite3
 import threading
 from contextlib import closing
@@ -22,15 +20,15 @@ from flipper import (
 )
 from flipper.contracts.watch import WatchQueue
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
-from flipper.contrib.storage.undecoded import UndecodedItem
 from flipper.contrib.synced import reading
 from flipper.exceptions import InvalidFlagDataError
 from flipper.explanation import Reason
+from flipper.testing import override_flags
 from flipper.testing.contract import eventually
 from support.synced_stores import InnerStore, synced
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -73,16 +71,16 @@ def copied(store: SyncedFeatureFlagStore) -> dict[str, Any]:
 def test_a_flag_is_decoded_when_it_is_first_asked_for(
     inner: SQLiteFeatureFlagStore,
 ) -> None:
-    """A question decodes its flag in place, and no other flag."""
+    """A question puts the decoded flag into the copy, and decodes no other flag."""
     with synced(inner) as store:
         client = FeatureFlagClient(store)
-        assert {type(item) for item in copied(store).values()} == {UndecodedItem}
-        item = copied(store)["pro"]
+        assert {type(item) for item in copied(store).values()} == {bytes}
         assert client.is_enabled("pro", plan="pro") is True
         assert client.is_enabled("pro", plan="basic") is False
-        assert copied(store)["pro"] is item
+        item = copied(store)["pro"]
         assert type(item) is FeatureFlagStoreItem
-        assert type(copied(store)["on"]) is UndecodedItem
+        assert store.get("pro") is item
+        assert type(copied(store)["on"]) is bytes
         assert client.is_enabled("on") is True
         assert client.is_enabled("off", default=True) is False
 
@@ -117,7 +115,7 @@ def test_documents_that_are_no_flags_are_left_out_soon(
         assert store.get("broken") is None
         assert FeatureFlagClient(store).explain("twin").reason is Reason.MISSING
         # Checking does not decode: most flags are never asked for.
-        assert {type(item) for item in copied(store).values()} == {UndecodedItem}
+        assert {type(item) for item in copied(store).values()} == {bytes}
     left_out = [r for r in caplog.records if "left out" in r.getMessage()]
     assert [r.levelno for r in left_out] == [logging.WARNING]
 
@@ -170,24 +168,54 @@ def test_an_undecoded_flag_is_explained_like_any_flag(
         assert client.explain("on").enabled is True
 
 
-def test_an_undecoded_flag_can_be_copied_and_pickled(
+@pytest.mark.usefixtures("unchecked")
+def test_each_kind_of_question_may_be_the_first(
     inner: SQLiteFeatureFlagStore,
 ) -> None:
-    """Copies are plain items; a broken flag cannot be copied."""
-    found: dict[str, Any] = {}
-    inner.read_undecoded(found, {})
-    assert repr(found["broken"]) == "<FeatureFlagStoreItem 'broken'>"
-    for made in (
-        copy.copy(found["pro"]),
-        copy.deepcopy(found["on"]),
-        pickle.loads(pickle.dumps(found["off"])),  # noqa: S301  (its own)
-    ):
-        assert type(made) is FeatureFlagStoreItem
-        assert made.to_dict() == inner.get(made.feature_name).to_dict()  # type: ignore[union-attr]
-    with pytest.raises(InvalidFlagDataError):
-        copy.copy(found["broken"])
-    with pytest.raises(AttributeError, match="no_such_name"):
-        _ = found["broken"].no_such_name
+    """Each gives the answer that it gives for a decoded flag."""
+    FeatureFlagClient(inner).create("child", is_enabled=True)
+    FeatureFlagClient(inner).add_condition("child", Condition(pro__enabled=True))
+    asks: list[Callable[[FeatureFlagClient], Any]] = [
+        lambda client: client.variant("pro", plan="pro"),
+        lambda client: client.is_enabled("child", plan="pro"),
+        lambda client: client.evaluate_all(plan="pro")["pro"],
+        lambda client: client.evaluate_all(names=["pro"], plan="pro")["pro"],
+        lambda client: client.get("pro").explain(plan="pro").enabled,
+        in_a_context,
+        in_a_block,
+        with_a_hook,
+        with_an_override,
+    ]
+    for ask in asks:
+        with synced(inner) as store:
+            assert ask(FeatureFlagClient(store)) is True
+        with synced(inner) as store:
+            store.get("pro")
+            assert ask(FeatureFlagClient(store)) is True
+
+
+def in_a_context(client: FeatureFlagClient) -> Any:
+    """Ask while the argument is added."""
+    with client.context(plan="pro"):
+        return client.is_enabled("pro")
+
+
+def in_a_block(client: FeatureFlagClient) -> Any:
+    """Ask in a `memoize` block that has read the flag."""
+    with client.memoize(preload=["pro"]):
+        return client.is_enabled("pro", plan="pro")
+
+
+def with_a_hook(client: FeatureFlagClient) -> Any:
+    """Ask while a hook is called for each question."""
+    client.add_hook(lambda *_: None)
+    return client.is_enabled("pro", plan="pro")
+
+
+def with_an_override(client: FeatureFlagClient) -> Any:
+    """Ask while another flag is overridden."""
+    with override_flags(client, other=True):
+        return client.is_enabled("pro", plan="pro")
 
 
 @pytest.mark.usefixtures("unchecked")

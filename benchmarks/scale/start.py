@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measures the start, the memory of a flag, and a process that does nothing."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from statistics import median
+from time import process_time, sleep
+from typing import TYPE_CHECKING, Any, Final
+
+from .databases import connect, documents
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROUNDS: Final = 5
+
+
+def measure(url: str, flags: int, idle: float) -> dict[str, Any]:
+    """Return the figures for a number of flags, which it writes first.
+
+    Args:
+        url: an empty database.
+        flags: the number of flags.
+        idle: how many seconds to do nothing.
+    """
+    from flipper import SyncedFeatureFlagStore, store_from_url
+
+    with store_from_url(url) as inner:
+        database = connect(url)
+        database.write(documents(flags))
+
+        def start() -> None:
+            SyncedFeatureFlagStore(inner, start_timeout=60).close()
+
+        ratios = [_cpu(start) / _cpu(database.read) for _ in range(ROUNDS)]
+        figures: dict[str, Any] = {
+            "start": round(median(ratios), 2),
+            "bytes per flag": round(_bytes(inner) / flags),
+        }
+        if idle:
+            with SyncedFeatureFlagStore(inner, start_timeout=60) as store:
+                _check_all(store)
+                began = process_time()
+                sleep(idle)
+                used = (process_time() - began) / idle
+                figures["idle % of a core"] = round(used * 100, 3)
+    return figures
+
+
+def _cpu(task: Callable[[], object]) -> float:
+    gc.collect()
+    began = process_time()
+    task()
+    return process_time() - began
+
+
+def _check_all(store: Any) -> None:
+    """Wait until the thread of a store has checked all documents."""
+    while store._follower._reader.unchecked:  # noqa: SLF001  (not public)
+        sleep(0.1)
+
+
+def _bytes(inner: Any) -> int:
+    from flipper import SyncedFeatureFlagStore
+
+    gc.collect()
+    tracemalloc.start()
+    with SyncedFeatureFlagStore(inner, start_timeout=60) as store:
+        _check_all(store)
+        gc.collect()
+        found = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    return found

@@ -136,6 +136,15 @@ class LazyArguments(Mapping[str, Any]):
         """Return whether there may be arguments, without searching for them."""
         return True
 
+    def __eq__(self, other: object) -> bool:
+        """Return whether it is the same object.
+
+        asgiref compares the values of context variables, which must find nothing.
+        """
+        return self is other
+
+    __hash__ = object.__hash__
+
     def __getitem__(self, name: str) -> Any:
         return self.found()[name]
 

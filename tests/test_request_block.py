@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flipper import Condition, FeatureFlagClient, MemoryFeatureFlagStore
-from flipper.argument_context import ArgumentsNotFoundError
+from flipper.argument_context import ArgumentsNotFoundError, LazyArguments
 from flipper.explanation import Reason
 from flipper.request_scope import RequestBlock
 from flipper.testing import override_flags
@@ -128,3 +128,15 @@ def test_a_client_that_raises_raises_the_error_of_the_arguments() -> None:
         for question in (client.is_enabled, client.explain, client.variant):
             with pytest.raises(ArgumentsNotFoundError, match="missing"):
                 question("SWEDEN")
+
+
+def test_comparing_arguments_does_not_find_them() -> None:
+    """Asgiref compares the values of context variables, also in an event loop."""
+
+    def find() -> Any:
+        pytest.fail("nobody has asked")
+
+    arguments, others = LazyArguments(find), LazyArguments(find)
+    assert arguments == arguments  # noqa: PLR0124
+    assert arguments != others
+    assert len({arguments, others}) == 2

@@ -146,6 +146,8 @@ def test_listeners_and_replaced_emitters_get_every_event(
         patched.setattr(client.events, "emit", emit)
         write(client, "x")
     assert len(emitted) == 2
+    # Older releases of pytest leave a method at the object that was patched.
+    client = FeatureFlagClient(store)
     with monkeypatch.context() as patched:
         patched.setattr(FlipperEventEmitter, "emit", emit)
         write(client, "x")

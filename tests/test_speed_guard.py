@@ -67,7 +67,7 @@ COSTS = {
     "add a condition to ten": Cost(14, 472),
 }
 BYTES_OF_A_FLAG = 564
-MODULES_IMPORTED = 111
+MODULES_IMPORTED = 112
 
 FLAGS = 10
 REPEATED = 5

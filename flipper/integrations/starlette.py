@@ -14,6 +14,7 @@ from functools import partial
 from inspect import isawaitable, iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final
 
+from ..async_client.in_memory import answers_only_from_memory
 from ..client import FeatureFlagClient
 from ..exceptions import InvalidArgumentError
 from . import require
@@ -198,14 +199,11 @@ async def ask(client: Any, method: str, /, *args: Any, **kwargs: Any) -> Any:
     blocks of this task, unless its store answers from a table in memory.
     """
     call = getattr(client, method)
-    if isinstance(client, FeatureFlagClient) and not _is_table(client):
+    is_sync = isinstance(client, FeatureFlagClient)
+    if is_sync and not answers_only_from_memory(client):
         return await run_in_threadpool(partial(call, *args, **kwargs))
     answer = call(*args, **kwargs)
     return await answer if isawaitable(answer) else answer
-
-
-def _is_table(client: FeatureFlagClient) -> bool:
-    return isinstance(client._fast_reader, dict)  # noqa: SLF001  (of the client)
 
 
 def _sync(client: Any) -> FeatureFlagClient:

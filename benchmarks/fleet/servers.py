@@ -123,23 +123,26 @@ def _redis() -> Any:
         """A Redis that is asked for its counters."""
 
         _monitor: Any = None
-        _asked = 0
 
         def sample(self) -> tuple[int, int]:
             """Return the requests and the connections, without those of this thread.
 
-            Commands that are sent together are one request, a long one may be two.
+            SUBSCRIBE is not counted: it is sent together with another command.
             """
             self._monitor = self._monitor or redis.Redis.from_url(self.url)
-            found = self._monitor.info()
-            self._asked += 1
-            requests = found["total_reads_processed"] - self._asked
-            return requests, found["connected_clients"] - 1
+            connections = self._monitor.info("clients")["connected_clients"] - 1
+            calls = self._monitor.info("commandstats")
+            requests = sum(
+                found["calls"]
+                for command, found in calls.items()
+                if command not in {"cmdstat_subscribe", "cmdstat_info"}
+            )
+            return requests, connections
 
         def stop(self) -> None:
             """Stop, and forget the connection that asks for the counters."""
             super().stop()
-            self._monitor, self._asked = None, 0
+            self._monitor = None
 
     return FleetRedis()
 

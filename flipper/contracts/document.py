@@ -89,6 +89,13 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
             limit: how many documents to yield at most; `None` is all.
         """
 
+    def _all_documents(self) -> Iterator[tuple[str, bytes]]:
+        """Yield all documents, in as few requests as there can be.
+
+        Those who call it take all of them; those who call `_documents` may stop early.
+        """
+        return self._documents(0, None)
+
     def _compare_and_put(
         self, client: Any, feature_name: str, document: bytes, expected: Any
     ) -> bool:
@@ -154,7 +161,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
         Returns:
             The names of those documents that are not known.
         """
-        documents = self._documents(0, None)
+        documents = self._all_documents()
         if not known:  # A program starts: few steps are made for each flag.
             for feature_name, document in documents:
                 found[feature_name] = document

@@ -258,8 +258,16 @@ class PostgreSQLFeatureFlagStore(Closeable, SupportsWatch, DocumentFeatureFlagSt
         return self._table.write(DELETE_ITEM_SQL, (feature_name,))
 
     def _documents(self, offset: int, limit: int | None) -> Iterator[tuple[str, bytes]]:
-        left, after, offset = limit, None, min(offset, _LARGEST_OFFSET)
-        size = _FIRST_BATCH_SIZE
+        return self._pages(min(offset, _LARGEST_OFFSET), limit, _FIRST_BATCH_SIZE)
+
+    def _all_documents(self) -> Iterator[tuple[str, bytes]]:
+        return self._pages(0, None, _BATCH_SIZE)
+
+    def _pages(
+        self, offset: int, limit: int | None, size: int
+    ) -> Iterator[tuple[str, bytes]]:
+        """Yield names and documents, `size` of them by the first statement."""
+        left, after = limit, None
         while left is None or left > 0:
             count = size if left is None else min(size, left)
             page = {"after": after, "limit": count, "offset": offset}

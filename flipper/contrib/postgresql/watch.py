@@ -185,7 +185,6 @@ class PostgreSQLWatch(Watch):
                 )
             self._receive(deadline - monotonic())
         self._notifications.remove(expected)
-        self._fetch(f'UNLISTEN "{trial}"', monotonic() + _ANSWER_WITHIN)
 
     def _take_names(self) -> Collection[str] | None:
         """Return the names in the notifications, or `None`, and clear them."""

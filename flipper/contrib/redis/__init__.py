@@ -51,6 +51,9 @@ DEFAULT_LIST_METHOD_BATCH_SIZE = 100
 # The smallest number of keys that the server looks at for one SCAN command. A scan goes
 # through all keys of the database; the server's default of 10 costs many round trips.
 _SMALLEST_SCAN_COUNT: Final = 1000
+# How many flags are read in one round trip if all of them are wanted. A server may be
+# asked by many processes at once; it is busy with this for less than a millisecond.
+_BATCH_SIZE_FOR_ALL: Final = 1000
 # The option of redis-py's commands for replies in bytes. A client that decodes replies
 # would raise errors for keys and values that are no text.
 _IN_BYTES: Final[dict[str, Any]] = {"NEVER_DECODE": []}
@@ -197,7 +200,17 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
 
     def _documents(self, offset: int, limit: int | None) -> Iterator[tuple[str, bytes]]:
         keys = islice(self._keys(), offset, None if limit is None else offset + limit)
-        for batch in batchify(keys, self.list_method_batch_size):
+        return self._in_batches(keys, self.list_method_batch_size)
+
+    def _all_documents(self) -> Iterator[tuple[str, bytes]]:
+        size = max(self.list_method_batch_size, _BATCH_SIZE_FOR_ALL)
+        return self._in_batches(self._keys(), size)
+
+    def _in_batches(
+        self, keys: Iterator[tuple[Any, str]], size: int
+    ) -> Iterator[tuple[str, bytes]]:
+        """Yield names and documents, `size` of them in each round trip."""
+        for batch in batchify(keys, size):
             documents = self._values([key for key, _ in batch])
             for (_, feature_name), document in zip(batch, documents, strict=True):
                 if document:

@@ -23,7 +23,7 @@ CHECK_INTERVAL: Final = 0.4
 _OPEN_TIMEOUT: Final = 8.0  # to open a watch, which may take several requests
 _JOIN_TIMEOUT: Final = 1.0
 _FIRST_PAUSE: Final = 0.1  # between two attempts to reach the store, doubled each time
-_LONGEST_PAUSE: Final = 4.0
+_LONGEST_PAUSE: Final = 4.5
 
 
 class BackgroundListener(metaclass=ABCMeta):

@@ -65,8 +65,10 @@ class MemoryFeatureFlagStore(TableFastPath, AtomicFeatureFlagStore):
         return None if item is None else (item, item)
 
     def _swap(self, item: FeatureFlagStoreItem, expected: Any) -> bool:
+        lock = _lock
         # Race: no other writer comes between comparing and assigning.
-        with _lock:
+        lock.acquire()  # a `with` statement takes a third longer than all of this
+        try:
             items = self._items
             found = items.get(item.feature_name, ABSENT)
             if found is not expected and expected is not ANY:
@@ -75,6 +77,8 @@ class MemoryFeatureFlagStore(TableFastPath, AtomicFeatureFlagStore):
             if found is ABSENT:
                 self._names = None
             return True
+        finally:
+            lock.release()
 
     def update(self, feature_name: str, change: Change) -> FeatureFlagStoreItem:
         """Replace a flag by the result of `change`, and return that result."""

@@ -401,7 +401,7 @@ def test_a_watch_fails_if_its_session_is_terminated(
     """A watch fails if an administrator ends its session."""
     raw.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE query LIKE 'UNLISTEN%'"
+        " WHERE query LIKE 'LISTEN%'"
     )
     with pytest.raises(errors.OperationalError):
         wait_for_failure(watch)

@@ -111,3 +111,34 @@ def test_the_idle_traffic_of_postgresql_does_not_depend_on_the_number_of_flags(
     # The counts have more digits if there are more flags.
     assert abs(found[1] - found[0]) < 1000
     assert max(found) > 1000
+
+
+@pytest.mark.redis
+def test_a_thousand_flags_are_read_from_redis_in_two_round_trips() -> None:
+    """A server that comes back gets few requests of each of many processes."""
+    with start_redis() as server:
+        fill_redis(server, 1000)
+        with redis.Redis(host=server.host, port=server.port) as client:
+            found: dict[str, Any] = {}
+            client.config_resetstat()
+            RedisFeatureFlagStore(client).read_undecoded(found, {})
+            calls = client.info("commandstats")
+    assert len(found) == 1000
+    assert calls["cmdstat_mget"]["calls"] == 1
+    # One SCAN looks at about a thousand keys, so a second one may be needed.
+    assert calls["cmdstat_scan"]["calls"] <= 2
+
+
+@pytest.mark.postgres
+def test_a_thousand_flags_are_read_from_postgresql_by_one_statement() -> None:
+    """A server that comes back gets few requests of each of many processes."""
+    with start_postgres() as server, Proxy(server.host, server.port) as proxy:
+        with PostgreSQLFeatureFlagStore(conninfo(proxy)) as inner:
+            fill_postgres(server, 1000)
+            inner.get("f0")  # on a connection that is open from now on
+            found: dict[str, Any] = {}
+            before = proxy.requests
+            inner.read_undecoded(found, {})
+            requests = proxy.requests - before
+    assert len(found) == 1000
+    assert requests == 1

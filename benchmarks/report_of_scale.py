@@ -60,6 +60,7 @@ def _rows_by_size(figures: dict[str, Any], sizes: list[int]) -> Iterator[list[An
         ),
         ("start", "bytes per flag", "bytes per flag", "-"),
         ("idle", "% of a core", "idle, % of a core", IDLE_GOAL),
+        ("idle", "reading again, ms", "reading all flags again, ms of CPU time", "-"),
         ("traffic", "requests", "idle, requests per interval", "-"),
         ("traffic", "reads", "idle, reads of the file per interval", "-"),
         ("traffic", "bytes", "idle, bytes per interval", "-"),

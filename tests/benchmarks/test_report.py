@@ -19,12 +19,20 @@ SCALE = {
     "postgresql": {
         "1000": {
             "start": {"multiple of reading": 1.25, "bytes per flag": 429},
-            "idle": {"% of a core": 0.0123, "seconds": 60.0},
+            "idle": {
+                "% of a core": 0.0123,
+                "seconds": 60.0,
+                "reading again, ms": 2.5,
+            },
             "traffic": {"requests": 1.0, "bytes": 316.4},
         },
         "100000": {
             "start": {"multiple of reading": 2.5, "bytes per flag": 441},
-            "idle": {"% of a core": 0.0456, "seconds": 300.0},
+            "idle": {
+                "% of a core": 0.0456,
+                "seconds": 300.0,
+                "reading again, ms": 190.04,
+            },
             "traffic": {"requests": 1.0, "bytes": 316.4},
             "propagation": {"median ms": 1.8, "p99 ms": 4.6, "longest ms": 12.34},
             "pauses": {"with changes": PAUSES},
@@ -77,6 +85,8 @@ def test_figures_of_many_flags_are_shown_by_number() -> None:
     assert found[title] == ["3", "1.25", "2.50"]
     assert found["bytes per flag: PostgreSQL"] == ["-", "429", "441"]
     assert found["idle, % of a core: PostgreSQL"] == ["0.1", "0.012", "0.046"]
+    title = "reading all flags again, ms of CPU time: PostgreSQL"
+    assert found[title] == ["-", "2.50", "190"]
     assert found["idle, bytes per interval: PostgreSQL"] == ["-", "316", "316"]
 
 

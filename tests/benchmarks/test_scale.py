@@ -46,6 +46,7 @@ def test_the_figures_are_printed_as_tables() -> None:
         "start, multiples of the bare bulk read: SQLite",
         "bytes per flag: SQLite",
         "idle, % of a core: SQLite",
+        "reading all flags again, ms of CPU time: SQLite",
     ]
 
 

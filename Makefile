@@ -110,10 +110,10 @@ contract: $(development) servers ## Run the store contract on one store: make co
 	@test -n "$(STORE)" || { echo "Which store? As in: make contract STORE=redis"; exit 2; }
 	$(pytest) tests/contract -k '$(STORE)' $(ARGS)
 
-bench: $(development) servers ## Compare the speed with other libraries', tables and docs/benchmark.svg
+bench: $(development) servers ## Compare the speed with other libraries', tables and charts
 	$(VENV)/bin/python -m benchmarks $(ARGS)
 
-bench-quick: $(development) servers ## Measure the speed in under two minutes, without other libraries
+bench-quick: $(development) servers ## Measure the speed in under two minutes, without other libraries and fleets
 	$(VENV)/bin/python -m benchmarks --quick $(ARGS)
 
 docs: $(development) ## Build the documentation site in build/site

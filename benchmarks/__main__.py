@@ -7,13 +7,10 @@ import argparse
 import contextlib
 import itertools
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import chart, chart_of_sizes, report, sections
@@ -24,11 +21,20 @@ from .sections import FULL, QUICK, print_progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 RESULTS = ROOT / "benchmarks" / "results.json"
 CHART = ROOT / "docs" / "benchmark.svg"
 CHART_OF_SIZES = ROOT / "docs" / "benchmark-flags.svg"
-SECTIONS = ("memory", "stores", "frameworks", "scaling")
+SECTIONS = ("memory", "stores", "frameworks", "scaling", "scale", "fleet")
+# Only these need the environments of the contenders.
+OF_CONTENDERS = ("memory", "stores", "scaling")
+# These take most of an hour, and a quick run measures them only if they are selected.
+LONG_SECTIONS = ("scale", "fleet")
+QUICK_OPTIONS = {
+    "scale": ("--flags=1000", "--idle=2", "--questions=100000"),
+    "fleet": ("--followers=20", "--idle=5"),
+}
 
 
 def main() -> None:
@@ -52,8 +58,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         *("--quick",),
         action="store_true",
-        help="fewer rounds, no chart, and no other libraries, except for the published "
-        "flipper-client if it is installed already",
+        help="fewer rounds, no chart, no other libraries, except for the published "
+        "flipper-client if it is installed already, and no scale and fleet, unless "
+        "--section selects them",
     )
     parser.add_argument(
         *("--again",),
@@ -79,10 +86,15 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
     begin = time.monotonic()
     effort = QUICK if arguments.quick else FULL
     wanted = arguments.section or SECTIONS
-    pythons, absent = _installed(arguments)
+    if arguments.quick and not arguments.section:
+        wanted = [section for section in SECTIONS if section not in LONG_SECTIONS]
+    pythons: dict[str, Path] = {}
+    absent: dict[str, str] = {}
+    if not set(OF_CONTENDERS).isdisjoint(wanted):
+        pythons, absent = _installed(arguments)
     ours = {key: pythons[key] for key in (THIS, PUBLISHED) if key in pythons}
     results: dict[str, Any] = {
-        "machine": _machine(),
+        "machine": report.machine(),
         "titles": {key: _title(key, python) for key, python in pythons.items()},
         "absent": absent,
     }
@@ -94,9 +106,7 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
         results["stores"] = _stores(ours, effort.stores)
     if "frameworks" in wanted:
         print_progress("frameworks")
-        command = [sys.executable, "-m", "benchmarks.frameworks"]
-        found = subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=ROOT)  # noqa: S603  (its own)
-        results["frameworks"] = json.loads(found.stdout)
+        results["frameworks"] = _run("frameworks")
     if "scaling" in wanted and ours:
         scaled = {THIS: ours[THIS]} if arguments.quick and THIS in ours else ours
         results["sizes"] = sections.sizes(scaled, effort.sizes, effort.scaling)
@@ -109,8 +119,19 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
                 "calls": sections.sizes(others, sizes, effort.scaling, [row]),
                 "bytes": sections.memory(others, sizes),
             }
+    for section in LONG_SECTIONS:
+        if section in wanted:
+            quick = QUICK_OPTIONS[section] if arguments.quick else ()
+            results[section] = _run(section, "--json", *quick)
     print_progress(f"done in {time.monotonic() - begin:.0f} s")
     return results
+
+
+def _run(program: str, *options: str) -> dict[str, Any]:
+    """Return the figures of a program of its own."""
+    command = [sys.executable, "-m", f"benchmarks.{program}", *options]
+    found = subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=ROOT)  # noqa: S603  (its own)
+    return json.loads(found.stdout)  # type: ignore[no-any-return]
 
 
 def _installed(arguments: argparse.Namespace) -> tuple[dict[str, Path], dict[str, str]]:
@@ -140,19 +161,6 @@ def _title(key: str, python: Path) -> str:
         return entry.title
     with Child(python) as child:
         return f"{entry.title} {child.ask('version', distribution=entry.distribution)}"
-
-
-def _machine() -> str:
-    processor = platform.processor() or platform.machine()
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            processor = line.partition(":")[2].strip()
-            break
-    implementation = platform.python_implementation()
-    return (
-        f"{implementation} {platform.python_version()}, {platform.system()}, "
-        f"{os.cpu_count()} x {processor}"
-    )
 
 
 def _stores(ours: dict[str, Path], rounds: int) -> dict[str, Any]:

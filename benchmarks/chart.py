@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from .contenders import PUBLISHED, THIS
-from .report import number
+from .table import number
 from .workloads import IN_MEMORY
 
 if TYPE_CHECKING:

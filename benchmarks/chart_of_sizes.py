@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .chart import DARK, MARKS, STYLE, mark, text
 from .contenders import PUBLISHED, THIS
-from .report import number
 from .sections import COMPARED, COMPARED_SIZES
+from .table import number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,23 +3,23 @@
 
 from __future__ import annotations
 
+import json
+import os
+import platform
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .report_of_scale import fleet_tables, scale_tables
 from .sections import COMPARED, COMPARED_SIZES, SCALED, THREADS
+from .table import NO_FIGURE, STORES, Table, number
 from .workloads import FLAGS, IN_MEMORY, IN_STORES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 IMPORT_GOAL = 20  # milliseconds
 BYTES_GOAL = 700
-NO_FIGURE = "-"
-STORES = {
-    "redis": "Redis",
-    "postgresql": "PostgreSQL",
-    "sqlite": "SQLite",
-    "openfeature": "OpenFeature",
-}
 
 
 def tables(results: dict[str, Any]) -> str:
@@ -35,7 +35,34 @@ def tables(results: dict[str, Any]) -> str:
         report.scaling()
     if "others" in results:
         report.others()
+    if "scale" in results:
+        report.by_store(results["scale"], scale_tables)
+    if "fleet" in results:
+        report.by_store(results["fleet"], fleet_tables)
     return report.text()
+
+
+def print_section(name: str, figures: dict[str, Any], *, as_json: bool) -> None:
+    """Print the figures of one section, which was measured alone."""
+    if as_json:
+        sys.stdout.write(json.dumps(figures))
+        return
+    results = {"machine": machine(), "titles": {}, "absent": {}, name: figures}
+    sys.stdout.write(tables(results))
+
+
+def machine() -> str:
+    """Return what the benchmark runs on."""
+    processor = platform.processor() or platform.machine()
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            processor = line.partition(":")[2].strip()
+            break
+    implementation = platform.python_implementation()
+    return (
+        f"{implementation} {platform.python_version()}, {platform.system()}, "
+        f"{os.cpu_count()} x {processor}"
+    )
 
 
 class _Report:
@@ -51,7 +78,6 @@ class _Report:
 
     def in_memory(self) -> None:
         results = self._results
-        self._heading("Multiples of the limit, 1,000 flags in memory")
         rows = [
             [
                 load.title,
@@ -66,10 +92,13 @@ class _Report:
         title = "bytes per flag with one condition"
         cells = self._cells(title, results["bytes"][str(FLAGS)])
         rows.append([title, BYTES_GOAL, *cells])
-        self._table(["", "goal", *self._titles.values()], rows)
+        self._table(
+            "Multiples of the limit, 1,000 flags in memory",
+            ["", "goal", *self._titles.values()],
+            rows,
+        )
 
     def stores(self) -> None:
-        self._heading("Multiples of the bare operation on an open connection")
         ours = [key for key in ("this", "published") if key in self._titles]
         rows = []
         for name, found in self._results["stores"].items():
@@ -82,20 +111,25 @@ class _Report:
                 title += f" {count:,}" if key.startswith("list") else ""
                 cells = self._cells(title, found.get(key, {}), ours)
                 rows.append([title, load.goal or "-", *cells])
-        self._table(["", "goal", *(self._titles[key] for key in ours)], rows)
+        self._table(
+            "Multiples of the bare operation on an open connection",
+            ["", "goal", *(self._titles[key] for key in ours)],
+            rows,
+        )
 
     def frameworks(self) -> None:
-        self._heading("Requests of frameworks, in microseconds")
         found = self._results["frameworks"]
         rows = [[title, number(value)] for title, value in found.items()]
-        self._table(["", "microseconds"], rows)
+        self._table(
+            "Requests of frameworks, in microseconds", ["", "microseconds"], rows
+        )
 
     def scaling(self) -> None:
         results = self._results
         sizes = [int(size) for size in results["sizes of memory"]]
         ours = [*results["sizes"][f"{SCALED[0]} {sizes[0]}"]]
-        self._heading("Multiples of the limit, by the number of flags")
         self._table(
+            "Multiples of the limit, by the number of flags",
             ["", *(f"{size:,}" for size in sizes)],
             [
                 [self._row(row, key), *self._across(results["sizes"], row, sizes, key)]
@@ -104,17 +138,17 @@ class _Report:
             ]
             + [["the limit, ns", *self._limits(sizes, ours[0])]],
         )
-        self._heading("Bytes per flag with one condition, by the number of flags")
         found = results["sizes of memory"]
         self._table(
+            "Bytes per flag with one condition, by the number of flags",
             ["", *(f"{size:,}" for size in sizes)],
             [
                 [self._titles[key], *(_cell(found[str(n)].get(key, {})) for n in sizes)]
                 for key in ours
             ],
         )
-        self._heading("Millions of evaluations per second, by the number of threads")
         self._table(
+            "Millions of evaluations per second, by the number of threads",
             ["", *map(str, THREADS)],
             [
                 [
@@ -129,8 +163,8 @@ class _Report:
     def others(self) -> None:
         found = self._results["others"]
         title = IN_MEMORY[COMPARED].title
-        self._heading(f"Other libraries, by the number of flags: {title}")
         self._table(
+            f"Other libraries, by the number of flags: {title}",
             ["", *(f"{size:,}" for size in COMPARED_SIZES)],
             [
                 [title, *self._across(found["calls"], COMPARED, COMPARED_SIZES, key)]
@@ -138,8 +172,8 @@ class _Report:
                 if key in found["calls"].get(f"{COMPARED} {COMPARED_SIZES[0]}", {})
             ],
         )
-        self._heading("Other libraries, by the number of flags: bytes per flag")
         self._table(
+            "Other libraries, by the number of flags: bytes per flag",
             ["", *(f"{size:,}" for size in COMPARED_SIZES)],
             [
                 [
@@ -149,6 +183,21 @@ class _Report:
                 for key in found["bytes"][str(COMPARED_SIZES[0])]
             ],
         )
+
+    def by_store(
+        self,
+        figures: dict[str, Any],
+        tables_of: Callable[[dict[str, Any]], Iterator[Table]],
+    ) -> None:
+        """Add tables of the stores that were measured."""
+        present = {}
+        for name, found in figures.items():
+            if "absent" in found:
+                self._notes.append(f"{STORES[name]}: {found['absent']}")
+            else:
+                present[name] = found
+        for table in tables_of(present):
+            self._parts += table.lines()
 
     def _limits(self, sizes: list[int], key: str) -> list[str]:
         found = (self._results["sizes"][f"{SCALED[0]} {size}"][key] for size in sizes)
@@ -182,18 +231,8 @@ class _Report:
                 self._notes.append(f"{title}, {self._titles[key]}: {figure['note']}")
         return cells
 
-    def _heading(self, text: str) -> None:
-        self._parts.append(f"\n### {text}\n")
-
-    def _table(self, header: list[str], rows: list[list[Any]]) -> None:
-        lines = [[str(cell) for cell in row] for row in (header, *rows)]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        ruler = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-        lines.insert(1, ruler)
-        for line in lines:
-            first, *others = zip(line, widths, strict=True)
-            cells = [first[0].ljust(first[1]), *(c.rjust(w) for c, w in others)]
-            self._parts.append(f"| {' | '.join(cells)} |")
+    def _table(self, title: str, header: list[str], rows: list[list[Any]]) -> None:
+        self._parts += Table(title, header, rows).lines()
 
 
 def _cell(figure: dict[str, Any], factor: float = 1) -> str:
@@ -202,9 +241,3 @@ def _cell(figure: dict[str, Any], factor: float = 1) -> str:
     value = figure["value"] * factor
     shown = number(value)
     return f"{shown}*" if "note" in figure else shown
-
-
-def number(value: float) -> str:
-    """Return a figure with about three significant digits."""
-    digits = 2 if value < 10 else 1 if value < 100 else 0  # noqa: PLR2004
-    return f"{value:.{digits}f}"

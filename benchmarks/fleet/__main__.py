@@ -16,11 +16,13 @@ import contextlib
 import json
 import subprocess
 import sys
-from pathlib import Path
 from statistics import median
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final
 
+from ..environments import ROOT
+from ..report import print_section
+from ..sections import print_progress
 from .servers import serve
 
 if TYPE_CHECKING:
@@ -28,16 +30,11 @@ if TYPE_CHECKING:
 
     from .servers import Requests
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 STORES: Final = ("redis", "postgresql")
 PROCESSES: Final = 4
 CHANGES: Final = 200
 PAUSE: Final = 0.2  # seconds between two changes
 RESTART_WITHIN: Final = 60.0  # seconds
-LARGER: Final = (100, 1000, 10_000)  # processes in the table
-# With the defaults, all flags are read again after 20 intervals of 30 seconds.
-INTERVAL: Final = 30.0
-SECONDS_BETWEEN_READINGS: Final = 20 * INTERVAL
 
 
 def main() -> None:
@@ -47,12 +44,23 @@ def main() -> None:
     parser.add_argument("--followers", type=int, default=100)
     parser.add_argument("--flags", type=int, default=1000)
     parser.add_argument("--idle", type=float, default=60.0, help="seconds")
+    parser.add_argument("--json", action="store_true", help="print no tables")
     arguments = parser.parse_args()
     sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+    from servers.process import ServerMissingError
+
+    figures: dict[str, Any] = {}
     for name in arguments.store or STORES:
-        with serve(name, arguments.flags) as server:
-            figures = measure(server, arguments.followers, arguments.idle)
-        _print(name, arguments.followers, arguments.flags, figures)
+        print_progress(f"fleet: {name}, {arguments.followers} followers")
+        try:
+            with serve(name, arguments.flags) as server:
+                found = measure(server, arguments.followers, arguments.idle)
+        except ServerMissingError as error:
+            figures[name] = {"absent": str(error)}
+            continue
+        size = {"followers": arguments.followers, "flags": arguments.flags}
+        figures[name] = {**size, **found}
+    print_section("fleet", figures, as_json=arguments.json)
 
 
 def measure(server: Any, followers: int, idle: float) -> dict[str, Any]:
@@ -175,29 +183,6 @@ def _restart(server: Any, followers: int) -> dict[str, float]:
         "most requests in a second": found.most_in_a_second,
         "most connections": found.connections,
     }
-
-
-def _print(name: str, followers: int, flags: int, figures: dict[str, Any]) -> None:
-    out = sys.stdout.write
-    out(f"{name}, {followers} followers, {flags} flags\n")
-    for part, found in figures.items():
-        out(f"  {part}: {found}\n")
-    started, idle = figures["start"], figures["idle"]
-    readings = followers * SECONDS_BETWEEN_READINGS
-    requests = idle["requests per second"] + started["count"] / readings
-    received = idle["bytes per second"] + figures["bytes at start"] / readings
-    connections = started["connections"] / followers
-    out(
-        f"  Extrapolated: each process as idle, and a reading of all flags as at the\n"
-        f"  start every {SECONDS_BETWEEN_READINGS:.0f} s\n"
-    )
-    for processes in LARGER:
-        out(
-            f"  {processes:6} processes: {processes * requests:8.1f} requests/s, "
-            f"{processes * received / 1e6:6.2f} MB/s, "
-            f"{processes * connections:6.0f} connections\n"
-        )
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -33,20 +33,35 @@ def document(name: str, *, is_enabled: bool = True) -> bytes:
     return FeatureFlagStoreItem(name, is_enabled, meta).serialize()
 
 
+def missing(name: str) -> str | None:
+    """Return why a server cannot be started; `None` if it can."""
+    from servers.process import ServerMissingError
+
+    try:
+        with start(name):
+            return None
+    except ServerMissingError as error:
+        return str(error)
+
+
 @contextlib.contextmanager
 def start(name: str) -> Iterator[str]:
-    """Start a server, and give the URL of an empty database."""
-    from servers import start_postgres, start_redis
+    """Start a server, and give the URL of an empty database.
+
+    Raises:
+        ServerMissingError: it is not installed.
+    """
+    from servers import PostgresServer, RedisServer
 
     if name == "sqlite":
         with tempfile.TemporaryDirectory() as folder:
             yield f"sqlite:///{folder}/flags.db"
     elif name == "postgresql":
-        with start_postgres() as server:
-            yield f"postgresql://postgres@{server.host}:{server.port}/postgres"
+        with PostgresServer() as postgres:
+            yield f"postgresql://postgres@{postgres.host}:{postgres.port}/postgres"
     else:
-        with start_redis() as server:
-            yield f"redis://{server.host}:{server.port}"
+        with RedisServer() as redis:
+            yield f"redis://{redis.host}:{redis.port}"
 
 
 def connect(url: str) -> Database:

@@ -2,37 +2,51 @@
 """Measures the longest questions while the store works in the background.
 
 One thread asks without a pause, and notes the duration of each question. In a loop of
-this kind, the operating system interrupts a question now and then, whatever else the
-process does. So the same loop runs in the same way without a store, over a dict; and
-for long questions, the system says for how long threads of this process were ready to
-run but had no processor, and for how long other threads than the asking one have run
-(Linux only). The store's part is at most the latter: a question waits while another
-thread of the process holds the interpreter. The process has a real-time priority if it
-may have it (Linux, as root), so that other programs hardly disturb it.
+this kind, the machine interrupts a question now and then, whatever else the process
+does. So the same loop runs in the same way without a store, over a dict. And for long
+questions, the system says how long the threads of this process have run meanwhile
+(Linux only): the asking one, whose CPU time is read after each question, and all others
+together, whose CPU times are read for each hundred questions.
+
+A long question is this process's own if its threads have run for longer than that, less
+the time that the host of a virtual machine has stolen: they decoded flags, held the
+interpreter, or collected garbage. Otherwise the machine explains it: there was no
+processor for the process. Since threads may also run at the same time, and the time of
+the others is that of a hundred questions, more are counted as own than are.
+
+The process has a real-time priority if it may have it (Linux, as root), so that other
+programs hardly disturb it.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 import threading
+from collections import deque
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from time import perf_counter_ns, sleep
+from time import perf_counter_ns, sleep, thread_time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from .databases import connect, documents, names
+from .start import check_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from typing_extensions import Self
+
 ASKED: Final = 1000  # flags
-BLOCK: Final = 100  # questions between two looks at the times of the threads
+BLOCK: Final = 100  # questions between two looks at the times of the other threads
+KEPT: Final = 10  # long questions that the figures describe
 LONG: Final = 5_000_000  # nanoseconds
 CHANGES: Final = 1000  # a second
 POLL_INTERVAL: Final = 1.0  # seconds, while all flags are read again and again
 _TASKS: Final = Path("/proc/self/task")
+_STAT: Final = Path("/proc/stat")
 
 
 def measure(url: str, flags: int, questions: int) -> dict[str, Any]:
@@ -63,8 +77,7 @@ def measure(url: str, flags: int, questions: int) -> dict[str, Any]:
 
         with SyncedFeatureFlagStore(inner, start_timeout=60) as store:
             ask = FeatureFlagClient(store).is_enabled
-            while store._follower._reader.unchecked:  # noqa: SLF001  (not public)
-                sleep(0.1)
+            check_all(store)
             figures["idle"] = _ask(ask, asked, questions)
             with _repeating(load_again) as count:
                 figures["while loading"] = _ask(ask, asked, questions)
@@ -92,57 +105,97 @@ def _ask(
     long: list[dict[str, float]] = []
     began = perf_counter_ns()
     blocks = [asked[first : first + BLOCK] for first in range(0, len(asked), BLOCK)]
-    for number in range(questions // BLOCK):
-        state = _thread_times()
-        for name in blocks[number % len(blocks)]:
-            begin = perf_counter_ns()
-            ask(name, plan="pro", seats=11)
-            took = perf_counter_ns() - begin
-            longest = max(longest, took)
-            if took > LONG:
-                long.append({"ms": took / 1e6, **_explained(state)})
-    found: dict[str, Any] = {
+    with _Collections() as collections:
+        for number in range(questions // BLOCK):
+            others, stolen = _other_threads(), _stolen()
+            ran_before, begin = thread_time_ns(), perf_counter_ns()
+            for name in blocks[number % len(blocks)]:
+                ask(name, plan="pro", seats=11)
+                end, ran = perf_counter_ns(), thread_time_ns()
+                longest = max(longest, end - begin)
+                if end - begin > LONG:
+                    one = {
+                        "ms": end - begin,
+                        "asking thread ran": ran - ran_before,
+                        "other threads ran": _run_since(others),
+                        "collecting garbage": collections.within(begin, end),
+                        "stolen": _stolen() - stolen,
+                    }
+                    long.append(
+                        {key: round(each / 1e6, 2) for key, each in one.items()}
+                    )
+                ran_before, begin = thread_time_ns(), perf_counter_ns()
+    own = [one for one in long if _is_own(one)]
+    return {
+        "questions": questions // BLOCK * BLOCK,
         "longest ms": round(longest / 1e6, 2),
         "over 5 ms": len(long),
-        "by other threads": sum(one["other threads ran"] > LONG / 1e6 for one in long),
+        "own": len(own),
+        "machine's": len(long) - len(own),
+        "own, collecting garbage": sum(one["collecting garbage"] > 0 for one in own),
         "seconds": round((perf_counter_ns() - began) / 1e9, 1),
+        "each": sorted(long, key=lambda one: -one["ms"])[:KEPT],
     }
-    if long:
-        found["each"] = [
-            {name: round(value, 1) for name, value in one.items()}
-            for one in sorted(long, key=lambda one: -one["other threads ran"])[:3]
-        ]
-    return found
 
 
-def _thread_times() -> dict[str, tuple[int, int]]:
-    """Return, for each thread, the time it has run and the time it was kept waiting."""
-    found = {}
-    for task in _TASKS.iterdir() if _TASKS.exists() else ():
-        try:
-            ran, waited, _ = (task / "schedstat").read_text().split()
-        except OSError:  # it has ended
-            continue
-        found[task.name] = int(ran), int(waited)
-    return found
+def _is_own(one: dict[str, float]) -> bool:
+    ran = one["asking thread ran"] + one["other threads ran"]
+    return ran - one["stolen"] > LONG / 1e6
 
 
-def _explained(before: dict[str, tuple[int, int]]) -> dict[str, float]:
-    """Return what the threads have done since then, in milliseconds."""
-    own = str(threading.get_native_id())
-    asking = others = waited = 0
-    for task, (ran, waiting) in _thread_times().items():
-        ran_before, waiting_before = before.get(task, (0, 0))
-        if task == own:
-            asking = ran - ran_before
+class _Collections:
+    """Notes when garbage is collected, by whatever thread."""
+
+    def __init__(self) -> None:
+        self._began = 0
+        # A block of questions takes less time than so many collections.
+        self._last: deque[tuple[int, int]] = deque(maxlen=100)
+
+    def __enter__(self) -> Self:
+        """Begin to note."""
+        gc.callbacks.append(self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop noting."""
+        gc.callbacks.remove(self._note)
+
+    def within(self, begin: int, end: int) -> int:
+        """Return the nanoseconds of collections between two times."""
+        overlaps = (min(end, last) - max(begin, first) for first, last in self._last)
+        return sum(max(0, each) for each in overlaps)
+
+    def _note(self, phase: str, _: object) -> None:
+        now = perf_counter_ns()
+        if phase == "start":
+            self._began = now
         else:
-            others += ran - ran_before
-        waited += waiting - waiting_before
-    return {
-        "asking thread ran": asking / 1e6,
-        "other threads ran": others / 1e6,
-        "without processor": waited / 1e6,
-    }
+            self._last.append((self._began, now))
+
+
+def _other_threads() -> dict[str, int]:
+    """Return the nanoseconds that each thread but this one has run so far."""
+    found = {}
+    own = str(threading.get_native_id())
+    for task in _TASKS.iterdir() if _TASKS.exists() else ():
+        if task.name != own:
+            with suppress(OSError):  # it has ended
+                found[task.name] = int((task / "schedstat").read_text().split()[0])
+    return found
+
+
+def _run_since(before: dict[str, int]) -> int:
+    """Return the nanoseconds that other threads have run since then."""
+    return sum(ran - before.get(task, 0) for task, ran in _other_threads().items())
+
+
+def _stolen() -> int:
+    """Return the nanoseconds so far in which the host let no virtual processor run."""
+    if not _STAT.exists():
+        return 0
+    with _STAT.open() as file:
+        ticks = int(file.readline().split()[8])
+    return ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

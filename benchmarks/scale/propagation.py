@@ -16,6 +16,7 @@ from time import monotonic, sleep
 from typing import Any, Final
 
 from .databases import connect, document, documents, names
+from .start import check_all
 
 CHANGES: Final = 300
 
@@ -33,8 +34,7 @@ def measure(url: str, flags: int) -> dict[str, Any]:
     with store_from_url(url) as inner:
         connect(url).write(documents(flags))
         with SyncedFeatureFlagStore(inner, start_timeout=60) as store:
-            while store._follower._reader.unchecked:  # noqa: SLF001  (not public)
-                sleep(0.1)
+            check_all(store)
             store.on_change(
                 lambda change: seen.setdefault(change.feature_name, monotonic())
             )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from .databases import connect, documents
+from .start import check_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,8 +46,7 @@ def measure(url: str, flags: int, idle: float) -> dict[str, Any]:
             inner, start_timeout=60, poll_interval=POLL_INTERVAL
         ) as store,
     ):
-        while store._follower._reader.unchecked:  # noqa: SLF001  (not public)
-            sleep(0.1)
+        check_all(store)
         # PostgreSQL reports its counts of written rows some seconds later.
         sleep(12)
         before = count()
@@ -68,7 +68,7 @@ def _counting(url: str) -> Iterator[tuple[str, Callable[[], dict[str, int]]]]:
         def read_counters() -> dict[str, int]:
             lines = _COUNTERS.read_text().splitlines()
             found = dict(line.split(": ") for line in lines)
-            return {name: int(found[name]) for name in ("rchar", "syscr")}
+            return {"reads": int(found["syscr"]), "bytes": int(found["rchar"])}
 
         yield url, read_counters
         return

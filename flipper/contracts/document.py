@@ -156,7 +156,7 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
         Args:
             found: gets all documents, by name.
             known: flags by name, or their documents. If the document of one is
-                unchanged, `found` gets the same object.
+                unchanged, `found` gets the same bytes.
 
         Returns:
             The names of those documents that are not known.
@@ -171,7 +171,9 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
         changed = []
         for feature_name, document in documents:
             same = known.get(feature_name)
-            if same != document and getattr(same, "document", None) != document:
+            if type(same) is not bytes:
+                same = getattr(same, "document", None)
+            if same != document:
                 same = document
                 changed.append(feature_name)
             found[feature_name] = same

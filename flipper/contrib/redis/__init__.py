@@ -243,11 +243,12 @@ class RedisFeatureFlagStore(SupportsWatch, DocumentFeatureFlagStore):
             keys = self._redis.scan_iter(match=pattern)
         else:
             keys = self._redis.keys(pattern)
-        seen: set[Any] = set()
+        # Not a set: the garbage collector walks through a set, not through such a dict.
+        seen: dict[Any, None] = {}
         for key in keys:
             if key in seen:
                 continue
-            seen.add(key)
+            seen[key] = None
             text = key if isinstance(key, str) else decode_key(key, encodings)
             if text is not None and text.startswith(prefix):
                 yield key if self.atomic else text, text[len(prefix) :]

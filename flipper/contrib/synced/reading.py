@@ -72,6 +72,10 @@ class FlagReader:
         self._revision: object = None
         self._intervals_left = 0.0
         self._must_read_again = False
+        # Flags that have changed. They are not among the documents that were read: as
+        # long as a dict has bytes only, the garbage collector does not walk through it,
+        # for which it needs some milliseconds with 100,000 flags.
+        self._changed: dict[str, Any] = {}
         self._log = LogThrottle(__name__)
 
     def is_due(self, watch: Watch) -> bool:
@@ -93,9 +97,9 @@ class FlagReader:
             follows: whether to apply reported changes to the copy meanwhile.
 
         Returns:
-            When reading began, by the monotonic clock; the flags, by name; the names of
-            those that have changed. These are `None` for a store that had to decode the
-            flags.
+            When reading began, by the monotonic clock; the documents, by name; the
+            names of those that have changed. For a store that had to decode the flags,
+            these are flags, and `None`.
 
         Raises:
             StoreTimeoutError: the next flag took too long.
@@ -110,6 +114,7 @@ class FlagReader:
             return self._follow(watch, is_read, monotonic() + seconds, newer)
 
         self._must_read_again = False
+        self._changed = {}
         self._revision = None if watch is None else watch.revision()
         self._intervals_left = uniform(0.8, 1.2) * _MOST_INTERVALS
         began = monotonic()
@@ -122,8 +127,14 @@ class FlagReader:
         for feature_name in newer:
             if (item := flags.get(feature_name)) is None:
                 found.pop(feature_name, None)
-            else:
+            elif changed is None:
                 found[feature_name] = item
+            else:
+                found.setdefault(feature_name, b"")  # so that it is not missing
+        if changed is not None and newer:
+            changed = [name for name in changed if name not in newer]
+            for feature_name in newer:
+                self._changed.pop(feature_name, None)
         return began, found, changed
 
     def _read_into(self, found: dict[str, Any]) -> Sequence[str] | None:
@@ -211,14 +222,13 @@ class FlagReader:
         if self._copy.is_unused:
             return
         for number, feature_name in enumerate(changed or (), 1):
-            document = found.get(feature_name)
-            if type(document) is not bytes:
-                continue  # it was decoded by the last call, or read again since
-            item = self._store.flag_in(feature_name, document)
+            if feature_name in self._changed or feature_name not in found:
+                continue  # it was decoded by the last call
+            item = self._store.flag_in(feature_name, found[feature_name])
             if item is None:
                 del found[feature_name]
             else:
-                found[feature_name] = item
+                self._changed[feature_name] = item
             if not number % _DECODED_PER_PAUSE:
                 sleep(_PAUSE)
 
@@ -228,14 +238,13 @@ class FlagReader:
             self.unchecked = [*(changed or ())]
             return
         self._decode_changed(found, changed)
-        applied: dict[str, Any] = found
-        if changed is not None:
-            applied = {name: found[name] for name in changed if name in found}
+        applied = found if changed is None else self._changed
         flags = self._copy.flags
         # Other threads would wait while each of very many flags is looked at.
         if len(found) != len(flags) + sum(name not in flags for name in applied):
             applied.update(self._missing_in(found))
         self._copy.apply(applied, complete=False)
+        self._changed = {}
         free(found)
 
     def _missing_in(self, found: dict[str, Any]) -> dict[str, None]:

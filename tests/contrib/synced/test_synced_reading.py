@@ -271,6 +271,28 @@ def test_unchanged_documents_are_not_decoded_again(
         assert {json.loads(each)["feature_name"] for each in decoded} == {"off"}
 
 
+def test_what_is_read_again_holds_bytes_only(
+    inner: SQLiteFeatureFlagStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The garbage collector walks through no large dict, whatever flags are decoded."""
+    held: list[set[type]] = []
+    apply = reading.FlagReader.apply
+
+    def note(reader: Any, found: dict[str, Any], changed: Any) -> None:
+        held.append({type(value) for value in found.values()})
+        apply(reader, found, changed)
+
+    monkeypatch.setattr(reading.FlagReader, "apply", note)
+    with synced(inner, poll_interval=0.05) as store:
+        client = FeatureFlagClient(store)
+        assert client.is_enabled("on") is True
+        with closing(sqlite3.connect(inner.path)) as raw:
+            write_without_a_signal(raw, "off")
+        eventually(lambda: client.is_enabled("off"))
+    assert len(held) > 1
+    assert set().union(*held) == {bytes}
+
+
 def test_many_changes_at_once_are_all_applied(
     inner: SQLiteFeatureFlagStore,
 ) -> None:

@@ -8,6 +8,7 @@ time of such a reading is measured for itself.
 
 from __future__ import annotations
 
+from math import inf
 from time import process_time, sleep
 from typing import Any, Final
 
@@ -49,6 +50,7 @@ def _reading_again(inner: Any) -> float:
     from flipper.contrib.synced import reading
 
     reading._MOST_INTERVALS = 1  # type: ignore[misc]  # noqa: SLF001
+    reading._FLAGS_PER_INTERVAL = inf  # type: ignore[misc, assignment]  # noqa: SLF001
     apply, readings = reading.FlagReader.apply, []
 
     def count(reader: Any, found: Any, changed: Any) -> None:

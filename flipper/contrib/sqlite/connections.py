@@ -73,6 +73,11 @@ class Connections:
         self._idle.clear()
         self._all = WeakSet()
 
+    @property
+    def path(self) -> str:
+        """The absolute path of the file."""
+        return self._file.path
+
     def another(self) -> Connections:
         """Return other connections to the same file, which the caller has to close.
 

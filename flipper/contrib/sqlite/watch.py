@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The change signal of SQLite: asks several times a second whether the file changed.
+"""The change signal of SQLite: asks whether the file has changed.
 
-`PRAGMA data_version` costs some microseconds, and changes when any other connection
-commits. Only then the changed names are read from the table that the triggers fill.
+It asks at once if the system reports that the file is written to, and else several
+times a second. `PRAGMA data_version` costs some microseconds, and changes when any
+other connection commits. Only then the changed names are read from the table that the
+triggers fill.
 """
 
 from __future__ import annotations
 
+import os
 from time import sleep
 from typing import TYPE_CHECKING, Final
 
 from ...contracts.watch import Watch
 from ...runtime.clock import monotonic
+from .file_changes import FileChanges
 from .schema import COMPLETE, COUNT_SQL
 
 if TYPE_CHECKING:
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
 
 # Seconds between two looks at the file. To wake a thread up costs more than the look.
 _INTERVAL: Final = 0.2
+_INTERVAL_WITH_REPORTS: Final = 0.4  # if the system reports writes
+_SHORTEST_INTERVAL: Final = 0.005  # while there are writes; doubled after each look
 
 _VERSION_SQL: Final = "PRAGMA data_version"
 _LAST_SQL: Final = """
@@ -45,7 +51,13 @@ class SQLiteWatch(Watch):
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
-        self._look_at = 0.0
+        # SQLite writes to the second one first, beside the file that a link leads to.
+        path = os.path.realpath(connections.path)
+        self._file_changes = FileChanges([path, f"{path}-wal"])
+        has_reports = self._file_changes.are_reported
+        self._longest_interval = _INTERVAL_WITH_REPORTS if has_reports else _INTERVAL
+        self._interval = self._longest_interval
+        self._looked_at = -self._interval
         try:
             # Race: the version first, so that no later change is missed.
             self._version = self._read_version()
@@ -65,11 +77,20 @@ class SQLiteWatch(Watch):
         """
         end = monotonic() + timeout
         while True:
-            sleep(max(0.0, min(self._look_at, end) - monotonic()))
+            look_at = min(self._looked_at + self._interval, end)
+            is_written = self._file_changes.wait(look_at - monotonic())
+            if is_written:  # many writes in a row are read together
+                look_at = self._looked_at + _SHORTEST_INTERVAL
+                sleep(max(0.0, look_at - monotonic()))
             changed = self._look()
-            now = monotonic()
-            self._look_at = now + _INTERVAL
-            if changed is None or changed or now >= end:
+            self._looked_at = monotonic()
+            # Race: a commit can be seen only some time after it is written, so the next
+            # looks follow soon.
+            is_active = is_written or changed is None or changed
+            self._interval = min(2 * self._interval, self._longest_interval)
+            if is_active:
+                self._interval = _SHORTEST_INTERVAL
+            if changed is None or changed or self._looked_at >= end:
                 return changed
 
     def revision(self) -> object:
@@ -82,6 +103,7 @@ class SQLiteWatch(Watch):
 
     def close(self) -> None:
         """Close the connection. May be called again."""
+        self._file_changes.close()
         self._connections.close()
 
     def _look(self) -> Collection[str] | None:

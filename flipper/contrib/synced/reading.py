@@ -49,6 +49,9 @@ _MOST_OF_ALL: Final = 0.1
 # seems to have been missed. It varies by up to 20 %, so that processes which were
 # started together do not read at the same time.
 _MOST_INTERVALS: Final = 20
+# With very many flags later: on the average, so many are read again in an interval. So
+# a process that does nothing costs no more if there are more flags.
+_FLAGS_PER_INTERVAL: Final = 1000
 
 
 class FlagReader:
@@ -116,11 +119,12 @@ class FlagReader:
         self._must_read_again = False
         self._changed = {}
         self._revision = None if watch is None else watch.revision()
-        self._intervals_left = uniform(0.8, 1.2) * _MOST_INTERVALS
         began = monotonic()
         self._copy.begin_reading()
         read = partial(self._read_into, found)
         changed = call_with_timeout(_ANSWER_TIMEOUT, read, found.__len__, wait=wait)
+        intervals = max(_MOST_INTERVALS, len(found) / _FLAGS_PER_INTERVAL)
+        self._intervals_left = uniform(0.8, 1.2) * intervals
         self._decode_changed(found, changed)
         # Race: what was read of these flags may be older than what the copy has.
         flags = self._copy.flags

@@ -21,6 +21,7 @@ from flipper import (
 from flipper.contracts.watch import WatchQueue
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.contrib.synced import reading
+from flipper.contrib.synced.copy import LocalCopy
 from flipper.exceptions import InvalidFlagDataError
 from flipper.explanation import Reason
 from flipper.testing import override_flags
@@ -387,6 +388,24 @@ def test_all_flags_are_read_again_only_if_a_change_may_be_missed(
         monkeypatch.setattr(RevisedQueue, "current", 2)
         eventually(lambda: FeatureFlagClient(store).is_enabled("x"))
         assert store.status().state == "live"
+
+
+def test_very_many_flags_are_read_again_less_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On the average, an interval reads a fixed number of flags at most."""
+    monkeypatch.setattr(reading, "uniform", lambda low, high: (low + high) / 2)
+    inner = RevisedStore()
+    intervals = []
+    for flags in (10, 40):
+        monkeypatch.setattr(reading, "_FLAGS_PER_INTERVAL", 1)
+        for number in range(flags):
+            inner.create(f"f{number}")
+        reader = reading.FlagReader(inner, LocalCopy())
+        watch = inner.watch()
+        reader.read(watch, follows=False)
+        intervals.append(next(n for n in range(1, 100) if reader.is_due(watch)))
+    assert intervals == [20, 40]
 
 
 def test_all_flags_are_read_again_after_twenty_intervals_at_the_latest() -> None:

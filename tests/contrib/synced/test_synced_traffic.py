@@ -132,13 +132,16 @@ def test_a_thousand_flags_are_read_from_redis_in_two_round_trips() -> None:
 @pytest.mark.postgres
 def test_a_thousand_flags_are_read_from_postgresql_by_one_statement() -> None:
     """A server that comes back gets few requests of each of many processes."""
-    with start_postgres() as server, Proxy(server.host, server.port) as proxy:
-        with PostgreSQLFeatureFlagStore(conninfo(proxy)) as inner:
-            fill_postgres(server, 1000)
-            inner.get("f0")  # on a connection that is open from now on
-            found: dict[str, Any] = {}
-            before = proxy.requests
-            inner.read_undecoded(found, {})
-            requests = proxy.requests - before
+    found: dict[str, Any] = {}
+    with (
+        start_postgres() as server,
+        Proxy(server.host, server.port) as proxy,
+        PostgreSQLFeatureFlagStore(conninfo(proxy)) as inner,
+    ):
+        fill_postgres(server, 1000)
+        inner.get("f0")  # on a connection that is open from now on
+        before = proxy.requests
+        inner.read_undecoded(found, {})
+        requests = proxy.requests - before
     assert len(found) == 1000
     assert requests == 1

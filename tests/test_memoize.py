@@ -35,6 +35,7 @@ from flipper.contracts.circuit_breaker import current_reader
 from flipper.exceptions import FlipperError, InvalidArgumentError
 from flipper.explanation import Reason
 from flipper.memoizing.answers import has_fixed_answers
+from flipper.memoizing.memo import Memo
 from flipper.rules import Rollout, Rule, Rules, Split
 from flipper.testing import override_flags
 from support.custom_stores import CustomStore, ForwardingStore, RemoteStore
@@ -777,3 +778,16 @@ def test_a_block_costs_few_calls(client: FeatureFlagClient) -> None:
 
     begin()
     assert len(calls_of(Workload(begin))) <= 11
+
+
+def test_a_block_does_not_keep_what_was_read_before_a_write_of_another_thread() -> None:
+    """A write between the last look at it and the keeping is noticed."""
+
+    class Interrupted(Memo):
+        def setdefault(self, *arguments: Any) -> Any:
+            self.forget("x")
+            return super().setdefault(*arguments)
+
+    memo = Interrupted()
+    assert memo.put("x", "before", memo.last_write) == "before"
+    assert "x" not in memo

@@ -15,7 +15,7 @@ import pytest
 SCRIPT = Path(__file__).parent / "install.sh"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 TOOLS = ("sh", "cat", "chmod", "dirname", "head", "id", "ls", "mkdir", "mktemp", "mv")
-TOOLS += ("rm", "sed")
+TOOLS += ("grep", "nproc", "rm", "sed", "tar", "tr")
 
 debian = pytest.mark.skipif(not KEYRING.exists(), reason="this is no Debian")
 

@@ -7,15 +7,21 @@ VENV ?= .venv
 # More arguments for pytest, as in: make test ARGS='-k redis'
 ARGS ?=
 
-PYTHONS := 3.10 3.11 3.12 3.13 3.14 3.15
+# 3.13t is the free-threaded build.
+PYTHONS := 3.10 3.11 3.12 3.13 3.14 3.15 3.13t
 # Where the examples listen, and their flags; the broker of the example with Celery.
 PORT ?= 8000
 FLAGS ?= sqlite:///$(abspath $(VENV))/example-flags.db?sync=1
 REDIS_PORT ?= 6379
 REDIS_URL ?= redis://127.0.0.1:$(REDIS_PORT)/0
 OLDEST := $(firstword $(PYTHONS))
+# What the tests need, an extra of pyproject.toml.
+EXTRA ?= dev
 # Versions for the packages that the tests need, such as tests/interpreters/oldest.txt.
 CONSTRAINTS ?=
+# In the environment of a free-threaded Python. C extensions must not switch the GIL on.
+# Some packages have no wheel for it: then an older release that has one is installed.
+FREE_THREADED := PYTHON_GIL=0 PIP_PREFER_BINARY=1 EXTRA=core-tests
 CORE := not (redis or postgres or consul or s3 or thrift or interop or slow)
 GENERATED := flipper_thrift/python/feature_flag_store
 
@@ -90,13 +96,14 @@ check: $(development) ## Check format, lint, types and imports, then run all tes
 	$(pytest) --quiet tests/architecture
 	@$(MAKE) --no-print-directory test COVERAGE='--cov --cov-report=term'
 
-test-all: interpreters ## Run the tests that need no server on each Python from 3.10 to 3.15
+test-all: interpreters ## Run the tests that need no server on each Python, also 3.13t
 	@found=; \
 	for version in $(PYTHONS); do \
 		python=$$(sh tests/interpreters/find.sh $$version) || continue; \
 		echo "== Python $$version: $$python"; \
 		found="$$found $$version"; \
-		$(MAKE) --no-print-directory test-core PYTHON="$$python" VENV=.venv-$$version \
+		case $$version in *t) settings='$(FREE_THREADED)' ;; *) settings= ;; esac; \
+		env $$settings $(MAKE) --no-print-directory test-core PYTHON="$$python" VENV=.venv-$$version \
 			CONSTRAINTS="$$(test $$version != $(OLDEST) || echo tests/interpreters/oldest.txt)" || exit; \
 	done; \
 	echo "Tested on Python:$${found:- none of $(PYTHONS) was found}"; \
@@ -214,7 +221,7 @@ $(runtime): pyproject.toml setup.py
 	@touch $@
 
 $(development): $(runtime) $(CONSTRAINTS)
-	$(pip) install --editable '.[dev]' $(addprefix --constraint ,$(CONSTRAINTS))
+	$(pip) install --editable '.[$(EXTRA)]' $(addprefix --constraint ,$(CONSTRAINTS))
 	@touch $@
 
 $(examples): $(runtime)

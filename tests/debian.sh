@@ -20,9 +20,10 @@ debian_mirror() {
         'Origin: Debian' 'Label: Debian' 'Component: main' | head -n 1
 }
 
-# open_release RELEASE FOLDER: make the folder $apt in FOLDER, with everything that an
-# apt for this release keeps: the machine's own apt stays as it is. The caller removes
-# it. Fails where there is no apt, or none that knows a Debian mirror.
+# open_release RELEASE FOLDER [deb-src]: make the folder $apt in FOLDER, with everything
+# that an apt for this release keeps: the machine's own apt stays as it is. It knows the
+# packages of the release, or their sources. The caller removes the folder. Fails where
+# there is no apt, or none that knows a Debian mirror.
 open_release() {
     keyring=/usr/share/keyrings/debian-archive-keyring.gpg
     has_apt && [ -r "$keyring" ] || return
@@ -34,7 +35,7 @@ open_release() {
     [ -n "$mirror" ] || return
     apt=$(mktemp -d "$2/apt.XXXXXX") || return
     mkdir -p "$apt/lists/partial" "$apt/archives/partial"
-    echo "deb [signed-by=$keyring] $mirror $1 main" >"$apt/sources.list"
+    echo "${3:-deb} [signed-by=$keyring] $mirror $1 main" >"$apt/sources.list"
     : >"$apt/status" # nothing is installed: what a package needs is fetched with it
 }
 

@@ -31,10 +31,12 @@ from flipper.bucketing import (
     PercentageBucketer,
 )
 from flipper.bucketing.base import AbstractBucketer
+from flipper.contracts import circuit_breaker
 from flipper.contracts.circuit_breaker import current_reader
 from flipper.exceptions import FlipperError, InvalidArgumentError
 from flipper.explanation import Reason
 from flipper.memoizing.answers import has_fixed_answers
+from flipper.memoizing.memo import Memo
 from flipper.rules import Rollout, Rule, Rules, Split
 from flipper.testing import override_flags
 from support.custom_stores import CustomStore, ForwardingStore, RemoteStore
@@ -675,8 +677,12 @@ def test_names_to_preload_are_a_list(client: FeatureFlagClient, names: Any) -> N
             client.memoize(preload=names)
 
 
-def test_preload_during_an_outage_opens_the_circuit_breaker() -> None:
+def test_preload_during_an_outage_opens_the_circuit_breaker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Then no flag waits for the server, and the last known states answer."""
+    # Otherwise its thread may read the store, too, before the test looks.
+    monkeypatch.setattr(circuit_breaker, "_FIRST_PAUSE", 60)
     store = RemoteStore()
     client = FeatureFlagClient(store)
     client.create("X", is_enabled=True)
@@ -777,3 +783,16 @@ def test_a_block_costs_few_calls(client: FeatureFlagClient) -> None:
 
     begin()
     assert len(calls_of(Workload(begin))) <= 11
+
+
+def test_a_block_does_not_keep_what_was_read_before_a_write_of_another_thread() -> None:
+    """A write between the last look at it and the keeping is noticed."""
+
+    class Interrupted(Memo):
+        def setdefault(self, *arguments: Any) -> Any:
+            self.forget("x")
+            return super().setdefault(*arguments)
+
+    memo = Interrupted()
+    assert memo.put("x", "before", memo.last_write) == "before"
+    assert "x" not in memo

@@ -270,7 +270,7 @@ print(*sorted(set(sys.modules) - before))
 def test_a_workload_makes_no_more_calls(name: str) -> None:
     """Most of the time of an evaluation is spent in calls."""
     if name == "on/off, cached store" and lru.LRU is None:
-        pytest.skip("lru-dict is not installed; what replaces it has its own row")
+        pytest.skip("lru-dict is not used here; what replaces it has its own row")
     called = calls_of(Sample().workloads()[name])
     assert len(called) <= COSTS[name].calls, f"{name} calls {', '.join(called)}"
 
@@ -292,7 +292,7 @@ def test_a_workload_takes_no_more_memory(
 ) -> None:
     """Objects take time to create and to delete."""
     if name == "on/off, cached store" and lru.LRU is None:
-        pytest.skip("lru-dict is not installed; what replaces it has its own row")
+        pytest.skip("lru-dict is not used here; what replaces it has its own row")
     _, bytes_at_once = measured_apart["costs"][name]
     assert bytes_at_once <= COSTS[name].bytes_at_once
 

@@ -115,7 +115,8 @@ class CircuitBreaker:
         self, store: Any, feature_name: str, error: Exception, outage: OutageLog
     ) -> None:
         self._key = id(store)
-        self._store = ref(store, partial(_forget, self._key))
+        # Not by a function of this module, whose globals are gone when Python exits.
+        self._store = ref(store, partial(_open.pop, self._key))
         self._feature_name = feature_name
         self._error = self._copied(error)
         self._outage = outage
@@ -176,7 +177,8 @@ class CircuitBreaker:
     def _next_error(self) -> Exception:
         """Return the error of one question, and count the question."""
         error = self._error
-        self._outage.failed(error)
+        # Race: this may be logged before the failure that has opened the breaker.
+        self._outage.failed(error, feature_name=self._feature_name)
         return self._copied(error)
 
     def _copied(self, error: Exception) -> Exception:
@@ -213,7 +215,7 @@ class CircuitBreaker:
         # Race: a later try may have closed it, and another breaker may be open now.
         if self._is_open:
             self._is_open = False
-            _forget(self._key)
+            _open.pop(self._key, None)
             self._outage.ended()
             refresh_readers()
         return True
@@ -289,7 +291,3 @@ def _pauses() -> Iterator[float]:
     while True:
         yield uniform(longest / 2, longest)
         longest = min(longest * _GROWTH, _LONGEST_PAUSE)
-
-
-def _forget(key: int, _: object = None) -> None:
-    _open.pop(key, None)

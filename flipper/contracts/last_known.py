@@ -169,7 +169,10 @@ class LastKnownFlags(SupportsLastKnown):
         if item is None:
             items.pop(feature_name, None)
         elif items.get(feature_name) is not item:
-            put_bounded(self._items, feature_name, item)
+            put_bounded(items, feature_name, item)
+            if self._last_write is not last_write and items.get(feature_name) is item:
+                # Race: it was written after the comparison above.
+                items.pop(feature_name, None)
         return item
 
     def last_known(self, feature_name: str) -> FeatureFlagStoreItem | None:

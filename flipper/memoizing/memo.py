@@ -40,6 +40,9 @@ class Memo(dict[str, Any]):
         if self.names is not None and feature_name not in self.names:
             item = None  # it was created after all flags were listed
         item = self.setdefault(feature_name, item)
+        if self.last_write is not last_write:
+            # Race: it was written after the comparison above.
+            self.pop(feature_name, None)
         if self.is_over:
             # Race: a task that has outlived the block must not keep this state.
             self.end()

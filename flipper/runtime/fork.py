@@ -15,10 +15,11 @@ import sys
 import threading
 from time import sleep
 from typing import TYPE_CHECKING, Any, Final, Protocol
-from weakref import WeakSet
+
+from .weak_objects import WeakObjects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableSet
+    from collections.abc import Callable
 
 
 class AfterFork(Protocol):
@@ -29,7 +30,7 @@ class AfterFork(Protocol):
 
 
 _hooks: list[Callable[[], object]] = []
-_objects: MutableSet[AfterFork] = WeakSet()
+_objects: WeakObjects[AfterFork] = WeakObjects()
 _first_process = os.getpid()  # which imported this module
 # The process that the present locks, threads and connections belong to.
 _process = _first_process

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 from abc import ABCMeta
 from typing import Any, Final
-from weakref import WeakValueDictionary
+
+from .weak_objects import WeakObjects
 
 COMPILED_GLOBALS: Final[dict[str, Any]] = {"patched": False}
 """The globals of compiled rules; `patched` is whether a guarded method is replaced."""
 
 _originals: dict[tuple[type, str], Any] = {}
-# By identity, since a client may be of a class whose objects cannot be hashed.
-_owners: WeakValueDictionary[int, Any] = WeakValueDictionary()
+_owners: WeakObjects[Any] = WeakObjects()
 
 
 class Patchable(ABCMeta):
@@ -47,17 +47,13 @@ def register_reader_owner(owner: Any) -> None:
 
     The owner is kept by a weak reference.
     """
-    _owners[id(owner)] = owner
+    _owners.add(owner)
 
 
 def refresh_readers() -> None:
     """Call `refresh_reader()` of all registered owners."""
-    # Race: other threads make clients at the same time, and before Python 3.14 `values`
-    # then raises an error. `valuerefs` copies the references in one step.
-    for reference in _owners.valuerefs():
-        owner = reference()
-        if owner is not None:
-            owner.refresh_reader()
+    for owner in _owners:
+        owner.refresh_reader()
 
 
 def _attribute_changed(changed: type, name: str) -> None:

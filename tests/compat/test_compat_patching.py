@@ -14,7 +14,6 @@ from unittest.mock import MagicMock, patch
 
 import boto3
 import fakeredis
-import moto
 import pytest
 from consul_kv import ConsulClient
 
@@ -102,7 +101,7 @@ def redis_store(_: pytest.FixtureRequest) -> RedisFeatureFlagStore:
 
 def s3_store(request: pytest.FixtureRequest) -> S3FeatureFlagStore:
     """Make a store on a bucket in this process."""
-    aws = moto.mock_aws()
+    aws = pytest.importorskip("moto").mock_aws()
     aws.start()
     request.addfinalizer(aws.stop)
     client = boto3.client(

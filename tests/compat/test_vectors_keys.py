@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import fakeredis
-import moto
 import psycopg
 import psycopg.sql
 import pytest
@@ -243,7 +242,7 @@ class Postgres(Backend):
 @pytest.fixture(scope="module")
 def moto_client() -> Iterator[Any]:
     """A real client whose requests are answered in this process."""
-    with moto.mock_aws():
+    with pytest.importorskip("moto").mock_aws():
         yield boto3.client(
             "s3",
             region_name="us-east-1",

@@ -269,6 +269,20 @@ def test_threads_share_a_pattern(
     assert not wrong
 
 
+def test_a_pattern_never_has_a_state_that_is_not_complete() -> None:
+    """Another thread may take the state of a match as soon as the pattern has it."""
+    complete = []
+
+    class Watched(Pattern):
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name == "_found":
+                complete.append(value.found)
+            super().__setattr__(name, value)
+
+    assert Watched("a").is_found_in("cba")
+    assert complete == [True]
+
+
 def test_checks_with_one_expression_share_its_pattern() -> None:
     """The states that one flag needed help the others."""
     assert compiled_pattern("^x") is compiled_pattern("^x")

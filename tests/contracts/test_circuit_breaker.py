@@ -138,7 +138,7 @@ def test_only_the_first_question_of_an_outage_reads_the_store(
     go_away(server)
     server.takes = 0.2
     assert client.is_enabled("x") is True
-    asked_before = [*server.asked_by]
+    asked_before = server.asked_by_questions()
     ended = threading.Event()
 
     def ask() -> set[Any]:

@@ -10,6 +10,8 @@ from unittest.mock import MagicMock, patch
 import pytest
 
 from flipper import CachedFeatureFlagStore, FeatureFlagClient, MemoryFeatureFlagStore
+from flipper.contracts import last_known
+from flipper.contracts.last_known import LastKnownFlags
 from flipper.explanation import Reason
 
 if TYPE_CHECKING:
@@ -110,3 +112,24 @@ def test_clients_without_a_hash_notice_a_replaced_get(
     with patch.object(store, "get", return_value=None):
         assert [each.is_enabled("x") for each in clients] == [False, False]
     assert [each.is_enabled("x") for each in clients] == [True, True]
+
+
+def test_a_read_does_not_bring_back_what_another_thread_has_written_meanwhile(
+    store: MemoryFeatureFlagStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read before a write is not known after it, however late it is kept."""
+    known = LastKnownFlags(store)
+    store.create("x", is_enabled=True)
+    keep = last_known.put_bounded
+
+    def write_and_keep(items: Any, feature_name: str, item: Any) -> None:
+        monkeypatch.setattr(last_known, "put_bounded", keep)
+        store.set("x", is_enabled=False)
+        known.record_write("x", store.get("x"))
+        keep(items, feature_name, item)
+
+    monkeypatch.setattr(last_known, "put_bounded", write_and_keep)
+    assert known.get("x").raw_is_enabled is True  # type: ignore[union-attr]  # it was read before
+    assert known.last_known("x") is None
+    known.get("x")
+    assert known.last_known("x") is store.get("x")

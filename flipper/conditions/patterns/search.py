@@ -87,8 +87,10 @@ class Pattern:
         self._parts: defaultdict[tuple[int, int], dict[int, int]] = defaultdict(dict)
         self._states: dict[tuple[int, int], _State] = {}
         self._start = _State(self, _MATCH_BIT, EDGE)
-        self._found = _State(self, 0, OTHER)
-        self._found.found = True
+        # Race: another thread may take this state as soon as it is the pattern's.
+        found = _State(self, 0, OTHER)
+        found.found = True
+        self._found = found
 
     def following(self, state: _State, char: str) -> _State:
         """Return the state after one more character."""

@@ -3,23 +3,37 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import OrderedDict
 from typing import Any
 
 from ...runtime.fork import renew_after_fork
 
-LRU: Any
-try:
-    from lru import LRU
-except ImportError:
-    LRU = None
+
+def _find_lru_dict() -> Any:
+    """Return the table of lru-dict, or `None` where it is missing or does not fit.
+
+    On a free-threaded Python, its import would switch the GIL on for the whole program,
+    since it does not declare that it works without.
+    """
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        return None
+    try:
+        from lru import LRU
+    except ImportError:
+        return None
+    return LRU
+
+
+LRU: Any = _find_lru_dict()
 
 
 class PlainLRU:
     """A table of bounded size in plain Python. Safe for threads.
 
-    It is used where lru-dict is not installed, since that has no wheel for each system.
+    It is used where lru-dict is not installed, since that has no wheel for each system,
+    and in a Python without the GIL.
 
     Args:
         size: how many entries it keeps; with 0 or less it keeps none.
@@ -70,7 +84,7 @@ class PlainLRU:
 
 
 def make_lru(size: int) -> Any:
-    """Make a table for `size` entries, with lru-dict where that is installed."""
+    """Make a table for `size` entries, with lru-dict where that can be used."""
     if LRU is None or size < 1:  # lru-dict has room for one at least
         return PlainLRU(size)
     return LRU(size)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING, Final, NamedTuple
-from weakref import WeakSet
 
 from ...exceptions import StoreUnavailableError
+from ...runtime.weak_objects import WeakObjects
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, MutableSet
+    from collections.abc import Collection
 
     from .replies import Row
     from .watch import ConsulWatch
@@ -62,7 +62,7 @@ class ConsulCopy:
         self._requests = 0
         self._single_reads: dict[str, SingleRead] = {}
         # Weak: a watch that nobody uses any more is freed, closed or not.
-        self._watches: MutableSet[ConsulWatch] = WeakSet()
+        self._watches: WeakObjects[ConsulWatch] = WeakObjects()
 
     def add_watch(self, watch: ConsulWatch) -> None:
         """Report changes and errors to a watch from now on."""

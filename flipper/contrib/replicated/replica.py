@@ -7,17 +7,17 @@ import atexit
 import logging
 import threading
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakSet
 
 from ...runtime.background import start_thread
 from ...runtime.clock import monotonic
 from ...runtime.fork import detect_fork, renew_after_fork
 from ...runtime.log_throttle import LogThrottle
+from ...runtime.weak_objects import WeakObjects
 from .copying import copy_flag
 from .tasks import Completion, ReplicaStatus, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, MutableSet
+    from collections.abc import Iterable
 
     from .tasks import Call
 
@@ -280,14 +280,14 @@ class Replica:
                 self._enqueue(feature_name)
 
 
-_replicas: MutableSet[Replica] = WeakSet()  # all of this process
+_replicas: WeakObjects[Replica] = WeakObjects()  # all of this process
 
 
 def _flush_at_exit() -> None:
     """Let all replicas finish their tasks, for a limited time."""
     deadline = monotonic() + _EXIT_TIMEOUT
     # A loop, since a replica may be a store that has replicas itself.
-    while busy := [replica for replica in list(_replicas) if not replica.is_idle]:
+    while busy := [replica for replica in _replicas if not replica.is_idle]:
         for replica in busy:
             replica.stop_retrying()
         for replica in busy:

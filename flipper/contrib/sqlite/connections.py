@@ -9,12 +9,13 @@ from contextlib import suppress
 from functools import partial
 from time import sleep
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakSet, finalize
+from weakref import finalize
 
 from ...exceptions import StoreUnavailableError
 from ...runtime.clock import monotonic
 from ...runtime.fork import detect_fork, renew_after_fork, uwsgi_is_to_fork
 from ...runtime.jitter import uniform
+from ...runtime.weak_objects import WeakObjects
 from . import forks
 from .errors import is_locked, is_undecodable, locked_error, to_flipper_error
 from .schema import prepare, set_up
@@ -57,7 +58,7 @@ class Connections:
         self._is_prepared = False
         # Taking the last one and adding one are single steps, so there is no lock.
         self._idle: list[sqlite3.Cursor] = []  # one of each connection
-        self._all: WeakSet[sqlite3.Connection] = WeakSet()
+        self._all: WeakObjects[sqlite3.Connection] = WeakObjects()
         self._keeps_connections = True
         self._writing = threading.Lock()
         finalize(self, _close_all, self._idle)
@@ -71,7 +72,7 @@ class Connections:
         if inherited:
             forks.abandon(inherited, self._file.identity)
         self._idle.clear()
-        self._all = WeakSet()
+        self._all = WeakObjects()
 
     @property
     def path(self) -> str:

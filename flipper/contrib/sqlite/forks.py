@@ -13,10 +13,10 @@ import threading
 from contextlib import suppress
 from time import sleep
 from typing import TYPE_CHECKING, Any, Final, Protocol
-from weakref import WeakSet
 
 from ...runtime.clock import monotonic
 from ...runtime.fork import at_fork
+from ...runtime.weak_objects import WeakObjects
 
 if TYPE_CHECKING:
     import sqlite3
@@ -34,7 +34,7 @@ class _Pool(Protocol):
         """Close idle connections; return whether no other is left."""
 
 
-_pools: WeakSet[_Pool] = WeakSet()
+_pools: WeakObjects[_Pool] = WeakObjects()
 _opening = threading.RLock()
 _abandoned: list[sqlite3.Connection] = []
 _inherited: set[Identity | None] = set()  # files that must not be used in this process

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import sys
 from time import process_time
 
 import pytest
 
 from flipper import CachedFeatureFlagStore
-from flipper.contrib.cached.lru import PlainLRU, make_lru
+from flipper.contrib.cached.lru import PlainLRU, _find_lru_dict, make_lru
 from support.cached_stores import OwnStore, entries_of, state_of
 
 
@@ -17,6 +18,15 @@ def test_lru_dict_is_used_if_it_is_installed(table: str) -> None:
     assert isinstance(make_lru(3), PlainLRU) is (table == "plain")
     assert isinstance(make_lru(0), PlainLRU)
     assert isinstance(make_lru(-1), PlainLRU)
+
+
+def test_lru_dict_is_not_imported_without_the_gil(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its import would switch the GIL on for the whole program."""
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
+    monkeypatch.setitem(sys.modules, "lru", object())
+    assert _find_lru_dict() is None
 
 
 @pytest.mark.usefixtures("table")

@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import moto
 import pytest
 
 from flipper.contrib.s3 import S3FeatureFlagStore
@@ -47,7 +46,7 @@ def offline_client() -> Iterator[Any]:
 @pytest.fixture
 def mocked_client(request: pytest.FixtureRequest) -> Iterator[Any]:
     """Give a client of an S3 in this process, with the bucket "flags"."""
-    with moto.mock_aws():
+    with pytest.importorskip("moto").mock_aws():
         client = request.getfixturevalue("offline_client")
         client.create_bucket(Bucket="flags")
         yield client

@@ -19,6 +19,7 @@ import pytest
 from flipper import SQLiteFeatureFlagStore
 from flipper.contrib.sqlite import forks
 from servers import unmeasured
+from support.programs import needs_fork_beside_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -191,7 +192,7 @@ def test_children_lock_the_file_themselves(path: Path) -> None:
     check_integrity(path)
 
 
-@needs_fork
+@needs_fork_beside_threads
 def test_a_fork_beside_busy_threads_waits_for_their_statements(path: Path) -> None:
     """Then the child inherits no connection, and its own work as those of others."""
     code = """

@@ -44,9 +44,18 @@ NOT_MEASURED = tuple(
 )
 
 
+# Without the GIL, each dict has a lock of its own. If a thread holds one at a fork, it is
+# never released in the child: this happens to programs of a few lines, without flipper.
+WITHOUT_FORKS = pytest.mark.skip(reason="a child may wait for ever without the GIL")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the tests that wait for servers first, so that all workers share them."""
     items.sort(key=lambda item: SERVERS.isdisjoint(m.name for m in item.iter_markers()))
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        for item in items:
+            if "fork" in item.nodeid or "/processes/" in item.nodeid:
+                item.add_marker(WITHOUT_FORKS)
 
 
 @contextlib.contextmanager

@@ -365,7 +365,7 @@ def test_pauses_between_retries_grow(
     remote.watch_error = AwayError("not yet")
     with CachedFeatureFlagStore(remote, invalidate=True) as store:
         eventually(lambda: len(pauses) > 5)
-        assert pauses[:6] == [0.2, 0.4, 0.8, 1.6, 3.2, 4.0]
+        assert pauses[:6] == [0.2, 0.4, 0.8, 1.6, 3.2, 4.5]
         remote.watch_error = None
         wait_until_listening(store)
         pauses.clear()

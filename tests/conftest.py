@@ -44,8 +44,8 @@ NOT_MEASURED = tuple(
 )
 
 
-# Without the GIL, each dict has a lock of its own. If a thread holds one at a fork, it is
-# never released in the child: this happens to programs of a few lines, without flipper.
+# Without the GIL, each dict has a lock of its own. If a thread holds one at a fork, it
+# is never released in the child: this happens to programs of a few lines, too.
 WITHOUT_FORKS = pytest.mark.skip(reason="a child may wait for ever without the GIL")
 
 

@@ -63,8 +63,8 @@ COSTS = {
     "split, a new user": Cost(12, 297),
     "missing flag": Cost(2, 0),
     "list ten flags": Cost(50, 2104),
-    "enable": Cost(10, 80),
-    "add a condition to ten": Cost(14, 472),
+    "enable": Cost(11, 80),
+    "add a condition to ten": Cost(15, 472),
 }
 BYTES_OF_A_FLAG = 564
 MODULES_IMPORTED = 112

@@ -67,7 +67,7 @@ COSTS = {
     "add a condition to ten": Cost(15, 472),
 }
 BYTES_OF_A_FLAG = 564
-MODULES_IMPORTED = 112
+MODULES_IMPORTED = 113
 
 FLAGS = 10
 REPEATED = 5

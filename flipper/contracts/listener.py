@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .watch import Watch
 
 # All in seconds.
-CHECK_INTERVAL: Final = 0.4
+CHECK_INTERVAL: Final = 0.5
 """The interval at which a waiting thread checks whether it has to end."""
 _OPEN_TIMEOUT: Final = 8.0  # to open a watch, which may take several requests
 _JOIN_TIMEOUT: Final = 1.0

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Seconds between two looks at the file. To wake a thread up costs more than the look.
 _INTERVAL: Final = 0.2
-_INTERVAL_WITH_REPORTS: Final = 0.4  # if the system reports writes
+_INTERVAL_WITH_REPORTS: Final = 0.5  # if the system reports writes
 _SHORTEST_INTERVAL: Final = 0.005  # while there are writes; doubled after each look
 
 _VERSION_SQL: Final = "PRAGMA data_version"

@@ -8,12 +8,11 @@ time of such a reading is measured for itself.
 
 from __future__ import annotations
 
-from math import inf
 from time import process_time, sleep
 from typing import Any, Final
 
 from .databases import connect, documents
-from .start import check_all
+from .start import check_all, read_all_each_interval
 
 ROUNDS: Final = 5
 POLL_INTERVAL: Final = 1.0  # seconds
@@ -49,8 +48,7 @@ def _reading_again(inner: Any) -> float:
     from flipper import SyncedFeatureFlagStore
     from flipper.contrib.synced import reading
 
-    reading._MOST_INTERVALS = 1  # type: ignore[misc]  # noqa: SLF001
-    reading._FLAGS_PER_INTERVAL = inf  # type: ignore[misc, assignment]  # noqa: SLF001
+    read_all_each_interval()
     apply, readings = reading.FlagReader.apply, []
 
     def count(reader: Any, found: Any, changed: Any) -> None:

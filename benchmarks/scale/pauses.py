@@ -27,13 +27,12 @@ import sys
 import threading
 from collections import deque
 from contextlib import contextmanager, suppress
-from math import inf
 from pathlib import Path
 from time import perf_counter_ns, sleep, thread_time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from .databases import connect, documents, names
-from .start import check_all
+from .start import check_all, read_all_each_interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,7 +58,6 @@ def measure(url: str, flags: int, questions: int) -> dict[str, Any]:
         questions: how many questions to ask during each kind of work.
     """
     from flipper import FeatureFlagClient, SyncedFeatureFlagStore, store_from_url
-    from flipper.contrib.synced import reading
 
     with suppress(AttributeError, OSError):
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
@@ -84,8 +82,7 @@ def measure(url: str, flags: int, questions: int) -> dict[str, Any]:
             with _repeating(load_again) as count:
                 figures["while loading"] = _ask(ask, asked, questions)
             figures["while loading"]["loads"] = count()
-        reading._MOST_INTERVALS = 1  # type: ignore[misc]  # noqa: SLF001
-        reading._FLAGS_PER_INTERVAL = inf  # type: ignore[misc, assignment]  # noqa: SLF001
+        read_all_each_interval()
         for kind in ("while reconciling", "with changes", "reconciling with changes"):
             interval = 1e6 if kind == "with changes" else POLL_INTERVAL
             with SyncedFeatureFlagStore(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
+from math import inf
 from statistics import median
 from time import process_time, sleep
 from typing import TYPE_CHECKING, Any, Final
@@ -51,6 +52,14 @@ def check_all(store: Any) -> None:
     """Wait until the thread of a store has checked all documents."""
     while store._follower._reader.unchecked:  # noqa: SLF001  (not public)
         sleep(0.1)
+
+
+def read_all_each_interval() -> None:
+    """Let the synchronised stores of this process read all flags in each interval."""
+    from flipper.contrib.synced import reading
+
+    reading._MOST_INTERVALS = 1  # type: ignore[misc]  # noqa: SLF001
+    reading._FLAGS_PER_INTERVAL = inf  # type: ignore[misc, assignment]  # noqa: SLF001
 
 
 def _bytes(inner: Any) -> int:

@@ -19,7 +19,7 @@ from support.copies import pickled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-from support.programs import needs_fork_beside_threads, run_forking_program
+from support.programs import needs_fork, run_forking_program
 
 AT_MOST = 30  # seconds until a thread that should have gone on counts as stuck
 
@@ -112,7 +112,7 @@ def test_a_list_is_complete_while_other_threads_write(pool: ThreadPoolExecutor) 
     assert [item.feature_name for item in store.list()] == stay
 
 
-@needs_fork_beside_threads
+@needs_fork
 def test_processes_can_fork_while_threads_write() -> None:
     """Each child of a process with busy writers can read and write flags."""
     run_forking_program(

@@ -22,13 +22,6 @@ DEVELOPMENT_MODE = ("-X", "dev")
 needs_fork = pytest.mark.skipif(
     not hasattr(os, "fork"), reason="processes do not fork on this system"
 )
-# Without the GIL, each dict has a lock of its own. If a thread holds one at a fork, it
-# is never released in the child: this happens to a program of a few lines, without
-# flipper.
-needs_fork_beside_threads = pytest.mark.skipif(
-    not (hasattr(os, "fork") and getattr(sys, "_is_gil_enabled", lambda: True)()),
-    reason="processes do not fork beside busy threads here",
-)
 
 
 def run_program(

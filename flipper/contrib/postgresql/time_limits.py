@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Limits of time for connections: to connect, to get an answer, to wait for data."""
+"""Limits of time for connections: to connect, and to get an answer."""
 
 from __future__ import annotations
 
 import os
-import select
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +11,7 @@ from psycopg import Connection, errors
 from psycopg.conninfo import conninfo_to_dict
 
 from ...runtime.clock import monotonic
+from ...runtime.readable import is_readable
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -88,21 +88,6 @@ def connect_timeout(conninfo: str) -> float:
     timeout = given or os.environ.get("PGCONNECT_TIMEOUT") or DEFAULT_CONNECT_TIMEOUT
     seconds = float(timeout)
     return seconds if seconds > 0 else _UNLIMITED_CONNECT_TIMEOUT
-
-
-def is_readable(connection: Any, timeout: float) -> bool:
-    """Wait until data or the end of a connection arrives, at most `timeout` seconds.
-
-    Args:
-        connection: an object with a file descriptor, or the descriptor.
-        timeout: seconds; 0 or less does not wait.
-    """
-    timeout = max(timeout, 0.0)  # with a negative timeout, poll waits for ever
-    if not hasattr(select, "poll"):
-        return bool(select.select([connection], [], [], timeout)[0])
-    poll = select.poll()
-    poll.register(connection, select.POLLIN)
-    return bool(poll.poll(timeout * 1000))
 
 
 def is_stale(connection: Connection[Any]) -> bool:

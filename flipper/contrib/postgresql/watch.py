@@ -12,7 +12,7 @@ from psycopg.pq import ExecStatus
 
 from ...contracts.watch import Watch, WatchRefusedError
 from ...runtime.clock import monotonic
-from .time_limits import is_readable
+from ...runtime.readable import is_readable
 from .triggers import trigger_state_query
 
 if TYPE_CHECKING:

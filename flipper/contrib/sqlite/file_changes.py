@@ -10,12 +10,13 @@ anyway.
 from __future__ import annotations
 
 import os
-import select
 import sys
 from contextlib import suppress
 from time import sleep
 from typing import TYPE_CHECKING, Any, Final
 from weakref import finalize
+
+from ...runtime.readable import is_readable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,16 +51,13 @@ class FileChanges:
 
         Writes since the last call count, too.
         """
-        timeout = max(timeout, 0.0)  # with a negative timeout, poll waits for ever
-        if self._descriptor < 0 or not self.close.alive:
-            sleep(timeout)
+        if not self.are_reported or not self.close.alive:
+            sleep(max(timeout, 0.0))
             return False
         # A file may have been replaced. To add it again costs some microseconds.
         for path in self._paths:
             self._inotify.inotify_add_watch(self._descriptor, path, _IN_MODIFY)
-        poll = select.poll()
-        poll.register(self._descriptor, select.POLLIN)
-        if not poll.poll(timeout * 1000):
+        if not is_readable(self._descriptor, timeout):
             return False
         with suppress(BlockingIOError):
             os.read(self._descriptor, _BUFFER_SIZE)

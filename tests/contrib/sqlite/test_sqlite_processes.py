@@ -19,7 +19,7 @@ import pytest
 from flipper import SQLiteFeatureFlagStore
 from flipper.contrib.sqlite import forks
 from servers import unmeasured
-from support.programs import needs_fork_beside_threads
+from support.programs import needs_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 # Newer Pythons warn of each fork beside threads, which is what some tests are about.
 _WARNINGS = ("-W", "error", "-W", "ignore:This process:DeprecationWarning")
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
-
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
 
 
 @pytest.fixture
@@ -192,7 +190,7 @@ def test_children_lock_the_file_themselves(path: Path) -> None:
     check_integrity(path)
 
 
-@needs_fork_beside_threads
+@needs_fork
 def test_a_fork_beside_busy_threads_waits_for_their_statements(path: Path) -> None:
     """Then the child inherits no connection, and its own work as those of others."""
     code = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import logging
 import pkgutil
 import sys
@@ -27,17 +28,21 @@ logging.getLogger("thrift").setLevel(logging.CRITICAL)
 
 
 SERVERS = {"redis", "postgres", "consul", "s3", "thrift", "interop"}
-# The tests that repeat, for many stores or values, what others cover.
+# The tests that repeat, for many stores or values, what others cover; and those that
+# Hypothesis repeats.
 NOT_MEASURED = tuple(
     f"{Path(__file__).parent}/{beginning}"
     for beginning in (
         "compat/test_vectors_",
         "contract/test_contract.py",
+        "examples/",
         "flag_files/test_positions.py",
         "flag_files/test_schema.py",
+        "importers/test_damaged_files.py",
         "interop/",
         "processes/",
         "project/",
+        "rules/test_independence.py",
         "test_evaluation_property.py",
         "test_speed_guard.py",
     )
@@ -49,9 +54,24 @@ NOT_MEASURED = tuple(
 WITHOUT_FORKS = pytest.mark.skip(reason="a child may wait for ever without the GIL")
 
 
+def scope(item: pytest.Item) -> str:
+    """Return the class or module of a test, all of whose tests run in one worker."""
+    return item.nodeid.rpartition("::")[0]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests that wait for servers first, so that all workers share them."""
-    items.sort(key=lambda item: SERVERS.isdisjoint(m.name for m in item.iter_markers()))
+    """Begin with the tests that wait for servers, and with as many that only compute.
+
+    What takes long is begun early. While one worker waits, another one computes.
+    """
+    waiting: list[list[pytest.Item]] = []
+    computing: list[list[pytest.Item]] = []
+    for _, tests in itertools.groupby(items, scope):
+        group = [*tests]
+        marks = {mark.name for test in group for mark in test.iter_markers()}
+        (computing if SERVERS.isdisjoint(marks) else waiting).append(group)
+    pairs = itertools.zip_longest(waiting, computing, fillvalue=())
+    items[:] = itertools.chain.from_iterable(itertools.chain.from_iterable(pairs))
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
         for item in items:
             if "fork" in item.nodeid or "/processes/" in item.nodeid:
@@ -61,17 +81,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @contextlib.contextmanager
 def no_coverage() -> Iterator[None]:
     """Measure no coverage for a while, here and in programs, which doubles the time."""
-    measured = coverage.Coverage.current()
-    if measured is None:
-        yield
-        return
-    measured.stop()
+    # A worker of pytest-xdist is measured twice: by pytest-cov, and as any program is.
+    stopped = []
+    while (measured := coverage.Coverage.current()) is not None:
+        measured.stop()
+        stopped.append(measured)
     try:
         with pytest.MonkeyPatch.context() as environment:
             environment.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
             yield
     finally:
-        measured.start()
+        for measured in reversed(stopped):
+            measured.start()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -90,7 +111,8 @@ def pytest_collection() -> Generator[None, object, object]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Measure no coverage of a test that would add nothing to it."""
-    is_measured = not str(item.path).startswith(NOT_MEASURED)
+    is_repeating = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+    is_measured = not (is_repeating or str(item.path).startswith(NOT_MEASURED))
     with contextlib.nullcontext() if is_measured else no_coverage():
         return (yield)
 

@@ -306,7 +306,10 @@ def test_many_changes_at_once_are_all_applied(
             [(f"f{i}", on.replace('"f"', f'"f{i}"')) for i in numbers[:1000]],
         )
     with synced(inner) as store:
-        client, before = FeatureFlagClient(store), store.get("f999")
+        client = FeatureFlagClient(store)
+        # A decoded flag is kept unless another thread changes the copy meanwhile.
+        eventually(lambda: store.get("f999") is store.get("f999"))
+        before = store.get("f999")
         with closing(sqlite3.connect(inner.path)) as raw, raw:
             raw.execute("DELETE FROM feature_flags WHERE name LIKE 'f1%'")
             raw.execute(

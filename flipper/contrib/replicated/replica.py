@@ -170,9 +170,13 @@ class Replica:
             self._changed.notify_all()
 
     def _enqueue(self, feature_name: str | None, call: Call | None = None) -> Task:
-        task = self._pending.get(feature_name)
+        task, current = self._pending.get(feature_name), self._current
         if task is None:
             task = self._pending[feature_name] = Task(feature_name, call)
+            # Race: a copy that is being made may have a later write of the flag, after
+            # which this one would fail or undo it.
+            if current is not None and current.feature_name == feature_name:
+                task.call = call if current.call is not None else None
         else:
             task.call = None
         return task

@@ -19,6 +19,7 @@ from flipper import (
     MemoryFeatureFlagStore,
     ReplicatedFeatureFlagStore,
 )
+from flipper.contrib.replicated.replica import Replica
 from flipper.contrib.storage import FeatureFlagStoreMeta
 from flipper.testing.contract import eventually
 from support.replicas import (
@@ -68,6 +69,21 @@ def test_concurrent_writes_reach_each_replica_in_the_order_of_the_primary(
     for replica in replicas:
         assert flags_of(replica) == flags_of(primary), f"seed {seed}"
     assert [status.failures for status in store.status()] == [0, 0, 0], f"seed {seed}"
+
+
+def test_a_write_during_a_copy_is_not_repeated(
+    primary: MemoryFeatureFlagStore, backup: Backup
+) -> None:
+    """A copy may have a later write, after which this one would fail or undo it."""
+    replica, repeated = Replica(backup, primary), []
+    backup.hang()
+    replica.write("x")
+    assert backup.called.wait(TIMEOUT)  # it found no flag, and removes it
+    replica.write("x", lambda: repeated.append("x"))
+    backup.recover()
+    assert replica.flush(TIMEOUT)
+    assert backup.calls == ["delete", "delete"]
+    assert repeated == []
 
 
 def test_a_slow_replica_gets_one_copy_of_many_writes(

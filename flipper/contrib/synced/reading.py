@@ -75,9 +75,9 @@ class FlagReader:
         self._revision: object = None
         self._intervals_left = 0.0
         self._must_read_again = False
-        # Flags that have changed. They are not among the documents that were read: as
-        # long as a dict has bytes only, the garbage collector does not walk through it,
-        # for which it needs some milliseconds with 100,000 flags.
+        # Flags that have changed. They are not among the documents that were read: up
+        # to Python 3.13, the garbage collector does not walk through a dict that has
+        # bytes only, for which it needs some milliseconds with 100,000 flags.
         self._changed: dict[str, Any] = {}
         self._log = LogThrottle(__name__)
 

@@ -21,8 +21,6 @@ EXTRA ?= dev
 CONSTRAINTS ?=
 # In the environment of a free-threaded Python. C extensions must not switch the GIL on.
 # Some packages have no wheel for it: then an older release that has one is installed.
-# Threads meet at more places there, so tests of threads fail by chance now and then: what
-# has failed is run once more, and must pass then.
 FREE_THREADED := PYTHON_GIL=0 PIP_PREFER_BINARY=1 EXTRA=core-tests
 CORE := not (redis or postgres or consul or s3 or thrift or interop or slow)
 GENERATED := flipper_thrift/python/feature_flag_store
@@ -105,11 +103,8 @@ test-all: interpreters ## Run the tests that need no server on each Python, also
 		echo "== Python $$version: $$python"; \
 		found="$$found $$version"; \
 		case $$version in *t) settings='$(FREE_THREADED)' ;; *) settings= ;; esac; \
-		test_core() { \
-			env $$settings $(MAKE) --no-print-directory test-core PYTHON="$$python" VENV=.venv-$$version \
-				CONSTRAINTS="$$(test $$version != $(OLDEST) || echo tests/interpreters/oldest.txt)" "$$@"; \
-		}; \
-		test_core || { test $$version != $${version%t} && test_core ARGS=--last-failed; } || exit; \
+		env $$settings $(MAKE) --no-print-directory test-core PYTHON="$$python" VENV=.venv-$$version \
+			CONSTRAINTS="$$(test $$version != $(OLDEST) || echo tests/interpreters/oldest.txt)" || exit; \
 	done; \
 	echo "Tested on Python:$${found:- none of $(PYTHONS) was found}"; \
 	test -n "$$found"

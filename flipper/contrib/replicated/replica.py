@@ -175,8 +175,8 @@ class Replica:
             task = self._pending[feature_name] = Task(feature_name, call)
             # Race: a copy that is being made may have a later write of the flag, after
             # which this one would fail or undo it.
-            if current is not None and current.feature_name == feature_name:
-                task.call = call if current.call is not None else None
+            if current and current.feature_name == feature_name and not current.call:
+                task.call = None
         else:
             task.call = None
         return task

@@ -9,7 +9,9 @@ import itertools
 import logging
 import pkgutil
 import sys
+import threading
 import uuid
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +22,7 @@ import flipper
 from servers import ConsulServer, PostgresServer, RedisServer, S3Server, shared
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
 # Background threads of stores whose server is gone may run on after their test. Thrift
 # logs each of their attempts, and the next test would capture that.
@@ -136,6 +138,32 @@ def threads_switch_often() -> Iterator[None]:
     sys.setswitchinterval(1e-6)
     yield
     sys.setswitchinterval(usual)
+
+
+@pytest.fixture
+def own_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[], set[threading.Thread]]:
+    """Return a function that gives the running threads of this test.
+
+    These are the threads that the test has started, and those that they have
+    started. Stores of earlier tests may start and end threads at any time.
+    """
+    test = threading.current_thread()
+    own = {weakref.ref(test)}  # a thread may keep the store whose thread it is
+    start = threading.Thread.start
+
+    def record(thread: threading.Thread) -> None:
+        if weakref.ref(threading.current_thread()) in own:
+            own.add(weakref.ref(thread))
+        start(thread)
+
+    def running() -> set[threading.Thread]:
+        threads = {reference() for reference in own.copy()}
+        return {one for one in threads if one is not None and one.is_alive()} - {test}
+
+    monkeypatch.setattr(threading.Thread, "start", record)
+    return running
 
 
 @pytest.fixture(scope="session")

@@ -313,11 +313,12 @@ def threads_of(client: AsyncFeatureFlagClient) -> int:
     return client._threads._threads
 
 
-def test_threads_are_few_and_end_with_the_client() -> None:
+def test_threads_are_few_and_end_with_the_client(
+    own_threads: Callable[[], set[threading.Thread]],
+) -> None:
     """No more than `max_threads` run; `close` ends them, and the client still works."""
     gated = GatedStore()
     client = AsyncFeatureFlagClient(gated, max_threads=2)
-    before = threading.active_count()
 
     async def main() -> None:
         gated.close_gate()
@@ -331,7 +332,7 @@ def test_threads_are_few_and_end_with_the_client() -> None:
         await client.close()
 
     asyncio.run(main())
-    eventually(lambda: threading.active_count() <= before)
+    eventually(lambda: not own_threads())
     assert asyncio.run(client.exists("X")) is False
     asyncio.run(client.close())
 

@@ -223,9 +223,9 @@ HOSTILE = [
 @pytest.mark.parametrize(("expression", "text"), HOSTILE)
 def test_no_text_takes_long(expression: str, text: str) -> None:
     """The same patterns keep `re` busy for years; the limit is very generous."""
-    started = time.process_time()
+    started = time.thread_time()
     assert Pattern(expression).is_found_in(text) is False
-    assert time.process_time() - started < 10
+    assert time.thread_time() - started < 10
 
 
 def test_long_texts_are_not_searched() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,8 @@ from flipper.contracts.watch import SupportsWatch
 from flipper.contrib.synced import SyncedFeatureFlagStore
 from flipper.runtime.jitter import uniform
 from flipper.testing.contract import eventually
-from support.programs import needs_fork
+from servers import unmeasured
+from support.programs import needs_fork, run_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -101,12 +103,22 @@ def draw() -> list[float]:
 def test_pauses_do_not_change_the_random_numbers_of_the_application(
     use: Callable[[], None],
 ) -> None:
-    """`random.seed(1)` gives the application the same numbers with every store."""
-    random.seed(1)
-    wanted = draw()
-    random.seed(1)
-    use()
-    assert draw() == wanted
+    """`random.seed(1)` gives the application the same numbers with every store.
+
+    In a process of its own, since the threads of other tests may draw numbers.
+    """
+    program = f"""
+        import random
+        from {__name__} import draw, {use.__name__}
+
+        random.seed(1)
+        wanted = draw()
+        random.seed(1)
+        {use.__name__}()
+        assert draw() == wanted
+    """
+    path = os.pathsep.join(sys.path)
+    run_program(program, environment={**unmeasured(), "PYTHONPATH": path}, may_log=True)
 
 
 def test_a_random_bucketer_draws_from_the_module_random() -> None:

@@ -553,10 +553,14 @@ class SyncedRules:
 
     @pytest.mark.parametrize("kind", ["inner", "synced", "cached"])
     def test_garbage_collected_stores_leave_no_threads_and_connections(
-        self, others: FeatureFlagClient, through: Address, proxy: Proxy, kind: str
+        self,
+        others: FeatureFlagClient,
+        through: Address,
+        proxy: Proxy,
+        kind: str,
+        own_threads: Callable[[], set[threading.Thread]],
     ) -> None:
         """Stores need not be closed."""
-        before = set(threading.enumerate())
         wrap: Callable[[Any], Any] = {
             "inner": lambda inner: inner,
             "synced": SyncedFeatureFlagStore,
@@ -570,8 +574,7 @@ class SyncedRules:
 
         def is_gone() -> bool:
             gc.collect()
-            mine = set(threading.enumerate()) - before
-            left = [one for one in mine if not one.name.startswith("proxy-")]
+            left = [one for one in own_threads() if not one.name.startswith("proxy-")]
             return not left and not proxy.clients()
 
         stores = [make() for _ in range(20)]

@@ -6,7 +6,6 @@ That it is a store like any other is tested in `tests/contract`.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 from unittest.mock import MagicMock, call
 
@@ -21,6 +20,7 @@ from flipper.contrib.storage import FeatureFlagStoreMeta
 from support.cached_stores import WRITES, OwnStore, in_progress, state_of
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
     from support.clock import Clock
@@ -122,12 +122,13 @@ def test_options_are_keyword_only(inner: OwnStore, option: str) -> None:
     CachedFeatureFlagStore(inner, 10, 10, **{option: 0})
 
 
-def test_a_cache_without_invalidation_can_be_closed(inner: OwnStore) -> None:
+def test_a_cache_without_invalidation_can_be_closed(
+    inner: OwnStore, own_threads: Callable[[], set[threading.Thread]]
+) -> None:
     """Without `invalidate`, `close` changes nothing, and there is no thread."""
-    threads = set(threading.enumerate())
     with CachedFeatureFlagStore(inner, stale_if_error=1, jitter=0.5) as store:
         store.create("x")
-        assert set(threading.enumerate()) <= threads  # those of other tests may end
+        assert not own_threads()
     store.close()
     assert state_of(store.get("x")) is False
     assert inner.reads == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import threading
 import weakref
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -32,7 +31,8 @@ from support.cached_stores import (
 from support.programs import needs_fork, run_program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import threading
+    from collections.abc import Callable, Iterator
     from concurrent.futures import ThreadPoolExecutor
 
     from support.clock import Clock
@@ -423,17 +423,16 @@ def test_entries_keep_their_order_when_the_signal_is_lost(
 
 
 def test_a_closed_cache_stops_listening_and_goes_on_answering(
-    remote: SignallingStore,
+    remote: SignallingStore, own_threads: Callable[[], set[threading.Thread]]
 ) -> None:
     """A closed cache reads the inner store; it may be closed again."""
-    threads = set(threading.enumerate())
     store = CachedFeatureFlagStore(remote, invalidate=True)
     wait_until_listening(store)
     store.get("x")
     store.close()
     store.close()
     assert remote.watches == []
-    assert set(threading.enumerate()) <= threads
+    assert not own_threads()
     remote.flags.set("x", is_enabled=True)
     assert state_of(store.get("x")) is True
     store.set("x", False)
@@ -441,22 +440,24 @@ def test_a_closed_cache_stops_listening_and_goes_on_answering(
     assert remote.watches == []
 
 
-def test_a_closed_cache_stays_closed_in_a_child(remote: SignallingStore) -> None:
+def test_a_closed_cache_stays_closed_in_a_child(
+    remote: SignallingStore, own_threads: Callable[[], set[threading.Thread]]
+) -> None:
     """A closed cache does not listen in a forked child either."""
-    threads = set(threading.enumerate())
     store = CachedFeatureFlagStore(remote, invalidate=True)
     wait_until_listening(store)
     store.close()
     calls = remote.watch_calls
     store.after_fork()  # as in the child
     assert state_of(store.get("x")) is False
-    assert set(threading.enumerate()) <= threads
+    assert not own_threads()
     assert remote.watch_calls == calls
 
 
-def test_garbage_collected_caches_leave_no_threads(remote: SignallingStore) -> None:
+def test_garbage_collected_caches_leave_no_threads(
+    remote: SignallingStore, own_threads: Callable[[], set[threading.Thread]]
+) -> None:
     """Caches that are no longer referenced leave no thread and no watch."""
-    threads = threading.active_count()
     gone = []
     for _ in range(100):
         store = CachedFeatureFlagStore(remote, invalidate=True)
@@ -465,8 +466,8 @@ def test_garbage_collected_caches_leave_no_threads(remote: SignallingStore) -> N
         del store
     gc.collect()
     eventually(lambda: not any(ref() is not None for ref in gone))
-    eventually(lambda: threading.active_count() <= threads)
-    eventually(lambda: not remote.watches)  # threads of other tests may have ended, too
+    eventually(lambda: not own_threads())
+    assert remote.watches == []
 
 
 FORK_SCRIPT = """

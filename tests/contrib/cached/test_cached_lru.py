@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import sys
-from time import process_time
+from time import thread_time
 
 import pytest
 
@@ -106,10 +106,10 @@ def test_a_large_plain_table_drops_entries_as_fast_as_a_small_one() -> None:
 
     def seconds_each(size: int) -> float:
         table = PlainLRU(size)
-        begun = process_time()
+        begun = thread_time()
         for number in range(120_000):
             table[number] = number
-        return (process_time() - begun) / 120_000
+        return (thread_time() - begun) / 120_000
 
     small, large = (min(seconds_each(size) for _ in range(3)) for size in (10, 60_000))
     assert large < 8 * small

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -32,6 +31,9 @@ from support.consul_clients import (
 from support.flags import document, names, state
 
 if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
     import consul
 
     from servers import Proxy
@@ -52,19 +54,18 @@ class Stopwatch:
 
 @pytest.mark.parametrize("end", ["close", "drop"])
 @pytest.mark.parametrize("is_silent", [False, True])
-def test_closing_a_store_interrupts_its_requests(
+def test_closing_a_store_interrupts_its_requests(  # noqa: PLR0913, PLR0917
     proxy: Proxy,
     base_key: str,
     caplog: pytest.LogCaptureFixture,
     end: str,
     is_silent: bool,
+    own_threads: Callable[[], set[threading.Thread]],
 ) -> None:
     """The requests of a closed or deleted store end at once, and nothing is logged."""
-    before = set(threading.enumerate())
 
     def threads() -> set[str]:
-        mine = set(threading.enumerate()) - before
-        return {one.name for one in mine if one.name.startswith("flipper-")}
+        return {one.name for one in own_threads() if one.name.startswith("flipper-")}
 
     store = ConsulFeatureFlagStore(connect_to_consul(proxy), base_key)
     store.create("x")

@@ -30,11 +30,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.consul
 
 
-def follower_threads() -> set[threading.Thread]:
-    """Return the threads of all stores, also of those of earlier tests."""
-    return {each for each in threading.enumerate() if each.name == "flipper-consul"}
-
-
 def test_an_idle_store_sends_few_requests(tapped: TappedClient, base_key: str) -> None:
     """An idle store has one request waiting, and sends no other."""
     with ConsulFeatureFlagStore(tapped, base_key) as store:
@@ -168,35 +163,37 @@ def test_a_thread_that_hangs_is_replaced(
 
 
 def test_few_threads_hang_at_once(
-    base_key: str, monkeypatch: pytest.MonkeyPatch
+    base_key: str,
+    monkeypatch: pytest.MonkeyPatch,
+    own_threads: Callable[[], set[threading.Thread]],
 ) -> None:
     """A store has three threads at most, even if each of them hangs."""
     monkeypatch.setattr(module, "_GRACE", -2.0)  # each thread counts as hanging at once
     monkeypatch.setattr(module, "_FIRST_ANSWER_TIMEOUT", 0.1)
     script = ScriptedClient()
-    before = follower_threads()
     with BriefStore(script, base_key) as store:
         for _ in range(200):
             assert store.get("x") is None
-        assert len(follower_threads() - before) <= 3
+        assert len(own_threads()) <= 3
         script.may_go.set()
 
 
 def test_a_closed_store_has_no_thread_and_keeps_its_copy(
-    client: consul.Consul, base_key: str
+    client: consul.Consul,
+    base_key: str,
+    own_threads: Callable[[], set[threading.Thread]],
 ) -> None:
     """A closed or deleted store has no thread; a closed one still answers."""
-    before = follower_threads()
     with BriefStore(client, base_key) as closed:
         closed.create("x", is_enabled=True)
     closed.close()
     dropped = BriefStore(client, base_key)
     assert state(dropped) is True
     del dropped
-    eventually(lambda: follower_threads() <= before)
+    eventually(lambda: not own_threads())
     assert state(closed) is True
     assert names(closed) == ["x"]
-    assert follower_threads() <= before
+    assert not own_threads()
 
 
 def test_deleting_a_store_waits_for_no_lock(

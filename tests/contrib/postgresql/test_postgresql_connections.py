@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -29,6 +28,7 @@ from support.flags import names
 from support.programs import DEVELOPMENT_MODE, run_program
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
     from servers import PostgresServer, Proxy
@@ -205,20 +205,16 @@ def test_a_uri_is_a_connection_string(postgres_server: PostgresServer) -> None:
         assert names(store) == []
 
 
-def pool_threads() -> set[threading.Thread]:
-    """Return the threads of the pools that stores make, also in earlier tests."""
-    return {t for t in threading.enumerate() if t.name.startswith("flipper-")}
-
-
 def test_a_closed_store_has_no_connection_and_no_thread(
-    postgres_conninfo: str, raw: Connection
+    postgres_conninfo: str,
+    raw: Connection,
+    own_threads: Callable[[], set[threading.Thread]],
 ) -> None:
     """A closed or deleted store leaves no session on the server and no thread."""
-    before = pool_threads()
     stores = [PostgreSQLFeatureFlagStore(postgres_conninfo) for _ in range(3)]
     for store in stores:
         assert store.get("x") is None
-    assert pool_threads() - before
+    assert own_threads()
     stores.pop().close()
     with stores.pop() as closed:
         pool = closed._connections._pool
@@ -228,7 +224,7 @@ def test_a_closed_store_has_no_connection_and_no_thread(
         closed.get("x")
     del store, closed, pool
     stores.clear()  # deletes the last one
-    eventually(lambda: not pool_threads() - before)
+    eventually(lambda: not own_threads())
     others = (
         "SELECT count(*) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -236,9 +232,10 @@ def test_a_closed_store_has_no_connection_and_no_thread(
     eventually(lambda: raw.execute(others).fetchone() == (0,))
 
 
-def test_no_thread_retries_for_a_closed_store(postgres_conninfo: str) -> None:
+def test_no_thread_retries_for_a_closed_store(
+    postgres_conninfo: str, own_threads: Callable[[], set[threading.Thread]]
+) -> None:
     """No background thread retries for a closed store, even during an outage."""
-    before = pool_threads()
     store = PostgreSQLFeatureFlagStore(postgres_conninfo)
     client = FeatureFlagClient(store)
     client.create("x", is_enabled=True)
@@ -252,7 +249,7 @@ def test_no_thread_retries_for_a_closed_store(postgres_conninfo: str) -> None:
         eventually(lambda: current_reader(store) is store)
     assert client.is_enabled("x") is True
     assert current_reader(store) is store
-    eventually(lambda: not pool_threads() - before)
+    eventually(lambda: not own_threads())
 
 
 def test_an_open_store_does_not_delay_the_end_of_the_program(

@@ -9,6 +9,7 @@ import random
 import threading
 import weakref
 from contextlib import suppress
+from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 import pytest
@@ -30,6 +31,10 @@ from support.replicas import (
     flags_of,
     nothing_is_pending,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 # The order of writes
 
@@ -273,9 +278,10 @@ def test_a_write_is_repeated_by_its_own_thread_if_no_other_can_be_started(
 # Garbage collection
 
 
-def test_garbage_collected_stores_leave_no_threads() -> None:
+def test_garbage_collected_stores_leave_no_threads(
+    own_threads: Callable[[], set[threading.Thread]],
+) -> None:
     """The thread of a replica ends when nothing is pending."""
-    before = set(threading.enumerate())
     dropped = []
     for number in range(100):
         replicas = [MemoryFeatureFlagStore() for _ in range(3)]
@@ -285,15 +291,16 @@ def test_garbage_collected_stores_leave_no_threads() -> None:
         del store
     gc.collect()
     assert not any(reference() for reference in dropped)
-    eventually(lambda: set(threading.enumerate()) <= before)
+    eventually(lambda: not own_threads())
 
 
-def test_a_garbage_collected_store_gives_up_its_failing_replica(backup: Backup) -> None:
+def test_a_garbage_collected_store_gives_up_its_failing_replica(
+    backup: Backup, own_threads: Callable[[], set[threading.Thread]]
+) -> None:
     """The thread that tries a failing replica ends with the store."""
-    before = set(threading.enumerate())
     store = ReplicatedFeatureFlagStore(MemoryFeatureFlagStore(), backup)
     backup.error = OSError()
     store.create("x")
     del store
     gc.collect()
-    eventually(lambda: set(threading.enumerate()) <= before)
+    eventually(lambda: not own_threads())

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import (
@@ -20,6 +20,9 @@ from servers import start_s3
 from support.broken_documents import check_hostile_documents
 from support.flags import names
 from support.s3_requests import ONE_ATTEMPT, Requests, error_reply, intercept
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.s3
 
@@ -181,7 +184,9 @@ def test_a_list_is_in_the_order_of_keys(
 
 
 def test_a_list_fetches_several_objects_at_once(
-    store: S3FeatureFlagStore, s3_client: Any
+    store: S3FeatureFlagStore,
+    s3_client: Any,
+    own_threads: Callable[[], set[threading.Thread]],
 ) -> None:
     """A list fetches objects in parallel, and its threads end before it goes on."""
     for number in range(8):
@@ -194,8 +199,7 @@ def test_a_list_fetches_several_objects_at_once(
     s3_client.meta.events.register("before-send.s3.GetObject", wait)
     flags = store.list()
     assert next(flags).feature_name == "flag-0"
-    threads = {thread.name.partition("_")[0] for thread in threading.enumerate()}
-    assert "flipper-s3" not in threads
+    assert not own_threads()
     assert len(list(flags)) == 7
 
 

@@ -90,9 +90,10 @@ def with_conditions(*conditions: Condition) -> Callable[[Any], Any]:
 # Close, garbage collection, forks and exit
 
 
-def test_garbage_collected_stores_leave_no_threads(inner: InnerStore) -> None:
+def test_garbage_collected_stores_leave_no_threads(
+    inner: InnerStore, own_threads: Callable[[], set[threading.Thread]]
+) -> None:
     """Stores that are no longer referenced leave no thread and no watch."""
-    threads = threading.active_count()
     gone = []
     for _ in range(200):
         store = SyncedFeatureFlagStore(inner)
@@ -100,8 +101,8 @@ def test_garbage_collected_stores_leave_no_threads(inner: InnerStore) -> None:
         del store
     gc.collect()
     assert [ref for ref in gone if ref() is not None] == []
-    eventually(lambda: threading.active_count() <= threads)
-    eventually(lambda: not inner.watches)  # threads of other tests may have ended, too
+    eventually(lambda: not own_threads())
+    assert inner.watches == []
 
 
 def test_a_closed_store_goes_on_answering(inner: InnerStore) -> None:

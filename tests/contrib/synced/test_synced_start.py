@@ -14,6 +14,7 @@ from flipper.testing.contract import eventually
 from support.synced_stores import AwayError, InnerStore, synced, wait_for_state
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -25,15 +26,16 @@ def test_the_start_waits_for_a_store_that_is_away(inner: InnerStore) -> None:
         assert store.get("on").raw_is_enabled is True
 
 
-def test_a_start_without_the_inner_store_raises(inner: InnerStore) -> None:
+def test_a_start_without_the_inner_store_raises(
+    inner: InnerStore, own_threads: Callable[[], set[threading.Thread]]
+) -> None:
     """The error names its cause and the remedy, and no thread is left."""
     inner.is_away = True
-    threads = threading.active_count()
     with pytest.raises(StoreUnavailableError, match="on_start_failure") as caught:
         SyncedFeatureFlagStore(inner, start_timeout=0.1)
     assert "AwayError: watch" in str(caught.value)
     assert isinstance(caught.value.__cause__, AwayError)
-    eventually(lambda: threading.active_count() <= threads)
+    eventually(lambda: not own_threads())
 
 
 def test_a_start_without_flags_can_be_allowed(inner: InnerStore) -> None:

@@ -298,7 +298,9 @@ def test_an_event_loop_is_answered_by_another_thread(
     assert asyncio.run(answer()) == [False, True]
 
 
-def test_a_closed_store_has_no_thread(own: DjangoFeatureFlagStore) -> None:
+def test_a_closed_store_has_no_thread(
+    own: DjangoFeatureFlagStore, own_threads: Callable[[], set[threading.Thread]]
+) -> None:
     """`close` ends it, and may be called again."""
     client = FeatureFlagClient(own)
 
@@ -306,12 +308,10 @@ def test_a_closed_store_has_no_thread(own: DjangoFeatureFlagStore) -> None:
         client.is_enabled("NEW")
 
     asyncio.run(ask())
-    names = [thread.name for thread in threading.enumerate()]
-    assert any(name.startswith("flipper-django") for name in names)
+    assert any(thread.name.startswith("flipper-django") for thread in own_threads())
     own.close()
     own.close()
-    names = [thread.name for thread in threading.enumerate()]
-    assert not any(name.startswith("flipper-django") for name in names)
+    assert not own_threads()
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")

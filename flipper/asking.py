@@ -17,6 +17,7 @@ from .contracts.circuit_breaker import (
 from .contracts.last_known import (
     ERRORS_OF_ONE_FLAG,
     FailedReadError,
+    cause_of,
     put_bounded,
     with_last_known,
 )
@@ -63,6 +64,7 @@ class AskingClient(OverridableReader):
         self._raises = on_error == "raise"
         self._strict = None if strict == "silent" else strict
         self._source = with_last_known(store)
+        self._local_copy = self._source.local_copy
         self._log = LogThrottle(_LOGGER)
         self._outage = OutageLog(_LOGGER, store, _OUTAGE)
         self._store = store
@@ -92,6 +94,8 @@ class AskingClient(OverridableReader):
         except Exception as error:  # noqa: BLE001  (a question never raises)
             item = self._after_failed_read(feature_name, error)
         if item is None:
+            if self._local_copy and self._is_undecoded(feature_name):
+                return self._answer_by_explanation(feature_name, default, conditions)
             if self._strict is not None:
                 self._report_missing(feature_name)
             return default
@@ -103,16 +107,15 @@ class AskingClient(OverridableReader):
                 return answer
             return item.is_enabled(**conditions)
         except Exception as error:  # noqa: BLE001  (a question never raises)
-            # Bytes are the document of a flag that is not decoded yet.
-            if type(error) is OtherFlagsNeededError or type(item) is bytes:
-                return self._answer_slowly(item, feature_name, default, conditions)
+            if type(error) is OtherFlagsNeededError:
+                return self._answer_by_flags(item, feature_name, default, conditions)
             self._warn_or_raise(feature_name, error)
             return default
 
-    def _answer_slowly(
+    def _answer_by_flags(
         self, item: Any, feature_name: Any, default: Any, conditions: dict[str, Any]
     ) -> Any:
-        """Answer `is_enabled` for a flag that depends on others, or is not decoded."""
+        """Answer `is_enabled` for a flag that depends on others."""
         if type(item) is not FeatureFlagStoreItem:
             return self._answer_by_explanation(feature_name, default, conditions)
         name = item.feature_name
@@ -240,8 +243,7 @@ class AskingClient(OverridableReader):
             self._use_reader(reader)
             return
         fast_path = source.fast_path()
-        is_decoded = not source.table_has_documents
-        self._use_reader(fast_path if is_decoded else source, fast_path)
+        self._use_reader(source if self._local_copy else fast_path, fast_path)
 
     def _after_failed_read(self, feature_name: Any, error: Exception) -> Any:
         """Log why a read failed, and return the last known state of the flag.
@@ -304,11 +306,6 @@ class AskingClient(OverridableReader):
             cause=error,
             feature_name=feature_name,
         )
-
-
-def cause_of(error: Exception) -> Exception:
-    """Return the error of the store, also if the read has failed earlier."""
-    return error.cause if type(error) is FailedReadError else error
 
 
 def pop_feature_name(conditions: dict[str, Any]) -> Any:

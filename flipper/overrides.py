@@ -133,7 +133,9 @@ class OverridableReader:
     """Reads flags for questions that have all their arguments, and without hooks."""
     _store_reader: Any
     _fast_reader: Any
-    """Reads the store, too, but may give the document of a flag, as bytes."""
+    """Reads the store, too, but may lack flags that are not decoded yet."""
+    _local_copy: Any = None
+    """What has all flags (`LocalCopy`) if `_fast_reader` lacks some of them."""
     _overrides: tuple[dict[str, OverriddenFlag], ...] = ()
     # These are set when they are first used; see `per_request`.
     _memoization: Memoization | None = None
@@ -147,6 +149,12 @@ class OverridableReader:
             self._store_reader = store_reader
             self._fast_reader = store_reader if fast_reader is None else fast_reader
             self._put_before_store()
+
+    def _is_undecoded(self, feature_name: Any) -> bool:
+        """Return whether the store has a flag that `_fast_reader` may lack."""
+        if self._local_copy is None:
+            return False
+        return isinstance(feature_name, str) and feature_name in self._local_copy.flags
 
     def _begin_override(self, flags: dict[str, OverriddenFlag]) -> None:
         """Answer these flags by their overrides, before all earlier overrides.

@@ -71,7 +71,7 @@ class ServingClient(AskingClient):
         self, item: Any, feature_name: Any, default: Any, arguments: dict[str, Any]
     ) -> Any:
         """Answer `variant` for what is no decoded flag, such as an override."""
-        if type(item) is bytes:
+        if item is None and self._is_undecoded(feature_name):
             try:
                 item = self._store_reader.get(feature_name)
             except Exception as error:  # noqa: BLE001  (a question never raises)
@@ -211,9 +211,11 @@ class ServingClient(AskingClient):
         source = self._source
         reader = self._fast_reader
         if isinstance(reader, dict):
-            items = list(reader.values())
-            if reader is self._store_reader or bytes not in map(type, items):
-                return items
+            if reader is self._store_reader:
+                return list(reader.values())
+            items = self._local_copy.all_decoded()
+            if items is not None:
+                return items  # type: ignore[no-any-return]
         if not self._raises and current_reader(source) is not source:
             return None  # while its circuit breaker is open, a request takes too long
         try:

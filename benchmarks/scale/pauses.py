@@ -102,6 +102,8 @@ def _ask(
     """Ask many questions; return what the longest ones were."""
     longest = 0
     long: list[dict[str, float]] = []
+    # What a program has imported is its own, and is walked through once in any case.
+    gc.collect()
     began = perf_counter_ns()
     blocks = [asked[first : first + BLOCK] for first in range(0, len(asked), BLOCK)]
     with _Collections() as collections:

@@ -181,6 +181,11 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
                 sleep(_PAUSE)
         return changed
 
+    def read_few_undecoded(self, feature_names: Sequence[str]) -> dict[str, bytes]:
+        """Return documents by name, without those that are missing; see `flag_in`."""
+        self._before_reading()
+        return self._read_many(feature_names)
+
     def flag_in(
         self, feature_name: str, document: bytes
     ) -> FeatureFlagStoreItem | None:
@@ -308,10 +313,3 @@ class DocumentFeatureFlagStore(SupportsLastKnown, AtomicFeatureFlagStore):
         if is_latest:
             put_bounded(self._decoded, feature_name, item)
         return item
-
-
-def reads_undecoded(store: Any) -> bool:
-    """Return whether `read_undecoded` of a store reads the flags that `list` does."""
-    return getattr(
-        type(store), "list", None
-    ) is DocumentFeatureFlagStore.list and "list" not in vars(store)

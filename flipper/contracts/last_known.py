@@ -34,6 +34,11 @@ class FailedReadError(Exception):
         self.item = item
 
 
+def cause_of(error: Exception) -> Exception:
+    """Return the error of the store, also if the read has failed earlier."""
+    return error.cause if type(error) is FailedReadError else error
+
+
 class SupportsLastKnown:
     """A store that knows, without I/O, what its `get` returned last.
 
@@ -41,8 +46,8 @@ class SupportsLastKnown:
     method.
     """
 
-    table_has_documents: ClassVar[bool] = False
-    """Whether the fast path may give the document of a flag, as bytes."""
+    local_copy: Any = None
+    """A copy of all flags (`LocalCopy`), if the fast path has only the decoded ones."""
 
     get_in_memory_bypasses: ClassVar[Any] = None
     """The `get` that `get_in_memory` stands for; see `in_memory`."""
@@ -137,9 +142,6 @@ class TableFastPath(SupportsLastKnown, metaclass=Patchable):
     def get_in_memory(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return what `get` returns, if the table answers without I/O."""
         item: Any = get_in_memory(getattr(self, self._table), feature_name)
-        if type(item) is bytes:
-            get: Any = self._table_get
-            item = get(self, feature_name)
         return cast("FeatureFlagStoreItem | None", item)
 
 

@@ -484,7 +484,7 @@ def test_a_forked_copy_is_filled_in_a_thread(at_once: Callable[[Any], Any]) -> N
         store.after_fork()
         assert asyncio.run(gated.while_closed(client.is_enabled(ON))) is True
         gated.threads.clear()
-        eventually(lambda: type(store._flags) is dict or asyncio.run(ask(client)))
+        eventually(lambda: type(store.fast_path()) is dict or asyncio.run(ask(client)))
         assert at_once(client.is_enabled(ON)) is True
         assert threading.get_ident() not in gated.threads
 

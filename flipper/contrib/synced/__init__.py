@@ -8,17 +8,18 @@ the flags. `read_through` answers without that thread, `write_through` writes.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakMethod, finalize
+from weakref import finalize
 
 from ...arguments import check_seconds
 from ...contracts.last_known import TableFastPath
 from ...contracts.transactions import refuse_transactions
 from ...contracts.watch import WatchQueue
 from ...contracts.wrapper import FeatureFlagStoreWrapper
-from ...exceptions import StaleFlagsError, StoreUnavailableError
+from ...exceptions import InvalidFlagDataError, StaleFlagsError, StoreUnavailableError
 from ...runtime.closing import Closeable
 from ...runtime.fork import renew_after_fork
 from ..storage import FeatureFlagStoreItem
@@ -76,7 +77,6 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
     """
 
     _table = "_flags"
-    table_has_documents = True
 
     def __init__(  # noqa: PLR0913  (each a choice of its own, and all have defaults)
         self,
@@ -102,10 +102,10 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
         self._max_staleness = max_staleness
         file = None if snapshot is None else Snapshot(snapshot)
         self._follower = Follower(store, poll_interval, file)
-        self._copy = self._follower.copy
+        self.local_copy = self._copy = self._follower.copy
         self._writes = WriteThrough(self._follower, store, write_timeout)
-        # `get` looks here: in the dict of the copy itself, or in an object that checks
-        # the age of the copy, or asks the inner store.
+        # `get` looks here: in the copy itself, or in an object that checks the age of
+        # the copy, or asks the inner store.
         self._flags: Any = self._copied_flags()
         finalize(self, self._follower.abandon).atexit = False
         renew_after_fork(self)
@@ -147,10 +147,12 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
             StaleFlagsError: the copy is older than `max_staleness`.
             InvalidFlagDataError: the stored document is not a flag.
         """
-        item = self._flags.get(feature_name)
-        if type(item) is bytes:
-            return self._copy.decode(feature_name, item)
-        return item  # type: ignore[no-any-return]
+        return self._flags.get(feature_name)  # type: ignore[no-any-return]
+
+    def fast_path(self) -> Any:
+        """Return the dict of decoded flags, or the object whose `get` is called."""
+        table = super().fast_path()
+        return self._copy.decoded if table is self._copy else table
 
     def list(
         self, limit: int | None = None, offset: int = 0
@@ -168,9 +170,10 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
             self._flags.update_copy()
         flags = self._copied_flags()
         for feature_name in sorted(self._copy.flags):
-            item = self._copy.decoded_or_none(feature_name, flags.get(feature_name))
-            if item is not None:  # None: no flag, or deleted since the names were read
-                yield item
+            with suppress(InvalidFlagDataError):
+                item = flags.get(feature_name)
+                if item is not None:  # None: deleted since the names were read
+                    yield item
 
     @property
     def outage_errors(self) -> tuple[type[Exception], ...]:
@@ -198,10 +201,11 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
 
     def set(self, feature_name: str, is_enabled: bool) -> None:
         """Change the state and keep the metadata; create the flag if it is missing."""
-        known = self._copy.flags.get(feature_name)
-        known = self._copy.decoded_or_none(feature_name, known)
-        is_known = type(known) is FeatureFlagStoreItem
-        expected: Any = known.replace(is_enabled=is_enabled) if is_known else UNKNOWN
+        expected: Any = UNKNOWN
+        with suppress(InvalidFlagDataError):
+            known = self._copy.get(feature_name)
+            if type(known) is FeatureFlagStoreItem:
+                expected = known.replace(is_enabled=is_enabled)
         set_state = partial(super().set, feature_name, is_enabled)
         reread = self._writes.rereading(feature_name, expected)
         self._writes.call(feature_name, set_state, reread)
@@ -300,21 +304,12 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
 
     def _copied_flags(self) -> Any:
         if self._max_staleness is None:
-            return self._copy.flags
+            return self._copy
         return FreshFlags(self._follower, self._max_staleness)
 
     def _new_read_through(self) -> ReadThrough:
-        # A weak reference, so that a store that is not used any more is freed at once.
-        reference = WeakMethod(self._answer_from_copy)
-
-        def answer_from_copy() -> None:
-            method = reference()
-            if method is not None:
-                method()
-
-        return ReadThrough(
-            self._follower, self._store, self._copied_flags(), answer_from_copy
-        )
+        flags, use_copy = self._copied_flags(), self._answer_from_copy
+        return ReadThrough(self._follower, self._store, flags, use_copy)
 
     def _answer_from_copy(self) -> None:
         self._flags = self._copied_flags()

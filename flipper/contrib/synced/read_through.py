@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakMethod
 
 from ...contracts.circuit_breaker import (
     comes_from_open_circuit,
@@ -43,7 +44,8 @@ class ReadThrough:
         follower: the follower of the inner store, started by the first call if it can.
         store: the inner store.
         copied_flags: its `get` returns flags of the copy.
-        use_copy: called when the copy can answer instead of this object.
+        use_copy: a method that is called when the copy can answer instead of this
+            object; it keeps nothing alive.
     """
 
     def __init__(
@@ -56,7 +58,8 @@ class ReadThrough:
         self._follower = follower
         self._reader = with_last_known(store)
         self._copied_flags = copied_flags
-        self._use_copy = use_copy
+        # A weak reference, so that a store that is not used any more is freed at once.
+        self._use_copy_reference = WeakMethod(use_copy)
         self._seconds_left = _READ_TIMEOUT_IN_CHILD
         self._outage = OutageLog(__name__, store, "flags keep their last known state")
 
@@ -89,6 +92,11 @@ class ReadThrough:
             self._use_copy()
         else:
             self._follower.read_all_once(None)
+
+    def _use_copy(self) -> None:
+        use_copy = self._use_copy_reference()
+        if use_copy is not None:
+            use_copy()
 
     def _read_directly(self, feature_name: str) -> Any:
         copy = self._follower.copy

@@ -15,7 +15,7 @@ from functools import partial
 from time import sleep
 from typing import TYPE_CHECKING, Any, Final
 
-from ...contracts.document import reads_undecoded
+from ...contracts.document import DocumentFeatureFlagStore
 from ...contracts.update import get_many
 from ...exceptions import InvalidFlagDataError
 from ...runtime.clock import monotonic
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 # because threads that answer questions wait while it works.
 _SLICE: Final = 0.001
 _PAUSE_PER_WORK: Final = 4
-_DECODED_PER_PAUSE: Final = 50
+_CHECKED_PER_PAUSE: Final = 50
 _COMPARED_PER_PAUSE: Final = 5000
 _PAUSE: Final = 0.0005  # seconds
 _ANSWER_TIMEOUT: Final = 4.0  # seconds for an answer, or for the next flag of a list
@@ -65,11 +65,12 @@ class FlagReader:
         copy: the copy of its flags.
 
     Attributes:
-        unchecked: names of the copy whose documents may not be flags.
+        unchecked: names of the copy whose documents may not be flags, as the keys of a
+            dict without values, through which the garbage collector does not walk.
     """
 
     def __init__(self, store: Any, copy: LocalCopy) -> None:
-        self.unchecked: list[str] = []
+        self.unchecked: dict[str, None] = {}
         self._store = store
         self._copy = copy
         self._revision: object = None
@@ -125,7 +126,7 @@ class FlagReader:
         changed = call_with_timeout(_ANSWER_TIMEOUT, read, found.__len__, wait=wait)
         intervals = max(_MOST_INTERVALS, len(found) / _FLAGS_PER_INTERVAL)
         self._intervals_left = uniform(0.8, 1.2) * intervals
-        self._decode_changed(found, changed)
+        self._check_changed(found, changed)
         # Race: what was read of these flags may be older than what the copy has.
         flags = self._copy.flags
         for feature_name in newer:
@@ -142,7 +143,7 @@ class FlagReader:
         return began, found, changed
 
     def _read_into(self, found: dict[str, Any]) -> Sequence[str] | None:
-        if reads_undecoded(self._store):
+        if _reads_undecoded(self._store, "list"):
             flags = self._copy.flags
             return self._store.read_undecoded(found, flags)  # type: ignore[no-any-return]
         for item in self._store.list():
@@ -197,16 +198,33 @@ class FlagReader:
 
         def read() -> None:
             for names in batchify(feature_names, _MOST_SINGLE_READS):
+                if _reads_undecoded(self._store, "get"):
+                    documents = self._store.read_few_undecoded(names)
+                    for name in names:
+                        found[name] = self._checked(name, documents.get(name))
+                    continue
                 if len(names) > 1:
                     found.update(get_many(self._store, names))
-                for feature_name in names:
-                    if feature_name not in found:
-                        found[feature_name] = self.read_flag(feature_name)
+                for name in names:
+                    if name not in found:
+                        found[name] = self.read_flag(name)
 
         if feature_names:
             call_with_timeout(_ANSWER_TIMEOUT, read, found.__len__)
             self._copy.apply(found, complete=False)
         return True
+
+    def _checked(self, feature_name: str, document: bytes | None) -> Any:
+        """Return what the copy gets for a document: `None` if it is not a flag.
+
+        It gets the document itself, unless the copy has the flag decoded.
+        """
+        if document is None:
+            return None
+        item = self._store.flag_in(feature_name, document)
+        known = self._copy.flags.get(feature_name, b"")
+        is_decoded = feature_name in self._copy.decoded or type(known) is not bytes
+        return item if is_decoded or item is None else document
 
     def read_flag(self, feature_name: str) -> Any:
         """Return a flag of the store; `None` if it is missing or invalid."""
@@ -216,32 +234,32 @@ class FlagReader:
             self._log.warning(("flag", feature_name), "A flag is left out: %s", error)
             return None
 
-    def _decode_changed(
+    def _check_changed(
         self, found: dict[str, Any], changed: Sequence[str] | None
     ) -> None:
-        """Decode what has changed, and drop what is not a flag.
+        """Check what has changed, and drop what is not a flag.
 
-        Nothing is decoded before the copy has its first flags.
+        Nothing is checked before the copy has its first flags.
         """
         if self._copy.is_unused:
             return
         for number, feature_name in enumerate(changed or (), 1):
             if feature_name in self._changed or feature_name not in found:
-                continue  # it was decoded by the last call
-            item = self._store.flag_in(feature_name, found[feature_name])
+                continue  # it was checked by the last call
+            item = self._checked(feature_name, found[feature_name])
             if item is None:
                 del found[feature_name]
             else:
                 self._changed[feature_name] = item
-            if not number % _DECODED_PER_PAUSE:
+            if not number % _CHECKED_PER_PAUSE:
                 sleep(_PAUSE)
 
     def apply(self, found: dict[str, Any], changed: Sequence[str] | None) -> None:
         """Replace the flags of the copy by those that were read; empty `found`."""
         if self._copy.fill(found):
-            self.unchecked = [*(changed or ())]
+            self.unchecked = dict.fromkeys(changed or ())
             return
-        self._decode_changed(found, changed)
+        self._check_changed(found, changed)
         applied = found if changed is None else self._changed
         flags = self._copy.flags
         # Other threads would wait while each of very many flags is looked at.
@@ -271,15 +289,21 @@ class FlagReader:
             return None
         began = monotonic()
         while unchecked and monotonic() < began + _SLICE:
-            self._check(unchecked.pop())
+            self._check(unchecked.popitem()[0])
         return (monotonic() - began) * _PAUSE_PER_WORK
 
     def check_all(self) -> None:
         """Check all flags at once, where no thread does that later."""
         while self.unchecked:
-            self._check(self.unchecked.pop())
+            self._check(self.unchecked.popitem()[0])
 
     def _check(self, feature_name: str) -> None:
         document = self._copy.flags.get(feature_name)
         if type(document) is bytes and not self._store.flag_in(feature_name, document):
             self._copy.discard(feature_name, document)
+
+
+def _reads_undecoded(store: Any, method: str) -> bool:
+    """Return whether reading documents gives the flags that a method gives."""
+    usual = getattr(DocumentFeatureFlagStore, method)
+    return getattr(type(store), method, None) is usual and method not in vars(store)

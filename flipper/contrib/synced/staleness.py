@@ -22,7 +22,7 @@ class FreshFlags:
 
     def __init__(self, follower: Follower, max_staleness: float) -> None:
         self._follower = follower
-        self._get = follower.copy.flags.get
+        self._get = follower.copy.get
         self._max_staleness = max_staleness
 
     def get(self, feature_name: str) -> Any:

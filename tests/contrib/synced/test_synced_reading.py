@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import sqlite3
+import sys
 import threading
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -64,26 +66,65 @@ def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def copied(store: SyncedFeatureFlagStore) -> dict[str, Any]:
-    """Return the dict that a client reads."""
-    return store.fast_path()  # type: ignore[no-any-return]
+    """Return all flags of a copy: their documents, or the flags themselves."""
+    return store._copy.flags
 
 
 @pytest.mark.usefixtures("unchecked")
 def test_a_flag_is_decoded_when_it_is_first_asked_for(
     inner: SQLiteFeatureFlagStore,
 ) -> None:
-    """A question puts the decoded flag into the copy, and decodes no other flag."""
+    """A question decodes its flag once, and no other flag."""
     with synced(inner) as store:
         client = FeatureFlagClient(store)
-        assert {type(item) for item in copied(store).values()} == {bytes}
         assert client.is_enabled("pro", plan="pro") is True
         assert client.is_enabled("pro", plan="basic") is False
-        item = copied(store)["pro"]
-        assert type(item) is FeatureFlagStoreItem
-        assert store.get("pro") is item
-        assert type(copied(store)["on"]) is bytes
+        assert list(decoded := store._copy.decoded) == ["pro"]
+        assert type(decoded["pro"]) is FeatureFlagStoreItem
+        assert store.get("pro") is decoded["pro"]
+        assert {type(item) for item in copied(store).values()} == {bytes}
         assert client.is_enabled("on") is True
         assert client.is_enabled("off", default=True) is False
+
+
+def test_a_change_of_a_flag_decodes_it_only_if_it_was_asked_for(
+    inner: SQLiteFeatureFlagStore,
+) -> None:
+    """Flags that are not asked for are kept as bytes, whatever happens to them."""
+    with synced(inner) as store:
+        client = FeatureFlagClient(store)
+        assert client.is_enabled("on") is True
+        inner.set("off", True)
+        inner.set("on", False)
+        store.create("mine", is_enabled=True)
+        eventually(lambda: not client.is_enabled("on"))
+        assert list(store._copy.decoded) == ["on"]
+        assert client.is_enabled("off") is True
+        assert client.is_enabled("mine") is True
+        inner.delete("off")
+        eventually(lambda: not client.exists("off"))
+        assert sorted(store._copy.decoded) == ["mine", "on"]
+
+
+@pytest.mark.skipif(
+    sys.version_info >= (3, 14), reason="the collector walks through every dict there"
+)
+def test_the_garbage_collector_does_not_walk_through_all_flags(
+    inner: SQLiteFeatureFlagStore,
+) -> None:
+    """With 100,000 flags, that takes longer than all other objects together."""
+    with synced(inner) as store:
+        client = FeatureFlagClient(store)
+        assert client.is_enabled("on") is True
+        assert len(list(store.list())) == 3
+        inner.set("off", True)
+        eventually(lambda: client.is_enabled("off"))
+        assert not gc.is_tracked(copied(store))
+        client.create("mine")
+        # What this process writes is a flag until it is read from the store.
+        eventually(lambda: type(copied(store)["mine"]) is bytes)
+        gc.collect()
+        assert not gc.is_tracked(copied(store))
 
 
 @pytest.mark.usefixtures("unchecked")

@@ -60,7 +60,7 @@ class TestSyncedRedis(SyncedRules):
     def test_a_change_costs_one_command_of_the_server(
         self, others: FeatureFlagClient, direct: Address, server: Server
     ) -> None:
-        """A change costs one GET; the flags are not listed."""
+        """A change costs one MGET; the flags are not listed."""
         with (
             SyncedFeatureFlagStore(self.connect(direct), poll_interval=3600) as store,
             redis.Redis(host=server.host, port=server.port) as client,
@@ -78,5 +78,5 @@ class TestSyncedRedis(SyncedRules):
             client.delete(f"{direct.place}/x")
             eventually(lambda: store.get("x") is None)
             after = calls()
-        before["get"] += 1
+        before["mget"] += 1
         assert after == before

@@ -154,7 +154,10 @@ class OverridableReader:
         """Return whether the store has a flag that `_fast_reader` may lack."""
         if self._local_copy is None:
             return False
-        return isinstance(feature_name, str) and feature_name in self._local_copy.flags
+        try:
+            return feature_name in self._local_copy.flags
+        except TypeError:  # a name that cannot be hashed
+            return False
 
     def _begin_override(self, flags: dict[str, OverriddenFlag]) -> None:
         """Answer these flags by their overrides, before all earlier overrides.

@@ -72,10 +72,8 @@ class ServingClient(AskingClient):
     ) -> Any:
         """Answer `variant` for what is no decoded flag, such as an override."""
         if item is None and self._is_undecoded(feature_name):
-            try:
-                item = self._store_reader.get(feature_name)
-            except Exception as error:  # noqa: BLE001  (a question never raises)
-                self._warn_or_raise(feature_name, error)
+            item, failure = self._read_item(feature_name)
+            if item is None and failure is not None:
                 return default
         if self._context is not None and type(item) is not OverriddenFlag:
             arguments = self._context.merged(arguments)

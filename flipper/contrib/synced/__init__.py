@@ -102,7 +102,9 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
         self._max_staleness = max_staleness
         file = None if snapshot is None else Snapshot(snapshot)
         self._follower = Follower(store, poll_interval, file)
-        self.local_copy = self._copy = self._follower.copy
+        self._copy = self._follower.copy
+        if type(self).get is SyncedFeatureFlagStore.get:
+            self.local_copy = self._copy
         self._writes = WriteThrough(self._follower, store, write_timeout)
         # `get` looks here: in the copy itself, or in an object that checks the age of
         # the copy, or asks the inner store.
@@ -186,6 +188,10 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
             return self.get(feature_name)
         except StaleFlagsError:
             return None
+
+    def known_names(self) -> tuple[str, ...]:
+        """Return the names of the flags of the copy."""
+        return tuple(self._copy.flags)
 
     # -- writing -----------------------------------------------------------------------
 
@@ -303,9 +309,8 @@ class SyncedFeatureFlagStore(Closeable, TableFastPath, FeatureFlagStoreWrapper):
     # -- what answers `get` ------------------------------------------------------------
 
     def _copied_flags(self) -> Any:
-        if self._max_staleness is None:
-            return self._copy
-        return FreshFlags(self._follower, self._max_staleness)
+        limit = self._max_staleness
+        return self._copy if limit is None else FreshFlags(self._follower, limit)
 
     def _new_read_through(self) -> ReadThrough:
         flags, use_copy = self._copied_flags(), self._answer_from_copy

@@ -180,7 +180,7 @@ class LocalCopy:
         if self._lock.acquire(blocking=False):
             try:
                 if len(self.decoded) == len(self.flags):
-                    return list(self.decoded.values())
+                    return [self.decoded[name] for name in self.flags]
             finally:
                 self._lock.release()
         return None
@@ -251,44 +251,37 @@ class LocalCopy:
         self._notifications.add(listeners, event)
         self._notifications.deliver()
 
-    def _set_flag(self, feature_name: str, item: Any) -> None:
+    def _set_flag(self, feature_name: str, found: Any) -> None:
+        """Put in a flag, or its checked document; `None` removes the flag."""
         flags, decoded = self.flags, self.decoded
         old = decoded.get(feature_name, flags.get(feature_name))
-        new = _document_of(item, feature_name) or item
-        if item is None:
-            flags.pop(feature_name, None)
-            decoded.pop(feature_name, None)
-        elif old is None or not _is_equal(old, item):
-            # Race: `get` looks at `decoded` first, so it is changed last.
-            flags[feature_name] = new
-            if type(item) is bytes:
-                decoded.pop(feature_name, None)
-            elif feature_name in decoded:
-                decoded[feature_name] = item
-        else:
+        new = found
+        if type(found) is bytes and isinstance(old, FeatureFlagStoreItem):
+            is_known = old.document == found
+            new = old if is_known else decoded_or_none(feature_name, found)
+        if _is_equal(old, new):
             # An equal flag is kept, since its conditions may be compiled already.
-            if type(new) is bytes:
-                flags[feature_name] = new
+            if type(found) is bytes:
+                flags[feature_name] = found
             return
-        if old is item:
-            return
+        # Race: a fork or a signal may come in between. A flag that is not in `decoded`
+        # is decoded again, while nobody would ever replace one that is outdated.
+        was_decoded = decoded.pop(feature_name, None) is not None
+        if found is None:
+            flags.pop(feature_name, None)
+        else:
+            flags[feature_name] = found
+            if was_decoded and new is not None and type(new) is not bytes:
+                decoded[feature_name] = new
         self.revision += 1
         if self._listeners:
-            self._announce(feature_name, old, item)
+            self._announce(feature_name, old, new)
 
     def _announce(self, feature_name: str, old: Any, new: Any) -> None:
         old, new = (decoded_or_none(feature_name, each) for each in (old, new))
-        if old is not new:
+        if not _is_equal(old, new):  # only the documents were different
             change = FlagChange(feature_name, old, new)
             self._notifications.add(self._listeners, change)
-
-
-def _document_of(item: Any, feature_name: str) -> bytes | None:
-    """Return the document that `get` may decode instead of keeping the flag."""
-    # A store may give the document of another flag, copied to this name.
-    if type(item) is FeatureFlagStoreItem and item.feature_name == feature_name:
-        return item.document
-    return None
 
 
 @contextmanager
@@ -308,13 +301,12 @@ def _hold(lock: Any, feature_name: str, timeout: float | None) -> Iterator[None]
 def _is_equal(old: Any, new: Any) -> bool:
     if old is new:
         return True
-    # Equal documents are equal flags. To compare them is the fastest.
-    documents = [
-        one if type(one) is bytes else getattr(one, "document", None)
-        for one in (old, new)
-    ]
-    if documents[0] is not None and documents[0] == documents[1]:
-        return True
-    if type(old) is not type(new) or type(new) is bytes:
+    if type(old) is bytes:
+        return bool(old == new)
+    if type(old) is not type(new):
         return False
+    # Equal documents are equal flags. To compare them is the fastest.
+    document = getattr(old, "document", None)
+    if document is not None and document == getattr(new, "document", None):
+        return True
     return old.raw_is_enabled == new.raw_is_enabled and bool(old.meta == new.meta)

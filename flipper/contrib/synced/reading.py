@@ -214,17 +214,11 @@ class FlagReader:
             self._copy.apply(found, complete=False)
         return True
 
-    def _checked(self, feature_name: str, document: bytes | None) -> Any:
-        """Return what the copy gets for a document: `None` if it is not a flag.
-
-        It gets the document itself, unless the copy has the flag decoded.
-        """
-        if document is None:
+    def _checked(self, feature_name: str, document: bytes | None) -> bytes | None:
+        """Return a document if it is a flag, else `None`."""
+        if document is None or self._store.flag_in(feature_name, document) is None:
             return None
-        item = self._store.flag_in(feature_name, document)
-        known = self._copy.flags.get(feature_name, b"")
-        is_decoded = feature_name in self._copy.decoded or type(known) is not bytes
-        return item if is_decoded or item is None else document
+        return document
 
     def read_flag(self, feature_name: str) -> Any:
         """Return a flag of the store; `None` if it is missing or invalid."""
@@ -246,11 +240,11 @@ class FlagReader:
         for number, feature_name in enumerate(changed or (), 1):
             if feature_name in self._changed or feature_name not in found:
                 continue  # it was checked by the last call
-            item = self._checked(feature_name, found[feature_name])
-            if item is None:
+            document = self._checked(feature_name, found[feature_name])
+            if document is None:
                 del found[feature_name]
             else:
-                self._changed[feature_name] = item
+                self._changed[feature_name] = document
             if not number % _CHECKED_PER_PAUSE:
                 sleep(_PAUSE)
 

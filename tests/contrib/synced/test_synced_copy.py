@@ -6,6 +6,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import pytest
+
 from flipper import FeatureFlagClient
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.contrib.synced.copy import LocalCopy
@@ -13,8 +15,6 @@ from flipper.testing.contract import at_once, eventually
 from support.synced_stores import InnerStore, synced
 
 if TYPE_CHECKING:
-    import pytest
-
     from flipper.contrib.synced.copy import FlagChange
 
 
@@ -99,12 +99,48 @@ def test_a_flag_that_is_read_again_with_the_same_document_is_kept() -> None:
     first = read(is_enabled=False)
     decoded = copy.get("x")
     assert read(is_enabled=False) is not first
-    assert copy.get("x") is decoded
-    assert copy.flags["x"] == first.document
+    assert copy.get("x") is decoded is first
+    copy.apply({"x": first.document}, complete=False)
+    assert copy.get("x") is first
+    assert copy.flags["x"] is first.document
     changed = read(is_enabled=True)
     assert copy.get("x") is changed
-    assert copy.flags["x"] is changed.document
+    copy.apply({"x": first.document}, complete=False)
+    assert copy.get("x").raw_is_enabled is False
     assert [(change.old, change.new) for change in seen] == [
         (None, first),
-        (decoded, changed),
+        (first, changed),
+        (changed, copy.get("x")),
     ]
+
+
+class InterruptedDict(dict):
+    """A dict whose changes are broken off before they are made."""
+
+    def __setitem__(self, *_: object) -> None:
+        """Raise as a signal does."""
+        raise KeyboardInterrupt
+
+    def pop(self, *_: object) -> None:
+        """Raise as a signal does."""
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("new", [None, True])
+def test_a_change_that_was_broken_off_is_made_by_the_next_reading(
+    new: bool | None,
+) -> None:
+    """A signal, or a fork by another thread, leaves no outdated flag in the copy."""
+    copy = LocalCopy()
+    meta = FeatureFlagStoreMeta(1)
+    found = new and FeatureFlagStoreItem("x", new, meta).serialize()
+    copy.apply({"x": FeatureFlagStoreItem("x", False, meta).serialize()}, complete=True)
+    assert copy.get("x").raw_is_enabled is False
+    flags, copy.flags = copy.flags, InterruptedDict(copy.flags)
+    with pytest.raises(KeyboardInterrupt):
+        copy.apply({"x": found}, complete=False)
+    copy.flags = flags
+    assert copy.get("x").raw_is_enabled is False
+    copy.apply({"x": found}, complete=False)
+    item = copy.get("x")
+    assert item is None if new is None else item.raw_is_enabled is new

@@ -10,6 +10,7 @@ import sqlite3
 import sys
 import threading
 from contextlib import closing
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +18,7 @@ import pytest
 from flipper import (
     Condition,
     FeatureFlagClient,
+    MemoryFeatureFlagStore,
     SQLiteFeatureFlagStore,
     SyncedFeatureFlagStore,
 )
@@ -33,6 +35,12 @@ from support.synced_stores import InnerStore, synced
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+
+class Names(Enum):
+    """Names of flags that are no texts."""
+
+    NEW = "new"
 
 
 @pytest.fixture
@@ -104,6 +112,82 @@ def test_a_change_of_a_flag_decodes_it_only_if_it_was_asked_for(
         inner.delete("off")
         eventually(lambda: not client.exists("off"))
         assert sorted(store._copy.decoded) == ["mine", "on"]
+
+
+@pytest.mark.parametrize("is_decoded", [False, True])
+def test_only_the_document_of_a_flag_changed(
+    inner: SQLiteFeatureFlagStore, *, is_decoded: bool
+) -> None:
+    """Listeners are not called for a flag that is as before."""
+    changes: list[Any] = []
+    with synced(inner) as store, closing(sqlite3.connect(inner.path)) as raw:
+        store.on_change(changes.append)
+        client = FeatureFlagClient(store)
+        client.enable("on")  # which it is already
+        assert not is_decoded or client.is_enabled("on")
+        raw.execute("UPDATE feature_flags SET item = item || ' ' WHERE name = 'on'")
+        raw.commit()
+        eventually(lambda: str(copied(store)["on"]).endswith(" '"))
+        assert client.is_enabled("on") is True
+        client.disable("on")
+        eventually(lambda: changes)
+    found = [(each.old.raw_is_enabled, each.new.raw_is_enabled) for each in changes]
+    assert found == [(True, False)]
+
+
+def test_all_flags_come_in_the_order_of_the_copy(inner: SQLiteFeatureFlagStore) -> None:
+    """It does not depend on which flag was asked for first."""
+    with synced(inner) as store:
+        eventually(lambda: store.status().flags == 3)
+        client = FeatureFlagClient(store)
+        for name in ("pro", "on", "off"):
+            client.is_enabled(name)
+        assert list(client.evaluate_all(plan="pro")) == ["off", "on", "pro"]
+
+
+def test_a_memoized_flag_keeps_missing_in_the_block(
+    inner: SQLiteFeatureFlagStore,
+) -> None:
+    """A flag that is created during the block is missing for all its questions."""
+    with synced(inner) as store:
+        client = FeatureFlagClient(store)
+        with client.memoize():
+            assert client.variant("new", "none") == "none"
+            inner.create("new", is_enabled=True)
+            eventually(lambda: store.get("new"))
+            assert client.variant("new", "none") == "none"
+            assert client.is_enabled("new") is False
+            assert client.evaluate_all(names=["new"]) == {"new": False}
+        assert client.variant("new", "none") is True
+
+
+@pytest.mark.parametrize("name", [Names.NEW, 5, (1, 2)])
+def test_a_name_need_not_be_a_text(name: Any) -> None:
+    """The memory store takes any name, so its copy does."""
+    inner = MemoryFeatureFlagStore()
+    inner.create(name, is_enabled=True)
+    with synced(inner) as store:
+        client = FeatureFlagClient(store)
+        assert client.is_enabled(name) is True
+        assert FeatureFlagClient(store).variant(name) is True
+        assert client.is_enabled([name], default="none") == "none"  # type: ignore[arg-type]
+
+
+def test_an_overridden_get_is_called_once_for_a_question(
+    inner: SQLiteFeatureFlagStore,
+) -> None:
+    """Also if it does not give a flag that the copy has."""
+    asked = []
+
+    class Hiding(SyncedFeatureFlagStore):
+        def get(self, feature_name: str) -> None:
+            asked.append(feature_name)
+
+    with Hiding(inner) as store:
+        client = FeatureFlagClient(store)
+        assert client.is_enabled("on") is False
+        assert client.variant("on", "none") == "none"
+        assert asked == ["on", "on"]
 
 
 @pytest.mark.skipif(

@@ -284,12 +284,15 @@ class FlagReader:
         began = monotonic()
         while unchecked and monotonic() < began + _SLICE:
             self._check(unchecked.popitem()[0])
+        if not unchecked:
+            self.unchecked = {}  # an empty dict may keep the memory of many names
         return (monotonic() - began) * _PAUSE_PER_WORK
 
     def check_all(self) -> None:
         """Check all flags at once, where no thread does that later."""
         while self.unchecked:
             self._check(self.unchecked.popitem()[0])
+        self.unchecked = {}
 
     def _check(self, feature_name: str) -> None:
         document = self._copy.flags.get(feature_name)

@@ -131,20 +131,6 @@ def _end_outages() -> Iterator[None]:
         module.refresh_readers()
 
 
-@pytest.fixture(autouse=True)
-def _only_own_logs(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Keep what the threads of earlier tests log out of `caplog`."""
-    earlier = weakref.WeakSet(threading.enumerate())
-    earlier.discard(threading.current_thread())
-
-    def is_of_this_test(_: logging.LogRecord) -> bool:
-        return threading.current_thread() not in earlier
-
-    caplog.handler.addFilter(is_of_this_test)
-    yield
-    caplog.handler.removeFilter(is_of_this_test)
-
-
 @pytest.fixture
 def threads_switch_often() -> Iterator[None]:
     """Let Python switch threads as often as it can, so that they race."""

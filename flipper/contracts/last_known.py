@@ -141,8 +141,8 @@ class TableFastPath(SupportsLastKnown, metaclass=Patchable):
 
     def get_in_memory(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """Return what `get` returns, if the table answers without I/O."""
-        item: Any = get_in_memory(getattr(self, self._table), feature_name)
-        return cast("FeatureFlagStoreItem | None", item)
+        found = get_in_memory(getattr(self, self._table), feature_name)
+        return cast("FeatureFlagStoreItem | None", found)
 
 
 class LastKnownFlags(SupportsLastKnown):

@@ -302,7 +302,7 @@ def _is_equal(old: Any, new: Any) -> bool:
     if old is new:
         return True
     if type(old) is bytes:
-        return bool(old == new)
+        return bool(old == new) or bool(old == getattr(new, "document", None))
     if type(old) is not type(new):
         return False
     # Equal documents are equal flags. To compare them is the fastest.

@@ -45,7 +45,7 @@ class ReadThrough:
         store: the inner store.
         copied_flags: its `get` returns flags of the copy.
         use_copy: a method that is called when the copy can answer instead of this
-            object; it keeps nothing alive.
+            object, which has only a weak reference to it.
     """
 
     def __init__(

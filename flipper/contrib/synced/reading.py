@@ -76,10 +76,8 @@ class FlagReader:
         self._revision: object = None
         self._intervals_left = 0.0
         self._must_read_again = False
-        # Flags that have changed. They are not among the documents that were read: up
-        # to Python 3.13, the garbage collector does not walk through a dict that has
-        # bytes only, for which it needs some milliseconds with 100,000 flags.
-        self._changed: dict[str, Any] = {}
+        # The documents that have changed and are flags, or `None` for missing flags.
+        self._changed: dict[str, bytes | None] = {}
         self._log = LogThrottle(__name__)
 
     def is_due(self, watch: Watch) -> bool:

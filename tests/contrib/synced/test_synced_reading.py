@@ -200,13 +200,17 @@ def test_the_garbage_collector_does_not_walk_through_all_flags(
     with synced(inner) as store:
         client = FeatureFlagClient(store)
         assert client.is_enabled("on") is True
-        assert len(list(store.list())) == 3
         inner.set("off", True)
         eventually(lambda: client.is_enabled("off"))
         assert not gc.is_tracked(copied(store))
+        revision = store.status().revision
+        assert store.get_uncached("pro") is not None
+        assert store.status().revision == revision
+        assert type(copied(store)["pro"]) is bytes
         client.create("mine")
         # What this process writes is a flag until it is read from the store.
         eventually(lambda: type(copied(store)["mine"]) is bytes)
+        assert len(list(store.list())) == 4
         gc.collect()
         assert not gc.is_tracked(copied(store))
 

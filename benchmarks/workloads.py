@@ -396,7 +396,7 @@ IN_MEMORY = _table(
         *("split", "split, a new user each", 40, _split, _split_call, _same_variants),
     ),
     Workload(
-        *("evaluate_all", "evaluate all 1,000, per flag", 10, _mixed, _for_all_flags),
+        *("evaluate_all", "evaluate all 1,000, per flag", 8, _mixed, _for_all_flags),
         _same_for_all,
         per_flag=True,
         most=20,

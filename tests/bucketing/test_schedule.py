@@ -137,9 +137,9 @@ NAIVE = datetime(2030, 1, 1)  # noqa: DTZ001  (what is tested)
 INNER = Schedule([(5, 1)])
 # Entries, the name and the value of what is wrong with them, and the problem.
 REFUSED: list[tuple[Any, str, Any, str]] = [
-    ([], "entries", [], "has no entry, so it is always off"),
+    ([], "value", [], "has no entry, so it is always off"),
     *(
-        (entries, "entries", entries, "is not a list of pairs")
+        (entries, "value", entries, "is not a list of pairs")
         for entries in (5, [5], [(5, 0.5, 1)])
     ),
     ([(NAIVE, 1)], "time", NAIVE, "has no time zone"),

@@ -53,9 +53,9 @@ class Schedule(AbstractPercentage):
         try:
             pairs = [(when, share) for when, share in entries]
         except (TypeError, ValueError):
-            raise _refusal("entries", entries, "is not a list of pairs") from None
+            raise _refusal("value", entries, "is not a list of pairs") from None
         if not pairs:
-            raise _refusal("entries", entries, "has no entry, so it is always off")
+            raise _refusal("value", entries, "has no entry, so it is always off")
         self._entries = tuple(
             (_seconds(when), _checked(share)) for when, share in pairs
         )

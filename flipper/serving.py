@@ -118,11 +118,15 @@ class ServingClient(AskingClient):
         for item in items:
             name = item.feature_name
             try:
-                answer = item.answer if type(item) is FeatureFlagStoreItem else None
-                if answer is not True:
-                    answer = _serve(item, conditions)
-                    if type(answer) is not bool:
-                        answer = _value_of(answer, False)
+                # As `_serve`, but without a call.
+                if type(item) is FeatureFlagStoreItem:
+                    answer = item.answer
+                    if answer is not True:
+                        answer = item.serve(conditions)
+                else:
+                    answer = item.is_enabled(**conditions)
+                if type(answer) is not bool:
+                    answer = _value_of(answer, False)
                 answers[name] = answer
             except Exception as error:  # noqa: BLE001  (a question never raises)
                 answers[name] = self._value_after(error, item, conditions, False)

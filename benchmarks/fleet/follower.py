@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import socket
 import struct
@@ -43,6 +44,7 @@ class Follower:
 
 def main() -> None:
     """Follow the server until the standard input ends."""
+    logging.disable(logging.WARNING)  # the server is restarted on purpose
     followers = [Follower(sys.argv[1]) for _ in range(int(sys.argv[2]))]
     _answer([])
     for question in sys.stdin:
